@@ -1,0 +1,276 @@
+//! What a device should be: the one form that every manifest format is lowered to.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::{
+    Claim, Digest, Invalid, Problem, Resource, ResourceKind, ResourceName, ResourceSpec, nearest, pointer_to,
+};
+
+/// Most resources that one document may declare.
+pub const MAX_RESOURCES: usize = 1024;
+
+/// A set of resources that can be had together: names are unique, every name referred to exists,
+/// dependencies have no cycle and no two resources claim the same thing. Made by
+/// [`DesiredStateBuilder`] only, so that holding one is the proof.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DesiredState {
+    resources: Vec<Resource>,
+}
+
+impl DesiredState {
+    /// The resources, in the order in which the document declares them.
+    pub fn resources(&self) -> &[Resource] {
+        &self.resources
+    }
+
+    /// The resource of that name.
+    pub fn get(&self, name: &ResourceName) -> Option<&Resource> {
+        self.resources.iter().find(|resource| resource.name == *name)
+    }
+
+    /// The digest that decides whether a running workload is the one declared: it covers the spec
+    /// and the specs of what the resource names in `restartOn`, but no names, so that renaming a
+    /// resource restarts nothing.
+    pub fn effective_digest(&self, resource: &Resource) -> Digest {
+        if resource.restart_on.is_empty() {
+            return resource.spec_digest();
+        }
+        let mut causes: Vec<String> = resource
+            .restart_on
+            .iter()
+            .filter_map(|name| self.get(name))
+            .map(|cause| cause.spec_digest().to_string())
+            .collect();
+        causes.sort_unstable();
+        Digest::of_value(
+            "harmony/effective",
+            &json!({"spec": resource.spec_digest().to_string(), "restartOn": causes}),
+        )
+    }
+
+    /// The digest of the whole: two documents with the same one ask for the same device, whatever
+    /// format they are written in and in whatever order they declare things.
+    pub fn digest(&self) -> Digest {
+        let resources: BTreeMap<&str, Value> = self
+            .resources
+            .iter()
+            .map(|resource| {
+                let mut entry = serde_json::Map::new();
+                entry.insert("kind".into(), resource.kind().as_str().into());
+                entry.insert("spec".into(), resource.spec_digest().to_string().into());
+                for (key, names) in [("dependsOn", &resource.depends_on), ("restartOn", &resource.restart_on)]
+                {
+                    if !names.is_empty() {
+                        let mut names: Vec<&str> = names.iter().map(ResourceName::as_str).collect();
+                        names.sort_unstable();
+                        entry.insert(key.into(), names.into());
+                    }
+                }
+                (resource.name.as_str(), entry.into())
+            })
+            .collect();
+        Digest::of_value("harmony/desired-state", &json!(resources))
+    }
+}
+
+/// One resource as a format read it. `spec` is `None` where the format has already reported that
+/// it is wrong; the name still counts, so that nobody is told twice.
+#[derive(Debug, Clone)]
+pub struct Declaration {
+    /// JSON pointer to the declaration in the document, for problems found with it.
+    pub pointer: String,
+    /// The resource's name.
+    pub name: ResourceName,
+    /// What it waits for.
+    pub depends_on: Vec<ResourceName>,
+    /// Whose change restarts it.
+    pub restart_on: Vec<ResourceName>,
+    /// What it declares.
+    pub spec: Option<ResourceSpec>,
+}
+
+/// Collects declarations and problems, and judges what can only be judged with all of them.
+#[derive(Debug, Default)]
+pub struct DesiredStateBuilder {
+    declarations: Vec<Declaration>,
+    problems: Vec<Problem>,
+}
+
+impl DesiredStateBuilder {
+    /// Adds a problem that the format found.
+    pub fn problem(&mut self, pointer: impl Into<String>, message: impl Into<String>) {
+        self.problems.push(Problem { pointer: pointer.into(), message: message.into() });
+    }
+
+    /// Adds a resource.
+    pub fn declare(&mut self, declaration: Declaration) {
+        self.declarations.push(declaration);
+    }
+
+    /// The desired state.
+    ///
+    /// # Errors
+    /// Every problem, the format's own first.
+    pub fn finish(mut self) -> Result<DesiredState, Invalid> {
+        if self.declarations.len() > MAX_RESOURCES {
+            let count = self.declarations.len();
+            let pointer = self.declarations[MAX_RESOURCES].pointer.clone();
+            self.problem(
+                pointer,
+                format!("{count} resources are more than the {MAX_RESOURCES} a document may have"),
+            );
+            return Err(Invalid { problems: self.problems });
+        }
+        let by_name = self.index_names();
+        self.check_references(&by_name);
+        self.check_cycles(&by_name);
+        self.check_claims();
+        if !self.problems.is_empty() {
+            return Err(Invalid { problems: self.problems });
+        }
+        let resources = self
+            .declarations
+            .into_iter()
+            .filter_map(|declaration| {
+                let mut resource = Resource::new(declaration.name, declaration.spec?);
+                resource.depends_on = declaration.depends_on;
+                resource.restart_on = declaration.restart_on;
+                Some(resource)
+            })
+            .collect();
+        Ok(DesiredState { resources })
+    }
+
+    fn index_names(&mut self) -> BTreeMap<ResourceName, usize> {
+        let mut by_name = BTreeMap::new();
+        for (i, declaration) in self.declarations.iter().enumerate() {
+            if let Some(first) = by_name.get(&declaration.name) {
+                let first: &Declaration = &self.declarations[*first];
+                self.problems.push(Problem {
+                    pointer: pointer_to(&declaration.pointer, "name"),
+                    message: format!(
+                        "{:?} is already the name of {}",
+                        declaration.name.as_str(),
+                        first.pointer
+                    ),
+                });
+            } else {
+                by_name.insert(declaration.name.clone(), i);
+            }
+        }
+        by_name
+    }
+
+    fn check_references(&mut self, by_name: &BTreeMap<ResourceName, usize>) {
+        for declaration in &self.declarations {
+            for (key, names) in
+                [("dependsOn", &declaration.depends_on), ("restartOn", &declaration.restart_on)]
+            {
+                for (i, name) in names.iter().enumerate() {
+                    let message = if *name == declaration.name {
+                        "a resource cannot name itself".to_owned()
+                    } else if by_name.contains_key(name) {
+                        continue;
+                    } else {
+                        let hint = nearest(name.as_str(), by_name.keys().map(ResourceName::as_str))
+                            .map(|near| format!("; did you mean {near:?}?"))
+                            .unwrap_or_default();
+                        format!("no resource is named {:?}{hint}", name.as_str())
+                    };
+                    let pointer = pointer_to(&pointer_to(&declaration.pointer, key), i);
+                    self.problems.push(Problem { pointer, message });
+                }
+            }
+        }
+    }
+
+    /// Reports each dependency cycle once. Iterative, because a chain may be as long as the
+    /// document has resources.
+    fn check_cycles(&mut self, by_name: &BTreeMap<ResourceName, usize>) {
+        #[derive(Clone, Copy, PartialEq)]
+        enum Mark {
+            New,
+            OnPath,
+            Done,
+        }
+        let mut marks = vec![Mark::New; self.declarations.len()];
+        for start in 0..self.declarations.len() {
+            let mut path: Vec<(usize, usize)> = vec![(start, 0)];
+            if marks[start] != Mark::New {
+                continue;
+            }
+            marks[start] = Mark::OnPath;
+            while let Some((node, edge)) = path.last_mut() {
+                let declaration = &self.declarations[*node];
+                let Some(name) = declaration.depends_on.get(*edge) else {
+                    marks[*node] = Mark::Done;
+                    path.pop();
+                    continue;
+                };
+                *edge += 1;
+                let Some(&next) = by_name.get(name).filter(|next| **next != *node) else { continue };
+                match marks[next] {
+                    Mark::New => {
+                        marks[next] = Mark::OnPath;
+                        path.push((next, 0));
+                    }
+                    Mark::OnPath => {
+                        let from = path.iter().position(|(on_path, _)| *on_path == next).unwrap_or(0);
+                        let mut cycle: Vec<&str> =
+                            path[from..].iter().map(|(i, _)| self.declarations[*i].name.as_str()).collect();
+                        cycle.push(self.declarations[next].name.as_str());
+                        self.problems.push(Problem {
+                            pointer: pointer_to(&self.declarations[next].pointer, "dependsOn"),
+                            message: format!("these wait for one another for ever: {}", cycle.join(" -> ")),
+                        });
+                    }
+                    Mark::Done => {}
+                }
+            }
+        }
+    }
+
+    /// Reports each conflict at the later of the two. Claims sort, and whatever lies below a path
+    /// follows it with nothing but conflicts or close neighbours between, so that comparing each
+    /// claim with its path's ancestors is enough.
+    fn check_claims(&mut self) {
+        let mut claims: BTreeMap<Claim, usize> = BTreeMap::new();
+        let mut problems = Vec::new();
+        for (i, declaration) in self.declarations.iter().enumerate() {
+            let Some(claim) = declaration.spec.as_ref().map(ResourceSpec::claim) else { continue };
+            if let Some(first) = claims.get(&claim) {
+                problems.push(self.conflict(i, *first, &claim, &claim));
+            } else {
+                claims.insert(claim, i);
+            }
+        }
+        for (claim, i) in &claims {
+            let Claim::File(path) = claim;
+            for ancestor in path.ancestors() {
+                let above = ancestor.parse().ok().map(Claim::File);
+                if let Some((above, j)) = above.and_then(|above| claims.get_key_value(&above)) {
+                    let (later, earlier) = if i > j { (*i, *j) } else { (*j, *i) };
+                    problems.push(self.conflict(later, earlier, claim, above));
+                }
+            }
+        }
+        self.problems.extend(problems.into_iter().flatten());
+    }
+
+    fn conflict(&self, later: usize, earlier: usize, one: &Claim, two: &Claim) -> Option<Problem> {
+        let why = one.conflict(two)?;
+        let (later, earlier) = (&self.declarations[later], &self.declarations[earlier]);
+        let field = match one.kind() {
+            ResourceKind::File => "path",
+        };
+        Some(Problem {
+            pointer: pointer_to(&pointer_to(&later.pointer, "spec"), field),
+            message: format!("conflicts with {:?}: {why}", earlier.name.as_str()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

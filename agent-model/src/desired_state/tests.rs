@@ -1,0 +1,146 @@
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{FileSpec, Mode, Principal};
+
+fn name(text: &str) -> ResourceName {
+    text.parse().unwrap()
+}
+
+fn file(path: &str, content: &str) -> FileSpec {
+    FileSpec {
+        path: path.parse().unwrap(),
+        content: content.as_bytes().to_vec().into(),
+        mode: Mode::default(),
+        owner: None,
+        group: None,
+    }
+}
+
+fn declaration(i: usize, resource: &str, path: &str, depends_on: &[&str]) -> Declaration {
+    Declaration {
+        pointer: format!("/spec/resources/{i}"),
+        name: name(resource),
+        depends_on: depends_on.iter().copied().map(name).collect(),
+        restart_on: Vec::new(),
+        spec: Some(ResourceSpec::File(Arc::new(file(path, "x")))),
+    }
+}
+
+fn build(declarations: Vec<Declaration>) -> Result<DesiredState, Vec<String>> {
+    let mut builder = DesiredStateBuilder::default();
+    declarations.into_iter().for_each(|declaration| builder.declare(declaration));
+    builder.finish().map_err(|invalid| invalid.problems.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn every_problem_is_reported_at_once_with_its_place() {
+    let problems = build(vec![
+        declaration(0, "a", "/x/a", &["b"]),
+        declaration(1, "b", "/x/b", &["a", "c1"]),
+        declaration(2, "c", "/x/a", &["c"]),
+        declaration(3, "c", "/x/a/below", &[]),
+    ])
+    .unwrap_err();
+    assert_eq!(
+        problems,
+        [
+            "/spec/resources/3/name: \"c\" is already the name of /spec/resources/2",
+            "/spec/resources/1/dependsOn/1: no resource is named \"c1\"; did you mean \"c\"?",
+            "/spec/resources/2/dependsOn/0: a resource cannot name itself",
+            "/spec/resources/0/dependsOn: these wait for one another for ever: a -> b -> a",
+            "/spec/resources/2/spec/path: conflicts with \"a\": both claim the same path",
+            "/spec/resources/3/spec/path: conflicts with \"a\": one path lies below the other, which is a regular file",
+        ]
+    );
+}
+
+#[test]
+fn a_claim_conflicts_with_one_further_below_whatever_sorts_between() {
+    let problems = build(vec![
+        declaration(0, "deep", "/x/y/z", &[]),
+        declaration(1, "between", "/x!", &[]),
+        declaration(2, "top", "/x", &[]),
+    ])
+    .unwrap_err();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].starts_with("/spec/resources/2/spec/path"), "{problems:?}");
+}
+
+#[test]
+fn a_document_may_have_1024_resources_and_not_one_more() {
+    let many = |n: usize| (0..n).map(|i| declaration(i, &format!("r{i}"), &format!("/x/{i}"), &[])).collect();
+    assert!(build(many(MAX_RESOURCES)).is_ok());
+    assert_eq!(build(many(MAX_RESOURCES + 1)).unwrap_err().len(), 1);
+}
+
+#[test]
+fn a_chain_of_1024_dependencies_is_no_cycle_and_does_not_exhaust_the_stack() {
+    let chain = (0..MAX_RESOURCES)
+        .map(|i| {
+            let next = format!("r{}", i + 1);
+            let depends_on: &[&str] = if i + 1 < MAX_RESOURCES { &[&next] } else { &[] };
+            declaration(i, &format!("r{i}"), &format!("/x/{i}"), depends_on)
+        })
+        .collect();
+    assert!(build(chain).is_ok());
+}
+
+/// These digests are what running workloads carry. A change here restarts fleets: never update
+/// them, make the new field's default invisible instead.
+#[test]
+fn golden_digests_do_not_change() {
+    let plain = Resource::new(name("a"), ResourceSpec::File(Arc::new(file("/etc/app.conf", "port = 80\n"))));
+    assert_eq!(
+        plain.spec_digest().to_string(),
+        "sha256:032dd321b77cddf065eb1ebf2882c0918f0fdd0397003d1ffca42760c5ab915a"
+    );
+    let full = Resource::new(
+        name("b"),
+        ResourceSpec::File(Arc::new(FileSpec {
+            mode: "4750".parse().unwrap(),
+            owner: Some(Principal::Name("app".into())),
+            group: Some(Principal::Id(7)),
+            ..file("/etc/app.conf", "port = 80\n")
+        })),
+    );
+    assert_eq!(
+        full.spec_digest().to_string(),
+        "sha256:fd73bd199e39970ed7b487d57945ea37c1845f789223ada92bfd4f59e3b356fa"
+    );
+    let mut restarts = declaration(1, "b", "/x/b", &[]);
+    restarts.restart_on = vec![name("a")];
+    let state = build(vec![declaration(0, "a", "/x/a", &[]), restarts]).unwrap();
+    assert_eq!(
+        state.effective_digest(&state.resources()[1]).to_string(),
+        "sha256:08d1e4f699383bdc508dbc2f0a135762782f352f3f289e04680571e8b4295fcf"
+    );
+    assert_eq!(
+        state.digest().to_string(),
+        "sha256:f7b8272ba4502c747997985a13feafa455245663be089bcb3475ec4a6d2ed382"
+    );
+}
+
+#[test]
+fn renaming_changes_no_effective_digest_and_a_cause_does() {
+    let with = |cause_name: &str, cause_path: &str| {
+        let mut dependent = declaration(1, "b", "/x/b", &[]);
+        dependent.restart_on = vec![name(cause_name)];
+        let state = build(vec![declaration(0, cause_name, cause_path, &[]), dependent]).unwrap();
+        state.effective_digest(&state.resources()[1])
+    };
+    assert_eq!(with("a", "/x/a"), with("z", "/x/a"));
+    assert_ne!(with("a", "/x/a"), with("a", "/x/c"));
+}
+
+proptest! {
+    #[test]
+    fn order_of_declaration_changes_no_digest(order in Just((0..8usize).collect::<Vec<_>>()).prop_shuffle()) {
+        let all: Vec<Declaration> =
+            (0..8).map(|i| declaration(i, &format!("r{i}"), &format!("/x/{i}"), if i > 0 { &["r0"] } else { &[] })).collect();
+        let shuffled = order.iter().map(|i| all[*i].clone()).collect();
+        prop_assert_eq!(build(all).unwrap().digest(), build(shuffled).unwrap().digest());
+    }
+}

@@ -1,0 +1,47 @@
+//! The vocabulary of the agent: what a device should be, what to do about it, and what to say.
+//!
+//! Everything here is plain data and pure decisions. There is no IO, no async runtime and no
+//! NATS, so every crate can share these types without dragging in the others.
+//!
+//! ```text
+//! format ──lower──▶ DesiredState ──▶ Reconciler: observe ─▶ plan ─▶ apply ──▶ AgentStatus
+//! ```
+//!
+//! The two seams of the design are the traits [`ManifestFormat`] and [`Reconciler`].
+
+mod agent_id;
+mod claim;
+mod desired_state;
+mod digest;
+mod failure;
+mod file;
+mod format;
+mod generation;
+mod invalid;
+mod plan;
+mod reconciler;
+mod refusal;
+mod resource;
+mod resource_name;
+pub mod status;
+mod suggestion;
+mod target_path;
+mod timestamp;
+
+pub use agent_id::{AgentId, InvalidAgentId};
+pub use claim::{Claim, InvalidClaim};
+pub use desired_state::{Declaration, DesiredState, DesiredStateBuilder, MAX_RESOURCES};
+pub use digest::{Digest, InvalidDigest};
+pub use failure::{Failure, Retry};
+pub use file::{Content, FileSpec, InvalidMode, InvalidPrincipal, Mode, Principal};
+pub use format::{DeviceFacts, Lowered, ManifestFormat, SpecDocument, UnknownKeys};
+pub use generation::{Generation, InvalidGeneration};
+pub use invalid::{Invalid, Problem, pointer_to};
+pub use plan::{Plan, Standing, Step};
+pub use reconciler::{Goal, Reconciler, Target};
+pub use refusal::RefusalReason;
+pub use resource::{Resource, ResourceKind, ResourceSpec};
+pub use resource_name::{InvalidResourceName, ResourceName};
+pub use suggestion::{did_you_mean, nearest};
+pub use target_path::{InvalidTargetPath, TargetPath};
+pub use timestamp::{InvalidTimestamp, Timestamp};

@@ -1,0 +1,93 @@
+//! The seam between the executor and one kind of resource.
+
+use std::{future::Future, sync::Arc};
+
+use futures_core::Stream;
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{Claim, Digest, Failure, Plan, ResourceKind, ResourceSpec, Step};
+
+/// Makes one kind of resource as declared, and keeps it so.
+///
+/// The executor calls `observe` for all claims of the kind, `plan` for each, makes the intents
+/// durable, and then calls `apply` step by step. All deciding happens in `plan`, which sees
+/// nothing but its arguments; `observe` and `apply` decide nothing. Each kind has types of its
+/// own; the registry erases them, once.
+pub trait Reconciler: Send + Sync + 'static {
+    /// What a document declares.
+    type Spec: Send + Sync + 'static;
+    /// What the ledger remembers for a claim, so that it can be undone.
+    type Record: Serialize + DeserializeOwned + Clone + PartialEq + Send + Sync + 'static;
+    /// What was found on the device.
+    type Observation: Send + Sync + 'static;
+    /// One action.
+    type Step: Step + 'static;
+
+    /// The kind of resource.
+    const KIND: ResourceKind;
+
+    /// The spec of this kind in `spec`, if it is of this kind.
+    fn spec_of(spec: &ResourceSpec) -> Option<Arc<Self::Spec>>;
+
+    /// Reads what is there, for each target in its place; an error stands for that target alone.
+    /// `targets` are always *all* claims of this kind, declared and recorded, so that what they
+    /// share can be seen. Also the moment to watch what will wake us.
+    fn observe(
+        &self,
+        targets: &[Target<Self::Spec, Self::Record>],
+    ) -> impl Future<Output = Vec<Result<Self::Observation, Failure>>> + Send;
+
+    /// Decides. Pure: equal arguments give equal plans.
+    fn plan(
+        target: &Target<Self::Spec, Self::Record>,
+        observed: &Self::Observation,
+    ) -> Plan<Self::Step, Self::Record>;
+
+    /// Does one step. It must be safe to do again after a crash in its middle.
+    fn apply(
+        &self,
+        target: &Target<Self::Spec, Self::Record>,
+        step: &Self::Step,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// Lets go of what was kept for records that are about to be forgotten, unless one of `kept`
+    /// needs it too. Called after the last step of a removal and before the ledger forgets.
+    fn release(&self, dropped: &[Self::Record], kept: &[Self::Record]) -> impl Future<Output = ()> + Send;
+
+    /// A claim each time something happened to it that nobody here did. Never ends; called once.
+    fn wakes(&self) -> impl Stream<Item = Claim> + Send + 'static;
+}
+
+/// One claim of a pass: what should become of it, and what is known of it.
+#[derive(Debug, Clone)]
+pub struct Target<S, R> {
+    /// What it is about.
+    pub claim: Claim,
+    /// What should become of it.
+    pub goal: Goal<S>,
+    /// What the ledger remembers; `None` for a claim that was never acted on.
+    pub record: Option<R>,
+}
+
+/// What should become of a claim.
+#[derive(Debug)]
+pub enum Goal<S> {
+    /// It should be as declared.
+    Present {
+        /// The declaration.
+        spec: Arc<S>,
+        /// Its effective digest: what runs and carries another one is replaced.
+        digest: Digest,
+    },
+    /// It is declared no longer: undo what we did.
+    Absent,
+}
+
+impl<S> Clone for Goal<S> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Present { spec, digest } => Self::Present { spec: Arc::clone(spec), digest: *digest },
+            Self::Absent => Self::Absent,
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! A thing that a device should have, whatever format declared it.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Claim, Digest, FileSpec, ResourceName};
+
+/// The kinds of resource there are. Which of them an agent has a reconciler for is known to its
+/// registry only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum ResourceKind {
+    /// A regular file: [`FileSpec`].
+    File,
+}
+
+impl ResourceKind {
+    /// The kind as documents write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::File => "File",
+        }
+    }
+}
+
+impl fmt::Display for ResourceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for ResourceKind {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "File" => Ok(Self::File),
+            _ => Err(()),
+        }
+    }
+}
+
+/// What a resource declares, by kind. Behind an `Arc`, so that a pass can hand it around freely.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ResourceSpec {
+    /// A regular file.
+    File(Arc<FileSpec>),
+}
+
+impl ResourceSpec {
+    /// The kind of this spec.
+    pub fn kind(&self) -> ResourceKind {
+        match self {
+            Self::File(_) => ResourceKind::File,
+        }
+    }
+
+    /// What the spec takes possession of.
+    pub fn claim(&self) -> Claim {
+        match self {
+            Self::File(file) => Claim::File(file.path.clone()),
+        }
+    }
+
+    /// The spec's digest. It ignores defaults and the order of fields, and is pinned by golden
+    /// tests: were it to change with an agent upgrade, a fleet would restart its workloads.
+    fn digest(&self) -> Digest {
+        match self {
+            Self::File(file) => Digest::of_value("harmony/spec/File", &file.canonical()),
+        }
+    }
+}
+
+/// One declared thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resource {
+    /// Its name, unique in the document.
+    pub name: ResourceName,
+    /// Names of the resources that must be ready before it is acted on.
+    pub depends_on: Vec<ResourceName>,
+    /// Names of the resources whose change restarts it. Only workloads can be restarted; for a
+    /// `File` this has no effect.
+    pub restart_on: Vec<ResourceName>,
+    /// What it declares.
+    pub spec: ResourceSpec,
+    digest: Digest,
+}
+
+impl Resource {
+    /// A resource without dependencies.
+    pub fn new(name: ResourceName, spec: ResourceSpec) -> Self {
+        let digest = spec.digest();
+        Self { name, depends_on: Vec::new(), restart_on: Vec::new(), spec, digest }
+    }
+
+    /// The digest of the spec alone, computed once.
+    pub fn spec_digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The kind of the spec.
+    pub fn kind(&self) -> ResourceKind {
+        self.spec.kind()
+    }
+}
