@@ -1,0 +1,43 @@
+//! The names of buckets, streams and subjects (wire contract, section 1).
+
+use agent_model::AgentId;
+
+/// Bucket that holds what each device should be; key = agent id.
+pub const DESIRED_STATE_BUCKET: &str = "desired-state";
+/// Bucket that holds what each device says about itself; key = agent id.
+pub const ACTUAL_STATE_BUCKET: &str = "actual-state";
+/// Bucket that holds each device's last sign of life; key = agent id.
+pub const HEARTBEAT_BUCKET: &str = "agent-heartbeat";
+/// Bucket that holds what the platform knows about each device; key = agent id.
+pub const REGISTRY_BUCKET: &str = "agents";
+/// Stream of what happened on the devices.
+pub const EVENTS_STREAM: &str = "AGENT_EVENTS";
+/// Subjects of [`EVENTS_STREAM`].
+pub const EVENTS_SUBJECTS: &str = "agent-events.*";
+
+/// The stream behind a KV bucket.
+pub fn bucket_stream(bucket: &str) -> String {
+    format!("KV_{bucket}")
+}
+
+/// The subject on which a bucket stores the entry of a device.
+pub fn entry_subject(bucket: &str, agent: &AgentId) -> String {
+    format!("$KV.{bucket}.{agent}")
+}
+
+/// The subject on which the server repeats the headers of each stored desired-state entry. It is
+/// a hint that there is something to read, and never more: anyone who may publish there can
+/// forge it.
+pub fn hint_subject(agent: &AgentId) -> String {
+    format!("{DESIRED_STATE_BUCKET}.{agent}")
+}
+
+/// The subject of a device's events.
+pub fn events_subject(agent: &AgentId) -> String {
+    format!("agent-events.{agent}")
+}
+
+/// The prefix of a device's inbox, so that permissions can be limited to it.
+pub fn inbox_prefix(agent: &AgentId) -> String {
+    format!("_INBOX_{agent}")
+}

@@ -1,0 +1,1 @@
+//! From what the runtime knows to the status document.
