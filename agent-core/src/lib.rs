@@ -11,6 +11,8 @@
 //! [`runtime`] joins these into the daemon's loop. No module here names a format or a kind of
 //! workload: both come in through the traits of `agent-model`.
 
+pub mod authoring;
+pub mod dispatcher;
 pub mod envelope;
 pub mod kv;
 pub mod status;

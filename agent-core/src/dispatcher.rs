@@ -1,0 +1,152 @@
+//! Which format reads a document, and what it makes of it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use agent_model::{DeviceFacts, Lowered, ManifestFormat, RefusalReason, SpecDocument, UnknownKeys};
+use semver::Version;
+
+use crate::envelope::{Envelope, Refusal};
+
+/// The formats that are built in and enabled: the only list of them.
+#[derive(Clone, Default)]
+pub struct Formats(Vec<Arc<dyn ManifestFormat>>);
+
+impl Formats {
+    /// No format at all.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// These and one more.
+    #[must_use]
+    pub fn with(mut self, format: impl ManifestFormat) -> Self {
+        self.0.push(Arc::new(format));
+        self
+    }
+
+    /// Kind and schema versions of each, for the status.
+    pub fn advertised(&self) -> BTreeMap<String, Vec<String>> {
+        let versions = |format: &Arc<dyn ManifestFormat>| {
+            format.schema_versions().iter().map(Version::to_string).collect::<Vec<_>>()
+        };
+        self.0.iter().map(|format| (format.kind().to_owned(), versions(format))).collect()
+    }
+
+    /// Lowers the spec by the format that its kind and schema version choose.
+    ///
+    /// # Errors
+    /// `UnsupportedKind`, `UnsupportedSchema` or `Invalid`.
+    pub fn lower(&self, envelope: &Envelope, facts: &DeviceFacts) -> Result<Lowered, Refusal> {
+        let format = self.0.iter().find(|format| format.kind() == envelope.kind).ok_or_else(|| {
+            let kinds: Vec<&str> = self.0.iter().map(|format| format.kind()).collect();
+            let kind: String = envelope.kind.chars().take(80).collect();
+            let message = format!("no format reads the kind {kind:?}; this agent reads {}", kinds.join(", "));
+            Refusal::new(RefusalReason::UnsupportedKind, message)
+        })?;
+        let reader = choose_reader(&format.schema_versions(), envelope).map_err(|message| {
+            Refusal::new(RefusalReason::UnsupportedSchema, format!("{} {message}", envelope.kind))
+        })?;
+        let Some(spec) = &envelope.spec else {
+            return Err(Refusal::new(RefusalReason::Invalid, "/spec: missing"));
+        };
+        let unknown_keys =
+            if envelope.schema_version > reader { UnknownKeys::AreIgnored } else { UnknownKeys::AreProblems };
+        format
+            .lower(&SpecDocument { spec, schema_version: &envelope.schema_version, unknown_keys, facts })
+            .map_err(|invalid| Refusal::new(RefusalReason::Invalid, invalid.to_string()))
+    }
+}
+
+/// The newest of the reader's versions that may read the document: it shares the major version
+/// (below 1.0.0, where minor versions may break, also the minor one) and is at least the version
+/// that the author says is needed.
+fn choose_reader(versions: &[Version], envelope: &Envelope) -> Result<Version, String> {
+    let Envelope { schema_version: written, min_schema_version: needed, .. } = envelope;
+    let related = |reader: &&Version| {
+        reader.major == written.major && (written.major != 0 || reader.minor == written.minor)
+    };
+    let reader = versions.iter().filter(related).max().ok_or_else(|| {
+        let versions: Vec<String> = versions.iter().map(Version::to_string).collect();
+        format!("{written} is of another version line; this agent reads {}", versions.join(", "))
+    })?;
+    if reader < needed {
+        return Err(format!("{written} needs a reader of at least {needed}; this agent reads {reader}"));
+    }
+    Ok(reader.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use agent_model::Invalid;
+    use serde_json::json;
+
+    use super::*;
+    use crate::envelope::Received;
+
+    struct Format(&'static str, &'static [&'static str]);
+
+    impl ManifestFormat for Format {
+        fn kind(&self) -> &'static str {
+            self.0
+        }
+
+        fn schema_versions(&self) -> Vec<Version> {
+            self.1.iter().map(|version| version.parse().unwrap()).collect()
+        }
+
+        /// Reports the leniency it was given as the one ignored key.
+        fn lower(&self, document: &SpecDocument<'_>) -> Result<Lowered, Invalid> {
+            Ok(Lowered { ignored: vec![format!("{:?}", document.unknown_keys)], ..Lowered::default() })
+        }
+    }
+
+    fn lower(kind: &str, written: &str, needed: &str) -> Result<String, RefusalReason> {
+        let formats = Formats::none().with(Format("A", &["1.2.0"])).with(Format("B", &["0.3.1", "2.0.0"]));
+        let document = json!({
+            "apiVersion": "harmony/v1", "kind": kind, "schemaVersion": written, "minSchemaVersion": needed,
+            "metadata": {"name": "a", "generation": 1}, "spec": {},
+        });
+        let envelope = Envelope::open(Received::read(document.to_string().as_bytes())).unwrap();
+        match formats.lower(&envelope, &DeviceFacts::new()) {
+            Ok(lowered) => Ok(lowered.ignored.concat()),
+            Err(refusal) => Err(refusal.reason),
+        }
+    }
+
+    #[test]
+    fn a_reader_reads_its_own_version_line_from_the_version_that_is_needed() {
+        assert_eq!(lower("A", "1.0.0", "1.0.0").as_deref(), Ok("AreProblems"));
+        assert_eq!(lower("A", "1.2.0", "1.2.0").as_deref(), Ok("AreProblems"));
+        assert_eq!(lower("A", "1.9.0", "1.2.0").as_deref(), Ok("AreIgnored"));
+        assert_eq!(lower("A", "1.9.0", "1.3.0"), Err(RefusalReason::UnsupportedSchema));
+        assert_eq!(lower("A", "2.0.0", "1.0.0"), Err(RefusalReason::UnsupportedSchema));
+    }
+
+    #[test]
+    fn below_one_each_minor_version_is_a_line_of_its_own() {
+        assert_eq!(lower("B", "0.3.0", "0.3.0").as_deref(), Ok("AreProblems"));
+        assert_eq!(lower("B", "0.2.0", "0.2.0"), Err(RefusalReason::UnsupportedSchema));
+        assert_eq!(lower("B", "0.4.0", "0.3.0"), Err(RefusalReason::UnsupportedSchema));
+        assert_eq!(lower("B", "2.0.0", "2.0.0").as_deref(), Ok("AreProblems"));
+    }
+
+    #[test]
+    fn an_unknown_kind_is_named_with_what_there_is() {
+        assert_eq!(lower("C", "1.0.0", "1.0.0"), Err(RefusalReason::UnsupportedKind));
+    }
+
+    #[test]
+    fn a_missing_spec_is_invalid_and_an_unreadable_schema_comes_first() {
+        let formats = Formats::none().with(Format("A", &["1.0.0"]));
+        let open = |version: &str| {
+            let document = json!({
+                "apiVersion": "harmony/v1", "kind": "A", "schemaVersion": version,
+                "metadata": {"name": "a", "generation": 1},
+            });
+            Envelope::open(Received::read(document.to_string().as_bytes())).unwrap()
+        };
+        let reason = |version| formats.lower(&open(version), &DeviceFacts::new()).unwrap_err().reason;
+        assert_eq!(reason("1.0.0"), RefusalReason::Invalid);
+        assert_eq!(reason("3.0.0"), RefusalReason::UnsupportedSchema);
+    }
+}
