@@ -13,6 +13,9 @@
 
 pub mod authoring;
 pub mod dispatcher;
+mod durable_file;
 pub mod envelope;
 pub mod kv;
+pub mod ledger;
+pub mod state_dir;
 pub mod status;

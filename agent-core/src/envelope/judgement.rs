@@ -1,16 +1,18 @@
 //! Whether an opened envelope is for this device, new, and still valid.
 
 use agent_model::{AgentId, Digest, Generation, RefusalReason, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use super::{Envelope, Refusal};
 
 /// The highest generation that a device has accepted, and which content it had.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HighWaterMark {
     /// Nothing lower is accepted.
     pub generation: Generation,
-    /// The content accepted under it.
-    pub digest: Digest,
+    /// The content accepted under it; `None` when only the number is known any more, and then
+    /// nothing equal is accepted either.
+    pub digest: Option<Digest>,
 }
 
 /// What the judgement depends on besides the document.
@@ -57,7 +59,7 @@ pub fn judge(envelope: &Envelope, reader: Reader<'_>) -> Result<Newness, Refusal
             ));
         }
         if metadata.generation == highest.generation {
-            return if envelope.digest == highest.digest {
+            return if highest.digest == Some(envelope.digest) {
                 // Accepted once, and what is accepted does not expire.
                 Ok(Newness::Same)
             } else {

@@ -39,7 +39,7 @@ fn refusal(document: &Value) -> (RefusalReason, String) {
 fn mark(generation: u64, document: &Value) -> HighWaterMark {
     HighWaterMark {
         generation: generation.try_into().unwrap(),
-        digest: agent_model::Digest::of_bytes(document.to_string().as_bytes()),
+        digest: Some(agent_model::Digest::of_bytes(document.to_string().as_bytes())),
     }
 }
 

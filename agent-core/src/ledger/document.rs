@@ -1,0 +1,170 @@
+//! The ledger as it lies on disk, version 1.
+
+use std::collections::BTreeMap;
+
+use agent_model::{AgentId, Claim, Digest, Generation, ResourceName, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::envelope::HighWaterMark;
+
+/// The version that this agent writes, and the only one that it reads.
+const VERSION: u32 = 1;
+
+/// The file: the body with what is needed to trust it.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LedgerFile<'a> {
+    version: u32,
+    /// Of the body's bytes, exactly as they stand in the file.
+    checksum: Digest,
+    #[serde(borrow)]
+    body: &'a RawValue,
+}
+
+/// What the agent must not forget.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LedgerBody {
+    /// Whose ledger it is.
+    pub agent: AgentId,
+    /// Whether the device's own status on the platform must be read before anything new is
+    /// accepted, because an earlier ledger may have known a higher generation.
+    pub needs_floor: bool,
+    /// The highest generation ever accepted.
+    pub highest: Option<HighWaterMark>,
+    /// The document in force.
+    pub accepted: Option<AcceptedDocument>,
+    /// The newest document that fully converged.
+    pub applied: Option<AppliedDocument>,
+    /// What we made, by claim.
+    pub inventory: BTreeMap<Claim, InventoryEntry>,
+    /// The pass whose steps may be half done; `None` between passes.
+    pub open_pass: Option<OpenPass>,
+    /// The number of the newest event.
+    pub event_seq: u64,
+}
+
+/// The document in force, as received, so that a device boots into it with no server in reach.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AcceptedDocument {
+    /// Its generation.
+    pub generation: Generation,
+    /// SHA-256 of the envelope's bytes.
+    pub digest: Digest,
+    /// Its kind.
+    pub kind: String,
+    /// Its schema version.
+    pub schema_version: String,
+    /// When it was accepted.
+    pub at: Timestamp,
+    /// The bytes as received.
+    #[serde(with = "base64_bytes")]
+    pub raw: Vec<u8>,
+}
+
+/// The newest document that fully converged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AppliedDocument {
+    /// Its generation.
+    pub generation: Generation,
+    /// SHA-256 of the envelope's bytes.
+    pub digest: Digest,
+    /// When it converged first.
+    pub at: Timestamp,
+}
+
+/// One claim that we hold, with its history.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InventoryEntry {
+    /// The resource that claimed it last.
+    pub name: ResourceName,
+    /// The claims of the resources that it depended on: when all go, this one goes first.
+    pub depends_on: Vec<Claim>,
+    /// What its reconciler needs to undo it.
+    pub record: serde_json::Value,
+    /// The effective digest that was fully applied; `None` until then.
+    pub applied_digest: Option<Digest>,
+    /// Passes that altered the target for a new spec.
+    pub changes: u64,
+    /// Repairs of what somebody else altered.
+    pub drift_corrections: u64,
+    /// Restarts.
+    pub restarts: u64,
+}
+
+/// A pass that wrote its intent and not yet its outcome.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OpenPass {
+    /// The document that it works for.
+    pub generation: Option<Generation>,
+    /// When it began.
+    pub since: Timestamp,
+}
+
+impl LedgerBody {
+    /// The ledger of a device that has not accepted anything.
+    pub fn empty(agent: AgentId) -> Self {
+        Self {
+            agent,
+            needs_floor: true,
+            highest: None,
+            accepted: None,
+            applied: None,
+            inventory: BTreeMap::new(),
+            open_pass: None,
+            event_seq: 0,
+        }
+    }
+}
+
+/// Why bytes are not a ledger that this agent can read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unreadable {
+    #[error("it is of version {0}, and this agent reads version {VERSION}")]
+    OtherVersion(u64),
+    #[error("its checksum does not fit its content")]
+    Checksum,
+    #[error("it cannot be read: {0}")]
+    Damaged(#[from] serde_json::Error),
+}
+
+pub(super) fn encode(body: &LedgerBody) -> Result<Vec<u8>, serde_json::Error> {
+    let body = serde_json::value::to_raw_value(body)?;
+    let checksum = Digest::of_bytes(body.get().as_bytes());
+    serde_json::to_vec(&LedgerFile { version: VERSION, checksum, body: &body })
+}
+
+pub(super) fn decode(bytes: &[u8]) -> Result<LedgerBody, Unreadable> {
+    /// Read first, because a later version may be shaped otherwise.
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u64,
+    }
+    let Versioned { version } = serde_json::from_slice(bytes)?;
+    if version != u64::from(VERSION) {
+        return Err(Unreadable::OtherVersion(version));
+    }
+    let file: LedgerFile<'_> = serde_json::from_slice(bytes)?;
+    if Digest::of_bytes(file.body.get().as_bytes()) != file.checksum {
+        return Err(Unreadable::Checksum);
+    }
+    Ok(serde_json::from_str(file.body.get())?)
+}
+
+mod base64_bytes {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        STANDARD.decode(String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}

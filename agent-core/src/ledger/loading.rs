@@ -1,0 +1,167 @@
+//! Reading the ledger at the start, also a damaged one.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use agent_model::{AgentId, Timestamp};
+
+use super::{Ledger, LedgerBody, document};
+use crate::state_dir::{StateLayout, sweep_temporaries};
+
+/// How many damaged ledgers are kept for whoever wants to find out what happened.
+const MAX_SET_ASIDE: usize = 8;
+const SET_ASIDE_PREFIX: &str = "ledger.damaged-";
+
+/// A ledger, and where it came from.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Ready for use.
+    pub ledger: Ledger,
+    /// Where it came from.
+    pub provenance: Provenance,
+}
+
+/// Where a ledger came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Provenance {
+    /// Read as it was written.
+    Intact,
+    /// There was none.
+    New,
+    /// It was damaged or lost, and was replaced by its previous copy or an empty one.
+    Recovered {
+        /// What had happened and what was done, for a person.
+        message: String,
+    },
+}
+
+/// Why there is no ledger to work with.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The folder is another agent's.
+    #[error(
+        "the state folder {path} belongs to the agent {owner}, and this is {agent}; give this one another --state-dir, or remove the folder if {owner} is no more"
+    )]
+    OtherAgent {
+        /// The folder.
+        path: PathBuf,
+        /// Whose it is.
+        owner: AgentId,
+        /// Who asked.
+        agent: AgentId,
+    },
+    /// The file is there but the system does not hand it out.
+    #[error("cannot read {path}; mend its permissions or the disk")]
+    Inaccessible {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+enum Found {
+    Nothing,
+    Ledger(Box<LedgerBody>),
+    Damage(String),
+}
+
+pub(super) fn load(layout: &StateLayout, agent: &AgentId) -> Result<Loaded, LedgerError> {
+    sweep_temporaries(layout);
+    let mut mishaps = Vec::new();
+    let body = match find(&layout.ledger())? {
+        Found::Ledger(body) => Some(*body),
+        Found::Nothing => previous(layout, "ledger.json was missing".to_owned(), &mut mishaps)?,
+        Found::Damage(why) => {
+            let aside = set_aside(layout, &layout.ledger());
+            let mishap = format!("ledger.json was unusable: {why}{aside}");
+            let body = previous(layout, mishap.clone(), &mut mishaps)?;
+            if body.is_none() {
+                mishaps.insert(0, format!("{mishap}; began anew"));
+            }
+            body
+        }
+    };
+    if let Some(owner) = body.as_ref().map(|body| &body.agent).filter(|owner| *owner != agent) {
+        return Err(LedgerError::OtherAgent {
+            path: layout.path().to_owned(),
+            owner: owner.clone(),
+            agent: agent.clone(),
+        });
+    }
+    let provenance = match (&body, mishaps.is_empty()) {
+        (Some(_), true) => Provenance::Intact,
+        (None, true) => Provenance::New,
+        (_, false) => Provenance::Recovered { message: mishaps.join("; ") },
+    };
+    let body = match body {
+        Some(body) if provenance == Provenance::Intact => body,
+        Some(body) => LedgerBody { needs_floor: true, ..body },
+        None => LedgerBody::empty(agent.clone()),
+    };
+    Ok(Loaded { ledger: Ledger::new(layout.clone(), body), provenance })
+}
+
+/// The copy from one write before, in place of a current one that `mishap` befell.
+fn previous(
+    layout: &StateLayout,
+    mishap: String,
+    mishaps: &mut Vec<String>,
+) -> Result<Option<LedgerBody>, LedgerError> {
+    match find(&layout.previous_ledger())? {
+        Found::Nothing => Ok(None),
+        Found::Ledger(body) => {
+            mishaps.push(format!("{mishap}; went on with its previous copy"));
+            Ok(Some(*body))
+        }
+        Found::Damage(why) => {
+            let aside = set_aside(layout, &layout.previous_ledger());
+            mishaps.push(format!("the previous copy was unusable too: {why}{aside}"));
+            Ok(None)
+        }
+    }
+}
+
+fn find(path: &Path) -> Result<Found, LedgerError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(match document::decode(&bytes) {
+            Ok(body) => Found::Ledger(Box::new(body)),
+            Err(why) => Found::Damage(why.to_string()),
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Found::Nothing),
+        Err(source) => Err(LedgerError::Inaccessible { path: path.to_owned(), source }),
+    }
+}
+
+/// Gives a damaged file another name. Where even that fails (a read-only disk), it stays, and the
+/// first successful write will replace it.
+fn set_aside(layout: &StateLayout, path: &Path) -> String {
+    let stem = format!("{SET_ASIDE_PREFIX}{}", Timestamp::now().to_string().replace(':', ""));
+    let free = (0..1000)
+        .map(|i| layout.path().join(if i == 0 { format!("{stem}.json") } else { format!("{stem}-{i}.json") }))
+        .find(|name| !name.exists());
+    match free.map(|name| fs::rename(path, &name).map(|()| name)) {
+        Some(Ok(name)) => {
+            forget_oldest(layout);
+            format!("; it is kept as {}", name.display())
+        }
+        _ => String::new(),
+    }
+}
+
+/// Names carry the time, so that their order is the order of the mishaps.
+fn forget_oldest(layout: &StateLayout) {
+    let Ok(entries) = fs::read_dir(layout.path()) else { return };
+    let mut kept: Vec<PathBuf> = entries
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with(SET_ASIDE_PREFIX))
+        .map(|entry| entry.path())
+        .collect();
+    kept.sort_unstable();
+    for oldest in kept.iter().rev().skip(MAX_SET_ASIDE) {
+        let _ = fs::remove_file(oldest);
+    }
+}

@@ -1,0 +1,120 @@
+//! What the agent must not forget: the accepted document, the highest generation, and what it
+//! made on this device (ADR-025).
+//!
+//! The ledger is one file, replaced atomically and synced. It is written twice in a pass that
+//! does anything: the intent before the first step, the outcome after the last. In a pass that
+//! finds everything in order it is not written at all.
+
+mod document;
+mod loading;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+
+use agent_model::AgentId;
+
+use crate::{
+    durable_file::{Durability, Previous, replace},
+    state_dir::StateLayout,
+};
+
+pub use document::{AcceptedDocument, AppliedDocument, InventoryEntry, LedgerBody, OpenPass};
+pub use loading::{LedgerError, Loaded, Provenance};
+
+/// Why the ledger could not be written. Nothing is accepted or changed while it cannot.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreFailure {
+    /// No space, or the quota is used up.
+    #[error("the disk of the state folder is full ({0}); free some space")]
+    DiskFull(String),
+    /// The file system or the permissions forbid writing, or the device fails.
+    #[error("the state folder cannot be written ({0}); remount it writable or mend its permissions")]
+    ReadOnly(String),
+}
+
+impl StoreFailure {
+    fn of(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull(error.to_string()),
+            _ => Self::ReadOnly(error.to_string()),
+        }
+    }
+
+    /// The reason of the condition `StateStore`.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::DiskFull(_) => "DiskFull",
+            Self::ReadOnly(_) => "ReadOnly",
+        }
+    }
+}
+
+/// The ledger of a locked state folder.
+#[derive(Debug)]
+pub struct Ledger {
+    layout: StateLayout,
+    body: LedgerBody,
+    /// Whether `body` holds more than the disk does.
+    unsaved: bool,
+}
+
+impl Ledger {
+    /// Reads the ledger of `agent`. A damaged one is set aside, and the previous copy or an empty
+    /// ledger takes its place: see [`Provenance`].
+    ///
+    /// # Errors
+    /// When the folder belongs to another agent, or cannot be read at all.
+    pub fn load(layout: &StateLayout, agent: &AgentId) -> Result<Loaded, LedgerError> {
+        loading::load(layout, agent)
+    }
+
+    fn new(layout: StateLayout, body: LedgerBody) -> Self {
+        Self { layout, body, unsaved: false }
+    }
+
+    /// What the ledger says.
+    pub fn body(&self) -> &LedgerBody {
+        &self.body
+    }
+
+    /// Makes `body` durable, and only then the ledger's. After an error the ledger is what it
+    /// was, in memory and, once the disk serves again, on disk.
+    ///
+    /// # Errors
+    /// See [`StoreFailure`].
+    pub fn commit(&mut self, body: LedgerBody) -> Result<(), StoreFailure> {
+        if body == self.body && !self.unsaved {
+            return Ok(());
+        }
+        self.write(&body)?;
+        self.body = body;
+        self.unsaved = false;
+        Ok(())
+    }
+
+    /// Takes over `body`, which tells what has already happened, and makes it durable. After an
+    /// error the ledger still tells the truth in memory, and the next commit writes it.
+    ///
+    /// # Errors
+    /// See [`StoreFailure`].
+    pub fn record(&mut self, body: LedgerBody) -> Result<(), StoreFailure> {
+        if body == self.body && !self.unsaved {
+            return Ok(());
+        }
+        self.body = body;
+        self.unsaved = true;
+        self.write(&self.body)?;
+        self.unsaved = false;
+        Ok(())
+    }
+
+    fn write(&self, body: &LedgerBody) -> Result<(), StoreFailure> {
+        let written = document::encode(body).map_err(io::Error::other).and_then(|bytes| {
+            let previous = self.layout.previous_ledger();
+            replace(&self.layout.ledger(), &bytes, Previous::KeptAs(&previous), Durability::Synced)
+        });
+        written.map_err(|error| StoreFailure::of(&error))
+    }
+}

@@ -1,0 +1,140 @@
+use std::fs;
+
+use agent_model::{Digest, Generation};
+use tempfile::TempDir;
+
+use super::*;
+use crate::envelope::HighWaterMark;
+
+fn agent() -> AgentId {
+    "edge-1".parse().unwrap()
+}
+
+fn load(folder: &TempDir) -> Loaded {
+    Ledger::load(&StateLayout::of(folder.path()), &agent()).unwrap()
+}
+
+fn with_generation(body: &LedgerBody, number: u64) -> LedgerBody {
+    let generation = Generation::try_from(number).unwrap();
+    let highest = HighWaterMark { generation, digest: Some(Digest::of_bytes(&number.to_be_bytes())) };
+    LedgerBody { highest: Some(highest), needs_floor: false, ..body.clone() }
+}
+
+/// A folder whose ledger says generation 2, and whose previous copy says 1.
+fn two_generations() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ledger = load(&folder).ledger;
+    for number in [1, 2] {
+        let body = with_generation(ledger.body(), number);
+        ledger.commit(body).unwrap();
+    }
+    folder
+}
+
+fn highest(loaded: &Loaded) -> Option<u64> {
+    loaded.ledger.body().highest.map(|highest| highest.generation.get())
+}
+
+fn names(folder: &TempDir, part: &str) -> usize {
+    fs::read_dir(folder.path())
+        .unwrap()
+        .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().contains(part))
+        .count()
+}
+
+#[test]
+fn what_was_committed_is_read_back_and_leaves_no_temporary_file() {
+    let folder = two_generations();
+    let loaded = load(&folder);
+    assert_eq!((highest(&loaded), &loaded.provenance), (Some(2), &Provenance::Intact));
+    assert!(!loaded.ledger.body().needs_floor);
+    assert_eq!(names(&folder, "tmp"), 0);
+}
+
+#[test]
+fn a_new_device_must_ask_for_the_floor_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let loaded = load(&folder);
+    assert_eq!(loaded.provenance, Provenance::New);
+    assert!(loaded.ledger.body().needs_floor);
+}
+
+#[test]
+fn a_damaged_ledger_is_set_aside_and_its_previous_copy_used_with_the_floor_to_be_asked() {
+    let whole = fs::read(two_generations().path().join("ledger.json")).unwrap();
+    let mut altered = whole.clone();
+    let place = altered.windows(7).position(|w| w == b"highest").unwrap();
+    altered[place] = b'H';
+    let newer = String::from_utf8(whole.clone()).unwrap().replace("\"version\":1", "\"version\":2");
+    for damage in [&whole[..whole.len() / 2], &altered, newer.as_bytes(), b"garbage", b""] {
+        let folder = two_generations();
+        fs::write(folder.path().join("ledger.json"), damage).unwrap();
+        let loaded = load(&folder);
+        assert_eq!(highest(&loaded), Some(1));
+        assert!(loaded.ledger.body().needs_floor);
+        assert!(matches!(loaded.provenance, Provenance::Recovered { .. }));
+        assert_eq!(names(&folder, "damaged"), 1);
+    }
+}
+
+#[test]
+fn with_both_copies_damaged_the_device_begins_anew_and_deletes_neither() {
+    let folder = two_generations();
+    for name in ["ledger.json", "ledger.previous.json"] {
+        fs::write(folder.path().join(name), "x").unwrap();
+    }
+    let loaded = load(&folder);
+    assert_eq!(highest(&loaded), None);
+    let Provenance::Recovered { message } = loaded.provenance else { panic!("not recovered") };
+    assert!(
+        message.contains("began anew") && message.contains("previous copy was unusable too"),
+        "{message}"
+    );
+    assert_eq!(names(&folder, "damaged"), 2);
+}
+
+#[test]
+fn a_missing_ledger_is_recovered_from_its_previous_copy() {
+    let folder = two_generations();
+    fs::remove_file(folder.path().join("ledger.json")).unwrap();
+    let loaded = load(&folder);
+    assert_eq!(highest(&loaded), Some(1));
+    assert!(matches!(loaded.provenance, Provenance::Recovered { .. }));
+}
+
+#[test]
+fn only_so_many_damaged_ledgers_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    for _ in 0..12 {
+        fs::write(folder.path().join("ledger.json"), "x").unwrap();
+        load(&folder);
+    }
+    assert_eq!(names(&folder, "damaged"), 8);
+}
+
+#[test]
+fn another_agents_folder_is_refused_untouched() {
+    let folder = two_generations();
+    let other: AgentId = "edge-2".parse().unwrap();
+    let error = Ledger::load(&StateLayout::of(folder.path()), &other).unwrap_err();
+    assert!(error.to_string().contains("belongs to the agent edge-1"), "{error}");
+    assert_eq!(load(&folder).provenance, Provenance::Intact);
+}
+
+#[test]
+fn a_commit_that_fails_changes_nothing_and_a_record_that_fails_is_written_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ledger = load(&folder).ledger;
+    let one = with_generation(ledger.body(), 1);
+    ledger.commit(one.clone()).unwrap();
+    // A folder in the place of the temporary file makes every write fail, for root too.
+    let obstacle = folder.path().join("ledger.tmp");
+    fs::create_dir_all(obstacle.join("x")).unwrap();
+    assert!(ledger.commit(with_generation(&one, 2)).is_err());
+    assert_eq!(ledger.body(), &one);
+    assert!(ledger.record(with_generation(&one, 3)).is_err());
+    fs::remove_dir_all(&obstacle).unwrap();
+    let same = ledger.body().clone();
+    ledger.commit(same).unwrap();
+    assert_eq!(highest(&load(&folder)), Some(3));
+}
