@@ -1,0 +1,176 @@
+//! Reads a JSON value field by field, noting every problem and going on behind it.
+//!
+//! A read that fails notes why and yields `None`. Whoever gets the `None` only has to leave
+//! something out; that the document is refused is already certain.
+
+use std::str::FromStr;
+
+use agent_model::{Problem, UnknownKeys, did_you_mean, pointer_to};
+use serde_json::{Map, Value};
+
+/// Most problems that are listed one by one. The largest document has room for hundreds of
+/// thousands, which would fill a small device's memory and be read by nobody.
+const MAX_PROBLEMS: usize = 4096;
+
+/// Longest part of an unknown word, in characters, that is shown and compared with the valid ones.
+const MAX_SHOWN: usize = 80;
+
+/// What was noted while reading a document.
+pub(crate) struct Findings {
+    problems: Vec<Problem>,
+    unlisted: usize,
+    ignored: Vec<String>,
+    unknown_keys: UnknownKeys,
+}
+
+impl Findings {
+    pub(crate) fn new(unknown_keys: UnknownKeys) -> Self {
+        Self { problems: Vec::new(), unlisted: 0, ignored: Vec::new(), unknown_keys }
+    }
+
+    pub(crate) fn problem(&mut self, pointer: impl Into<String>, message: impl Into<String>) {
+        if self.problems.len() < MAX_PROBLEMS {
+            self.problems.push(Problem { pointer: pointer.into(), message: message.into() });
+        } else {
+            self.unlisted += 1;
+        }
+    }
+
+    /// The problems, and the pointers of the keys that were ignored.
+    pub(crate) fn into_parts(mut self) -> (Vec<Problem>, Vec<String>) {
+        if self.unlisted > 0 {
+            let message = format!("there are {} more problems than these", self.unlisted);
+            self.problems.push(Problem { pointer: String::new(), message });
+        }
+        (self.problems, self.ignored)
+    }
+
+    fn unknown_key(&mut self, pointer: String, key: &str, known: &[&str]) {
+        match self.unknown_keys {
+            UnknownKeys::AreIgnored => self.ignored.push(pointer),
+            UnknownKeys::AreProblems => {
+                let key = shown(key);
+                self.problem(pointer, format!("unknown key {key:?}; {}", did_you_mean(&key, known)));
+            }
+        }
+    }
+}
+
+/// A value of the document, and where it stands.
+pub(crate) struct Field<'v> {
+    pub(crate) value: &'v Value,
+    /// JSON pointer from the document's root.
+    pub(crate) pointer: String,
+}
+
+impl<'v> Field<'v> {
+    pub(crate) fn text(&self, findings: &mut Findings) -> Option<&'v str> {
+        match self.value {
+            Value::String(text) => Some(text),
+            _ => self.mistyped("a string", findings),
+        }
+    }
+
+    /// A string that spells one of the model's types.
+    pub(crate) fn parsed<T: FromStr<Err: ToString>>(self, findings: &mut Findings) -> Option<T> {
+        let text = self.text(findings)?;
+        self.parse(text, findings)
+    }
+
+    /// `text`, which is how this field's value is written, as one of the model's types.
+    pub(crate) fn parse<T: FromStr<Err: ToString>>(&self, text: &str, findings: &mut Findings) -> Option<T> {
+        text.parse().map_err(|error: T::Err| findings.problem(&self.pointer, error.to_string())).ok()
+    }
+
+    /// A list; items that cannot be read are left out.
+    pub(crate) fn list<T>(
+        self,
+        findings: &mut Findings,
+        mut item: impl FnMut(Field<'v>, &mut Findings) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let Value::Array(values) = self.value else { return self.mistyped("a list", findings) };
+        let place = |i| pointer_to(&self.pointer, i);
+        let items = values.iter().enumerate().map(|(i, value)| Field { value, pointer: place(i) });
+        Some(items.filter_map(|field| item(field, findings)).collect())
+    }
+
+    /// An object. `read` asks for every field it knows; the others are unknown.
+    pub(crate) fn object<T>(
+        self,
+        findings: &mut Findings,
+        read: impl FnOnce(&mut ObjectReader<'v, '_>) -> Option<T>,
+    ) -> Option<T> {
+        let Value::Object(fields) = self.value else { return self.mistyped("an object", findings) };
+        let mut object = ObjectReader { pointer: self.pointer, fields, known: Vec::new(), findings };
+        let result = read(&mut object);
+        object.report_unknown_keys();
+        result
+    }
+
+    /// Notes that something else was expected here.
+    pub(crate) fn mistyped<T>(&self, expected: &str, findings: &mut Findings) -> Option<T> {
+        findings.problem(&self.pointer, format!("expected {expected}, found {}", type_of(self.value)));
+        None
+    }
+}
+
+/// Hands out the fields of one object and remembers which were asked for.
+pub(crate) struct ObjectReader<'v, 'f> {
+    /// JSON pointer from the document's root.
+    pub(crate) pointer: String,
+    fields: &'v Map<String, Value>,
+    known: Vec<&'static str>,
+    pub(crate) findings: &'f mut Findings,
+}
+
+impl<'v> ObjectReader<'v, '_> {
+    /// The field, if it is given. As in Kubernetes, null counts as left out.
+    pub(crate) fn take(&mut self, key: &'static str) -> Option<Field<'v>> {
+        self.known.push(key);
+        let value = self.fields.get(key).filter(|value| !value.is_null())?;
+        Some(Field { value, pointer: pointer_to(&self.pointer, key) })
+    }
+
+    pub(crate) fn optional<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(Field<'v>, &mut Findings) -> Option<T>,
+    ) -> Option<T> {
+        let field = self.take(key)?;
+        read(field, self.findings)
+    }
+
+    pub(crate) fn required<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(Field<'v>, &mut Findings) -> Option<T>,
+    ) -> Option<T> {
+        let Some(field) = self.take(key) else {
+            self.findings.problem(&self.pointer, format!("{key:?} is missing"));
+            return None;
+        };
+        read(field, self.findings)
+    }
+
+    fn report_unknown_keys(self) {
+        for key in self.fields.keys().filter(|key| !self.known.contains(&key.as_str())) {
+            self.findings.unknown_key(pointer_to(&self.pointer, key), key, &self.known);
+        }
+    }
+}
+
+/// The beginning of a text, of a length fit for a message.
+pub(crate) fn shown(text: &str) -> String {
+    text.chars().take(MAX_SHOWN).collect()
+}
+
+fn type_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}

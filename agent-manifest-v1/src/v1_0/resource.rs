@@ -1,0 +1,47 @@
+//! Reads one entry of `spec.resources`.
+
+use std::sync::Arc;
+
+use agent_model::{Declaration, ResourceKind, ResourceName, ResourceSpec, nearest};
+
+use super::file;
+use crate::reader::{Field, Findings, shown};
+
+/// The kinds that a document of this version may declare.
+const KINDS: [ResourceKind; 1] = [ResourceKind::File];
+
+/// Without a name there is no declaration, since nothing could refer to it; its fields are read
+/// all the same, for their problems.
+pub(super) fn read(entry: Field<'_>, findings: &mut Findings) -> Option<Declaration> {
+    entry.object(findings, |fields| {
+        let name = fields.required("name", Field::parsed);
+        let kind = fields.required("kind", kind);
+        let depends_on = fields.optional("dependsOn", names).unwrap_or_default();
+        let restart_on = fields.optional("restartOn", names).unwrap_or_default();
+        let spec = match kind {
+            Some(ResourceKind::File) => {
+                fields.required("spec", file::read).map(Arc::new).map(ResourceSpec::File)
+            }
+            None => fields.required("spec", |_, _| None),
+        };
+        Some(Declaration { pointer: fields.pointer.clone(), name: name?, depends_on, restart_on, spec })
+    })
+}
+
+fn kind(field: Field<'_>, findings: &mut Findings) -> Option<ResourceKind> {
+    let text = field.text(findings)?;
+    let kind = KINDS.into_iter().find(|kind| kind.as_str() == text);
+    if kind.is_none() {
+        let given = shown(text);
+        let kinds = KINDS.map(ResourceKind::as_str);
+        let hint = nearest(&given, kinds).map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
+        let message =
+            format!("no reconciler for kind {given:?} (this agent has: {}){hint}", kinds.join(", "));
+        findings.problem(field.pointer, message);
+    }
+    kind
+}
+
+fn names(field: Field<'_>, findings: &mut Findings) -> Option<Vec<ResourceName>> {
+    field.list(findings, Field::parsed)
+}

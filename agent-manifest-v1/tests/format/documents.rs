@@ -1,0 +1,86 @@
+//! Real documents: the examples, and old ones that must mean the same for ever.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use agent_manifest_v1::{KIND, json_schema};
+use serde_json::Value;
+
+use super::lower;
+
+fn files_in(folder: &str, extension: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let entries = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> =
+        entries.filter(|path| path.extension().is_some_and(|ext| ext == extension)).collect();
+    files.sort();
+    files
+}
+
+fn name_of(path: &Path) -> &str {
+    path.file_name().unwrap().to_str().unwrap()
+}
+
+fn yaml(path: &Path) -> Value {
+    serde_saphyr::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// Documents as devices hold them. Never update a digest here: an agent that reads an accepted
+/// document differently than its predecessor touches a fleet that nobody asked it to touch.
+const GOLDEN: &[(&str, &str)] = &[
+    ("empty.json", "sha256:4869580c5b6df82776db8668b653e6a98eb38beb6e8186036fe9115d97b9f225"),
+    ("files.json", "sha256:026e7b19c44ac7ebda5523e02dc51c6fc68e6183e9b84631043f8e7f2ce29fa1"),
+];
+
+#[test]
+fn old_documents_mean_what_they_always_meant() {
+    let fixtures = files_in("fixtures/1.0.0", "json");
+    let found: Vec<(String, String)> = fixtures
+        .iter()
+        .map(|path| {
+            let document: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+            jsonschema::validate(&json_schema(), &document).unwrap();
+            let state = lower(&document["spec"]).unwrap().state;
+            (name_of(path).to_owned(), state.digest().to_string())
+        })
+        .collect();
+    let found: Vec<(&str, &str)> =
+        found.iter().map(|(name, digest)| (name.as_str(), digest.as_str())).collect();
+    assert_eq!(found, GOLDEN);
+}
+
+#[test]
+fn the_examples_are_valid_for_three_devices() {
+    let examples = files_in("../examples", "yaml");
+    let names: Vec<Value> = examples
+        .iter()
+        .map(|path| {
+            let document = yaml(path);
+            assert_eq!(document["kind"], KIND);
+            jsonschema::validate(&json_schema(), &document)
+                .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let lowered =
+                lower(&document["spec"]).unwrap_or_else(|all| panic!("{}: {all:#?}", path.display()));
+            assert!(!lowered.state.resources().is_empty());
+            document["metadata"]["name"].clone()
+        })
+        .collect();
+    assert_eq!(names, ["edge-0001", "edge-0002", "edge-0003"]);
+}
+
+#[test]
+fn the_refused_example_shows_several_problems_at_once() {
+    let [example] = &files_in("../examples/refused", "yaml")[..] else { panic!("expected one example") };
+    assert_eq!(
+        lower(&yaml(example)["spec"]).unwrap_err(),
+        [
+            "/spec/resources/0/spec: one of \"content\" and \"contentBase64\" is missing",
+            "/spec/resources/0/spec/contents: unknown key \"contents\"; did you mean \"content\"?",
+            "/spec/resources/1/spec/mode: expected a string, found a number: put the mode in quotes, for example \"0644\"",
+            "/spec/resources/1/dependsOn/0: no resource is named \"radio-setting\"; did you mean \"radio-settings\"?",
+            "/spec/resources/1/spec/path: conflicts with \"radio-settings\": both claim the same path",
+        ]
+    );
+}

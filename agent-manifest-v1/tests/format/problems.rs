@@ -1,0 +1,210 @@
+//! Every problem of a document is reported, at its place and in words that help.
+
+use agent_model::UnknownKeys;
+use serde_json::{Value, json};
+
+use super::{lower, lower_with};
+
+fn file(name: &str, spec: Value) -> Value {
+    json!({"name": name, "kind": "File", "spec": spec})
+}
+
+/// Lowers one `File` with this spec besides a path.
+fn problems_of_file(fields: Value) -> Vec<String> {
+    let mut spec = json!({"path": "/etc/a"});
+    spec.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    let problems =
+        lower(&json!({"resources": [file("a", spec)]})).map_or_else(|problems| problems, |_| vec![]);
+    let place = "/spec/resources/0/spec";
+    problems.iter().map(|problem| problem.strip_prefix(place).unwrap_or(problem).to_owned()).collect()
+}
+
+#[test]
+fn a_spec_of_the_wrong_shape_is_told_what_is_expected() {
+    for (spec, problem) in [
+        (json!(null), "/: \"spec\" is missing"),
+        (json!("x"), "/spec: expected an object, found a string"),
+        (json!([]), "/spec: expected an object, found a list"),
+        (json!({}), "/spec: \"resources\" is missing"),
+        (json!({"resources": null}), "/spec: \"resources\" is missing"),
+        (json!({"resources": {}}), "/spec/resources: expected a list, found an object"),
+        (json!({"resources": [true]}), "/spec/resources/0: expected an object, found a boolean"),
+        (
+            json!({"resources": [], "policy": 1}),
+            "/spec/policy: unknown key \"policy\"; valid here: resources",
+        ),
+    ] {
+        assert_eq!(lower(&spec).unwrap_err(), [problem], "{spec}");
+    }
+}
+
+#[test]
+fn all_problems_of_all_resources_are_reported_at_once() {
+    let problems = lower(&json!({
+        "resourcs": [],
+        "resources": [
+            {"name": "App", "kind": "Fille", "dependson": ["b"], "spec": {"paht": "/x"}},
+            {"kind": "File", "dependsOn": "b", "restartOn": ["b", 1, "B"], "spec": {
+                "path": "relative", "contents": "x", "mode": "rw-r--r--", "owner": "a b", "group": -1}},
+            {"name": "c", "kind": "File"},
+            {"name": "c", "kind": 7},
+            {"name": "d", "kind": "File", "dependsOn": ["dd"], "spec": {"path": "/etc/d", "content": 1}},
+            {"name": "e", "kind": "File", "spec": {"path": "/etc/d", "contentBase64": "!", "a/b": 1}},
+        ],
+    }))
+    .unwrap_err();
+    assert_eq!(
+        problems,
+        [
+            "/spec/resources/0/name: \"App\" is not a resource name: use 1 to 63 of the characters a-z 0-9 -, starting and ending with a letter or digit",
+            "/spec/resources/0/kind: no reconciler for kind \"Fille\" (this agent has: File); did you mean \"File\"?",
+            "/spec/resources/0/dependson: unknown key \"dependson\"; did you mean \"dependsOn\"?",
+            "/spec/resources/1: \"name\" is missing",
+            "/spec/resources/1/dependsOn: expected a list, found a string",
+            "/spec/resources/1/restartOn/1: expected a string, found a number",
+            "/spec/resources/1/restartOn/2: \"B\" is not a resource name: use 1 to 63 of the characters a-z 0-9 -, starting and ending with a letter or digit",
+            "/spec/resources/1/spec/path: \"relative\" is not a usable path: it must be absolute",
+            "/spec/resources/1/spec: one of \"content\" and \"contentBase64\" is missing",
+            "/spec/resources/1/spec/mode: \"rw-r--r--\" is not a mode: use three or four octal digits in quotes, for example \"0644\"",
+            "/spec/resources/1/spec/owner: \"a b\" names no user or group: use a number, or a name of at most 32 characters without : / or spaces",
+            "/spec/resources/1/spec/group: expected a name or a non-negative integer, found a number",
+            "/spec/resources/1/spec/contents: unknown key \"contents\"; did you mean \"content\"?",
+            "/spec/resources/2: \"spec\" is missing",
+            "/spec/resources/3/kind: expected a string, found a number",
+            "/spec/resources/3: \"spec\" is missing",
+            "/spec/resources/4/spec/content: expected a string, found a number",
+            "/spec/resources/5/spec/contentBase64: not standard base64: '!' at offset 0 is none of A-Z a-z 0-9 + /",
+            "/spec/resources/5/spec/a~1b: unknown key \"a/b\"; valid here: path, content, contentBase64, mode, owner, group",
+            "/spec/resourcs: unknown key \"resourcs\"; did you mean \"resources\"?",
+            "/spec/resources/3/name: \"c\" is already the name of /spec/resources/2",
+            "/spec/resources/4/dependsOn/0: no resource is named \"dd\"; did you mean \"d\"?",
+            "/spec/resources/5/spec/path: conflicts with \"d\": both claim the same path",
+        ]
+    );
+}
+
+#[test]
+fn a_file_has_exactly_one_content() {
+    for content in [
+        json!({"content": ""}),
+        json!({"contentBase64": ""}),
+        json!({"content": null, "contentBase64": "eA=="}),
+    ] {
+        assert!(problems_of_file(content.clone()).is_empty(), "{content}");
+    }
+    let missing = [": one of \"content\" and \"contentBase64\" is missing"];
+    assert_eq!(problems_of_file(json!({})), missing);
+    assert_eq!(problems_of_file(json!({"content": null, "contentBase64": null})), missing);
+    assert_eq!(
+        problems_of_file(json!({"content": "x", "contentBase64": "eA"})),
+        [
+            ": \"content\" and \"contentBase64\" exclude each other: keep one of them",
+            "/contentBase64: not standard base64: it must be filled up with = to a multiple of four",
+        ]
+    );
+}
+
+#[test]
+fn sealed_values_are_refused_in_clear_words() {
+    let sealed = json!({"sealed": {"to": "X", "box": "eA=="}});
+    for key in ["content", "contentBase64"] {
+        let problem = format!("/{key}: sealed values are not supported by this agent; give a string");
+        assert_eq!(problems_of_file(json!({key: sealed})), [problem]);
+    }
+    assert_eq!(
+        problems_of_file(json!({"content": {"other": 1}})),
+        ["/content: expected a string, found an object"]
+    );
+}
+
+#[test]
+fn what_is_wrong_with_base64_is_named_with_its_place() {
+    for (text, problem) in [
+        ("eHg-", "'-' at offset 3 is none of A-Z a-z 0-9 + /"),
+        ("eHh4\neHh4", "'\\n' at offset 4 is none of A-Z a-z 0-9 + /"),
+        ("eHü4", "'ü' at offset 2 is none of A-Z a-z 0-9 + /"),
+        ("e===", "= at offset 1 is not at the end"),
+        ("eHg", "it must be filled up with = to a multiple of four"),
+        ("eHh4e", "5 characters make no whole number of bytes; is it cut off?"),
+        ("eHh=", "the last character, at offset 2, has bits to spare; is it cut off?"),
+    ] {
+        let problem = format!("/contentBase64: not standard base64: {problem}");
+        assert_eq!(problems_of_file(json!({"contentBase64": text})), [problem], "{text:?}");
+    }
+}
+
+#[test]
+fn a_mode_that_lost_its_quotes_is_told_to_put_them_back() {
+    for mode in [json!(420), json!(644), json!(0.5)] {
+        assert_eq!(
+            problems_of_file(json!({"content": "", "mode": mode})),
+            ["/mode: expected a string, found a number: put the mode in quotes, for example \"0644\""]
+        );
+    }
+}
+
+#[test]
+fn owners_are_names_or_ids_whether_quoted_or_not() {
+    for owner in [json!("root"), json!("0"), json!(0), json!(4_294_967_294_u32), json!(null)] {
+        assert_eq!(problems_of_file(json!({"content": "", "owner": owner})), [""; 0], "{owner}");
+    }
+    for owner in [json!(4_294_967_295_u32), json!(u64::MAX), json!(-1), json!(1.5), json!(true), json!([])] {
+        assert_eq!(problems_of_file(json!({"content": "", "owner": owner})).len(), 1, "{owner}");
+    }
+}
+
+#[test]
+fn keys_of_a_newer_version_are_listed_where_the_author_allows_it() {
+    let spec = json!({"resources": [
+        {"name": "a", "kind": "File", "priority": 1, "spec": {"path": "/etc/a", "content": "", "acl~/": {"x": 1}}},
+    ], "rollout": {}});
+    assert_eq!(lower(&spec).unwrap_err().len(), 3);
+    let lowered = lower_with(UnknownKeys::AreIgnored, &spec).unwrap();
+    assert_eq!(
+        lowered.ignored,
+        ["/spec/resources/0/spec/acl~0~1", "/spec/resources/0/priority", "/spec/rollout"]
+    );
+    assert_eq!(lowered.state.resources().len(), 1);
+}
+
+#[test]
+fn a_kind_of_a_newer_version_is_a_problem_even_where_unknown_keys_are_not() {
+    let spec = json!({"resources": [{"name": "a", "kind": "Teapot", "spec": {}}]});
+    assert_eq!(
+        lower_with(UnknownKeys::AreIgnored, &spec).unwrap_err(),
+        ["/spec/resources/0/kind: no reconciler for kind \"Teapot\" (this agent has: File)"]
+    );
+}
+
+#[test]
+fn more_than_1024_resources_are_one_problem() {
+    let many = |n: usize| -> Value {
+        let files = (0..n).map(|i| file(&format!("f{i}"), json!({"path": format!("/x/{i}"), "content": ""})));
+        json!({"resources": files.collect::<Vec<_>>()})
+    };
+    assert_eq!(lower(&many(1024)).unwrap().state.resources().len(), 1024);
+    assert_eq!(
+        lower(&many(1025)).unwrap_err(),
+        ["/spec/resources/1024: 1025 resources are more than the 1024 a document may have"]
+    );
+}
+
+#[test]
+fn problems_beyond_what_anyone_reads_are_counted_only() {
+    let problems = lower(&json!({"resources": vec![json!(0); 5000]})).unwrap_err();
+    assert_eq!(problems.len(), 4097);
+    assert_eq!(problems[4096], "/: there are 904 more problems than these");
+}
+
+#[test]
+fn a_message_stays_short_however_long_a_key_or_value_is() {
+    let long = "x".repeat(100_000);
+    let problems =
+        lower(&json!({"resources": [{"name": long, "kind": long, "spec": {}, "dependsOn": [long]}]}));
+    for problem in problems.unwrap_err() {
+        assert!(problem.len() < 400, "{problem}");
+    }
+    let problems = lower(&json!({"resources": [], &long: 1})).unwrap_err();
+    let (_, message) = problems[0].split_once(": ").unwrap();
+    assert!(message.len() < 200, "{message}");
+}
