@@ -1,1 +1,24 @@
-//! Placeholder.
+//! The platform's side of the wire: making the buckets, writing desired state, reading what the
+//! devices say, and judging whether they got there.
+//!
+//! ```text
+//! provisioning ──▶ buckets            desired_state ──compare-and-swap──▶ desired-state
+//!                                                                              │ (devices)
+//! waiting ◀── Roster (one watch) ◀── actual-state, agent-heartbeat, agents ◀───┘
+//! ```
+//!
+//! Deciding is apart from doing: [`generation`] and [`waiting`] are pure, and everything else
+//! only carries out what they say. Nothing here prints.
+
+pub mod connect;
+pub mod desired_state;
+pub mod generation;
+pub mod provisioning;
+pub mod roster;
+pub mod store;
+pub mod waiting;
+
+pub use connect::{ConnectError, Endpoint, Fleet};
+pub use desired_state::DesiredEntry;
+pub use roster::{Agent, Roster, Selection};
+pub use store::StoreError;

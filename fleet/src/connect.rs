@@ -1,0 +1,205 @@
+//! The connection to the platform's NATS server.
+
+use std::{
+    fmt, io,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_nats::{ConnectErrorKind, ConnectOptions, Event, ServerAddr, jetstream};
+
+/// Where the platform's NATS server is, and how to log in there.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// One URL, or several of one cluster with commas between them.
+    pub url: String,
+    /// A credentials file, as `nsc generate creds` writes it.
+    pub credentials: Option<PathBuf>,
+    /// How long connecting and each request may take.
+    pub timeout: Duration,
+}
+
+/// A connection as somebody who may see and change every device.
+#[derive(Clone)]
+pub struct Fleet {
+    client: async_nats::Client,
+    jetstream: jetstream::Context,
+    server: String,
+    violation: Violation,
+    timeout: Duration,
+}
+
+/// The last permission error that the server sent. It comes by itself, not as an answer: the
+/// request that caused it only times out, so whoever reports that has to look here.
+type Violation = Arc<Mutex<Option<String>>>;
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The URL is none.
+    #[error(
+        "{url:?} is not the address of a NATS server: use nats://HOST:PORT, tls://HOST:PORT or wss://HOST"
+    )]
+    Address {
+        /// What was given, without a password.
+        url: String,
+        /// What is wrong with it.
+        source: io::Error,
+    },
+    /// The credentials file cannot be used.
+    #[error("cannot use the credentials file {}", path.display())]
+    Credentials {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The server is there and says no.
+    #[error("{server} refuses the login: give credentials that it knows and that have not expired")]
+    Refused {
+        /// The server, without a password.
+        server: String,
+        /// What the server said.
+        source: async_nats::ConnectError,
+    },
+    /// No server there.
+    #[error(
+        "no NATS server answers at {server}: check the address, and that the server runs and can be reached from here"
+    )]
+    Unreachable {
+        /// The server, without a password.
+        server: String,
+        /// What happened instead.
+        source: async_nats::ConnectError,
+    },
+}
+
+impl Fleet {
+    /// Connects, or says why not within the endpoint's time-out for each address.
+    ///
+    /// # Errors
+    /// See [`ConnectError`]. Only [`ConnectError::Unreachable`] may pass by itself.
+    pub async fn connect(endpoint: &Endpoint) -> Result<Self, ConnectError> {
+        let addresses: Vec<ServerAddr> =
+            endpoint.url.split(',').map(|url| parse_address(url.trim())).collect::<Result<_, _>>()?;
+        let server = addresses.iter().map(without_password).collect::<Vec<_>>().join(", ");
+        let options = match &endpoint.credentials {
+            None => ConnectOptions::new(),
+            Some(path) => ConnectOptions::with_credentials_file(path)
+                .await
+                .map_err(|source| ConnectError::Credentials { path: path.clone(), source })?,
+        };
+        let violation = Violation::default();
+        let client = options
+            .name("harmony fleet")
+            .connection_timeout(endpoint.timeout)
+            .request_timeout(Some(endpoint.timeout))
+            .event_callback({
+                let violation = Arc::clone(&violation);
+                move |event| {
+                    let violation = Arc::clone(&violation);
+                    async move { remember(&violation, &event) }
+                }
+            })
+            .connect(addresses)
+            .await
+            .map_err(|source| refused_or_unreachable(server.clone(), source))?;
+        let mut jetstream = jetstream::new(client.clone());
+        jetstream.set_timeout(endpoint.timeout);
+        Ok(Self { client, jetstream, server, violation, timeout: endpoint.timeout })
+    }
+
+    /// The address or addresses that this was connected to, without a password.
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// The version of the server that answered.
+    pub fn server_version(&self) -> String {
+        self.client.server_info().version
+    }
+
+    pub(crate) fn client(&self) -> &async_nats::Client {
+        &self.client
+    }
+
+    pub(crate) fn jetstream(&self) -> &jetstream::Context {
+        &self.jetstream
+    }
+
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    pub(crate) fn last_violation(&self) -> Option<String> {
+        self.violation.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl fmt::Debug for Fleet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fleet").field("server", &self.server).finish_non_exhaustive()
+    }
+}
+
+/// Servers tell a missing permission from other errors in words only.
+fn remember(violation: &Violation, event: &Event) {
+    tracing::debug!(%event, "connection");
+    if let Event::ServerError(error) = event {
+        let words = error.to_string();
+        if words.to_lowercase().contains("permissions violation") {
+            *violation.lock().unwrap_or_else(PoisonError::into_inner) = Some(words);
+        }
+    }
+}
+
+fn parse_address(url: &str) -> Result<ServerAddr, ConnectError> {
+    url.parse().map_err(|source| {
+        let url = url.rsplit('@').next().unwrap_or_default().to_owned();
+        ConnectError::Address { url, source }
+    })
+}
+
+fn without_password(address: &ServerAddr) -> String {
+    format!("{}://{}:{}", address.scheme(), address.host(), address.port())
+}
+
+fn refused_or_unreachable(server: String, source: async_nats::ConnectError) -> ConnectError {
+    match source.kind() {
+        ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
+            ConnectError::Refused { server, source }
+        }
+        _ => ConnectError::Unreachable { server, source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(url: &str) -> Endpoint {
+        Endpoint { url: url.into(), credentials: None, timeout: Duration::from_secs(2) }
+    }
+
+    #[tokio::test]
+    async fn an_error_names_the_server_and_never_the_password() {
+        // Port 9 (discard) of the loopback: nobody listens there.
+        let error = Fleet::connect(&endpoint("nats://me:secret@127.0.0.1:9")).await.unwrap_err();
+        assert!(matches!(error, ConnectError::Unreachable { .. }), "{error:?}");
+        assert!(error.to_string().contains("nats://127.0.0.1:9"), "{error}");
+        assert!(!error.to_string().contains("secret"), "{error}");
+        let error = Fleet::connect(&endpoint("ftp://me:secret@host")).await.unwrap_err();
+        assert!(matches!(error, ConnectError::Address { .. }), "{error:?}");
+        assert!(!error.to_string().contains("secret"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_missing_credentials_file_is_named() {
+        let path = PathBuf::from("/does/not/exist.creds");
+        let error = Fleet::connect(&Endpoint { credentials: Some(path), ..endpoint("127.0.0.1:9") })
+            .await
+            .unwrap_err();
+        assert!(error.to_string().contains("/does/not/exist.creds"), "{error}");
+    }
+}

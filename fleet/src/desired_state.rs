@@ -1,0 +1,100 @@
+//! What each device should be: reading and writing the bucket `desired-state`, by compare-and-swap
+//! only.
+
+use agent_core::{
+    authoring,
+    envelope::{Glance, Received},
+    kv::names::DESIRED_STATE_BUCKET,
+};
+use agent_model::{AgentId, Digest, Timestamp};
+use bytes::Bytes;
+
+use crate::{
+    Fleet, StoreError,
+    store::{self, Change, Entry},
+};
+
+/// A device's entry, or the marker that a deleted one leaves behind.
+#[derive(Debug, Clone)]
+pub struct DesiredEntry {
+    /// Its revision: what the next write has to name.
+    pub revision: u64,
+    /// When it was written, by the server's clock.
+    pub written_at: Timestamp,
+    /// The document; `None` when it was deleted.
+    pub document: Option<StoredDocument>,
+}
+
+/// A document as it lies in the bucket; it may be one that no device accepts.
+#[derive(Debug, Clone)]
+pub struct StoredDocument {
+    /// The bytes.
+    pub bytes: Bytes,
+    /// Their digest, as devices report it.
+    pub digest: Digest,
+    /// What can be read of it.
+    pub glance: Glance,
+    /// The digest of what its author meant; `None` when it is no envelope.
+    pub intent: Option<Digest>,
+}
+
+impl DesiredEntry {
+    pub(crate) fn of(entry: &Entry) -> Self {
+        Self {
+            revision: entry.revision,
+            written_at: entry.stored_at,
+            document: entry.value.clone().map(StoredDocument::read),
+        }
+    }
+}
+
+impl StoredDocument {
+    pub(crate) fn read(bytes: Bytes) -> Self {
+        let received = Received::read(&bytes);
+        Self {
+            intent: authoring::intent_digest(&bytes),
+            digest: received.digest,
+            glance: received.glance,
+            bytes,
+        }
+    }
+}
+
+/// Reads a device's entry; `None` when there never was one.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn read(fleet: &Fleet, agent: &AgentId) -> Result<Option<DesiredEntry>, StoreError> {
+    Ok(store::read(fleet, DESIRED_STATE_BUCKET, agent).await?.as_ref().map(DesiredEntry::of))
+}
+
+/// Writes a complete document, if the entry is still the one given (`None`: there was none), and
+/// returns what is there now.
+///
+/// # Errors
+/// [`StoreError::Conflict`] when somebody else was faster.
+pub async fn write(
+    fleet: &Fleet,
+    agent: &AgentId,
+    replaced: Option<&DesiredEntry>,
+    document: Vec<u8>,
+) -> Result<DesiredEntry, StoreError> {
+    let bytes = Bytes::from(document);
+    let change = Change::Put(bytes.clone());
+    let revision =
+        store::compare_and_swap(fleet, DESIRED_STATE_BUCKET, agent, revision_of(replaced), &change).await?;
+    Ok(DesiredEntry { revision, written_at: Timestamp::now(), document: Some(StoredDocument::read(bytes)) })
+}
+
+/// Deletes the entry, if it is still the one given. The device goes on enforcing what it accepted
+/// last: see the wire contract, "a deleted or empty entry".
+///
+/// # Errors
+/// [`StoreError::Conflict`] when somebody else was faster.
+pub async fn delete(fleet: &Fleet, agent: &AgentId, replaced: &DesiredEntry) -> Result<u64, StoreError> {
+    store::compare_and_swap(fleet, DESIRED_STATE_BUCKET, agent, replaced.revision, &Change::Delete).await
+}
+
+fn revision_of(entry: Option<&DesiredEntry>) -> u64 {
+    entry.map_or(0, |entry| entry.revision)
+}

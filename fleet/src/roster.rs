@@ -1,0 +1,263 @@
+//! Every device that is known, and what is known of it.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use agent_core::kv::names;
+use agent_model::{AgentId, Timestamp, status::AgentStatus};
+use futures_util::{
+    StreamExt as _,
+    stream::{BoxStream, SelectAll},
+};
+
+use crate::{
+    DesiredEntry, Fleet, StoreError,
+    store::{self, Entry},
+};
+
+/// A device is a member when any of these has an entry for it.
+const BUCKETS: [&str; 4] = [
+    names::DESIRED_STATE_BUCKET,
+    names::ACTUAL_STATE_BUCKET,
+    names::HEARTBEAT_BUCKET,
+    names::REGISTRY_BUCKET,
+];
+
+/// Which devices to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// All there are.
+    All,
+    /// This one, whether it exists or not.
+    One(AgentId),
+}
+
+impl Selection {
+    /// The narrowest selection that holds all of these.
+    pub fn of<'a>(agents: impl IntoIterator<Item = &'a AgentId>) -> Self {
+        let mut agents = agents.into_iter();
+        match (agents.next(), agents.next()) {
+            (Some(agent), None) => Self::One(agent.clone()),
+            _ => Self::All,
+        }
+    }
+
+    fn filter(&self) -> Option<&AgentId> {
+        match self {
+            Self::All => None,
+            Self::One(agent) => Some(agent),
+        }
+    }
+}
+
+/// One device.
+#[derive(Debug)]
+pub struct Agent {
+    /// Its name.
+    pub id: AgentId,
+    /// What it should be; also the marker that a deleted entry leaves.
+    pub desired: Option<DesiredEntry>,
+    /// What it says about itself.
+    pub report: Option<Report>,
+    /// When its last heartbeat arrived, by the server's clock.
+    pub last_seen: Option<Timestamp>,
+    /// Whether the platform's registry has it.
+    pub is_registered: bool,
+}
+
+/// A status as it lies in the bucket.
+#[derive(Debug)]
+pub struct Report {
+    /// The document with every key, also those that this version does not know; null when it is
+    /// not JSON.
+    pub document: serde_json::Value,
+    /// The same, read; or why it cannot be.
+    pub status: Result<AgentStatus, serde_json::Error>,
+}
+
+impl Agent {
+    fn unknown(id: AgentId) -> Self {
+        Self { id, desired: None, report: None, last_seen: None, is_registered: false }
+    }
+
+    /// Its status, if there is one and it can be read.
+    pub fn status(&self) -> Option<&AgentStatus> {
+        self.report.as_ref()?.status.as_ref().ok()
+    }
+
+    /// Whether it was heard of not longer than `offline_after` ago.
+    pub fn is_online(&self, now: Timestamp, offline_after: Duration) -> bool {
+        self.last_seen.is_some_and(|seen| now.since(seen) <= offline_after)
+    }
+
+    /// Whether there is anything about it but the traces of what was deleted.
+    fn is_known(&self) -> bool {
+        let has_document = self.desired.as_ref().is_some_and(|entry| entry.document.is_some());
+        has_document || self.report.is_some() || self.last_seen.is_some() || self.is_registered
+    }
+
+    fn take_in(&mut self, entry: &Entry) {
+        match entry.bucket {
+            names::DESIRED_STATE_BUCKET => self.desired = Some(DesiredEntry::of(entry)),
+            names::ACTUAL_STATE_BUCKET => self.report = entry.value.as_deref().map(Report::read),
+            names::HEARTBEAT_BUCKET => self.last_seen = entry.value.as_ref().map(|_| entry.stored_at),
+            _ => self.is_registered = entry.value.is_some(),
+        }
+    }
+}
+
+impl Report {
+    fn read(bytes: &[u8]) -> Self {
+        Self {
+            document: serde_json::from_slice(bytes).unwrap_or_default(),
+            status: serde_json::from_slice(bytes),
+        }
+    }
+}
+
+/// The devices of a fleet, kept up to date by one ordinary watch on each bucket.
+pub struct Roster {
+    fleet: Fleet,
+    selection: Selection,
+    agents: BTreeMap<AgentId, Agent>,
+    changes: SelectAll<BoxStream<'static, Result<Entry, StoreError>>>,
+}
+
+impl Roster {
+    /// Reads what there is, and begins to watch.
+    ///
+    /// # Errors
+    /// [`StoreError`], but for `Conflict` and `Refused`.
+    pub async fn read(fleet: &Fleet, selection: Selection) -> Result<Self, StoreError> {
+        let mut roster =
+            Self { fleet: fleet.clone(), selection, agents: BTreeMap::new(), changes: SelectAll::new() };
+        for bucket in BUCKETS {
+            let watch = store::watch(fleet, bucket, roster.selection.filter()).await?;
+            for entry in &watch.present {
+                roster.take_in(entry);
+            }
+            roster.changes.push(watch.changes);
+        }
+        Ok(roster)
+    }
+
+    /// Reads everything again, after an error of [`changed`](Self::changed).
+    ///
+    /// # Errors
+    /// As [`read`](Self::read); the roster is as it was.
+    pub async fn read_again(&mut self) -> Result<(), StoreError> {
+        *self = Self::read(&self.fleet, self.selection.clone()).await?;
+        Ok(())
+    }
+
+    /// The known devices, by name.
+    pub fn agents(&self) -> impl Iterator<Item = &Agent> {
+        self.agents.values().filter(|agent| agent.is_known())
+    }
+
+    /// The device of that name, if it is known.
+    pub fn get(&self, id: &AgentId) -> Option<&Agent> {
+        self.agents.get(id).filter(|agent| agent.is_known())
+    }
+
+    /// The desired-state entry of that device, or the marker of a deleted one, even where nothing
+    /// else is known of the device: a compare-and-swap has to name its revision.
+    pub fn entry(&self, id: &AgentId) -> Option<&DesiredEntry> {
+        self.agents.get(id)?.desired.as_ref()
+    }
+
+    /// Waits for the next change and takes it in; returns whose it was. Dropping the future loses
+    /// nothing.
+    ///
+    /// # Errors
+    /// The watch broke: see [`read_again`](Self::read_again).
+    pub async fn changed(&mut self) -> Result<AgentId, StoreError> {
+        match self.changes.next().await {
+            Some(Ok(entry)) => {
+                self.take_in(&entry);
+                Ok(entry.agent)
+            }
+            Some(Err(error)) => Err(error),
+            None => Err(StoreError::NoAnswer {
+                bucket: names::ACTUAL_STATE_BUCKET,
+                server: self.fleet.server().to_owned(),
+                source: "the watch ended".into(),
+            }),
+        }
+    }
+
+    /// The connection that it reads from.
+    pub fn fleet(&self) -> &Fleet {
+        &self.fleet
+    }
+
+    /// Takes in what was just written, without waiting for the watch to bring it.
+    pub fn note_written(&mut self, id: &AgentId, entry: DesiredEntry) {
+        let agent = self.agents.entry(id.clone()).or_insert_with(|| Agent::unknown(id.clone()));
+        if agent.desired.as_ref().is_none_or(|known| known.revision < entry.revision) {
+            agent.desired = Some(entry);
+        }
+    }
+
+    fn take_in(&mut self, entry: &Entry) {
+        self.agents
+            .entry(entry.agent.clone())
+            .or_insert_with(|| Agent::unknown(entry.agent.clone()))
+            .take_in(entry);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn entry(bucket: &'static str, value: Option<&'static str>) -> Entry {
+        Entry {
+            bucket,
+            agent: "a".parse().unwrap(),
+            revision: 1,
+            stored_at: Timestamp::UNIX_EPOCH,
+            value: value.map(|text| Bytes::from_static(text.as_bytes())),
+        }
+    }
+
+    #[test]
+    fn a_device_is_known_from_any_bucket_and_forgotten_when_the_last_entry_goes() {
+        for bucket in BUCKETS {
+            let mut agent = Agent::unknown("a".parse().unwrap());
+            assert!(!agent.is_known());
+            agent.take_in(&entry(bucket, Some("{}")));
+            assert!(agent.is_known(), "{bucket}");
+            agent.take_in(&entry(bucket, None));
+            assert!(!agent.is_known(), "{bucket}");
+        }
+    }
+
+    #[test]
+    fn a_status_that_cannot_be_read_is_kept_with_the_reason() {
+        let mut agent = Agent::unknown("a".parse().unwrap());
+        agent.take_in(&entry(names::ACTUAL_STATE_BUCKET, Some("{\"phase\": \"Levitating\"}")));
+        assert!(agent.status().is_none());
+        let report = agent.report.unwrap();
+        assert_eq!(report.document["phase"], "Levitating");
+        assert!(report.status.is_err());
+    }
+
+    #[test]
+    fn a_device_is_offline_after_the_given_time_and_when_it_was_never_seen() {
+        let mut agent = Agent::unknown("a".parse().unwrap());
+        let after = |seconds| Timestamp::UNIX_EPOCH.saturating_add(Duration::from_secs(seconds));
+        assert!(!agent.is_online(after(0), Duration::from_secs(300)));
+        agent.take_in(&entry(names::HEARTBEAT_BUCKET, Some("{}")));
+        assert!(agent.is_online(after(300), Duration::from_secs(300)));
+        assert!(!agent.is_online(after(301), Duration::from_secs(300)));
+    }
+
+    #[test]
+    fn a_single_agent_is_read_alone() {
+        let (a, b): (AgentId, AgentId) = ("a".parse().unwrap(), "b".parse().unwrap());
+        assert_eq!(Selection::of([&a]), Selection::One(a.clone()));
+        assert_eq!(Selection::of([&a, &b]), Selection::All);
+    }
+}

@@ -1,0 +1,373 @@
+//! Reading and writing single entries of a bucket, and watching many: the only module that knows
+//! how a bucket lies in a stream.
+//!
+//! Fleet-wide readers use one ordinary consumer for each bucket. Devices do not: see ADR-023.
+
+use std::{collections::VecDeque, time::Duration};
+
+use agent_core::kv::names;
+use agent_model::{AgentId, Timestamp};
+use async_nats::{
+    HeaderMap,
+    client::{Request, RequestError, RequestErrorKind},
+    header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE,
+    jetstream::{
+        consumer::{DeliverPolicy, push},
+        context::GetStreamErrorKind,
+        message::Message,
+        publish::PublishAck,
+        response::Response,
+        stream::LastRawMessageErrorKind,
+    },
+};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _, stream};
+
+use crate::{Fleet, provisioning::STREAM_NOT_FOUND};
+
+/// The header that marks what is no value: `DEL` or `PURGE` (ADR-8 of the NATS project).
+const KV_OPERATION: &str = "KV-Operation";
+
+/// How often a write whose outcome is unknown is tried, the first time included.
+const ATTEMPTS: u32 = 4;
+/// The pause before the first repetition; it doubles. Together they outlast a leader election,
+/// during which every write of a replicated stream is refused.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Why a bucket could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// `init` was never run here, or with another account.
+    #[error(
+        "the bucket {bucket} does not exist on {server}: run `harmonyctl init` once, or check which server and account this is"
+    )]
+    NoBucket {
+        /// The bucket.
+        bucket: &'static str,
+        /// The server.
+        server: String,
+    },
+    /// The entry is not, or no longer, the one that the change was meant for.
+    #[error("someone else changed {agent} in {bucket} meanwhile; look at it again and repeat the command")]
+    Conflict {
+        /// The bucket.
+        bucket: &'static str,
+        /// Whose entry.
+        agent: AgentId,
+    },
+    /// The server says no, and would say it again.
+    #[error("the server refuses to store {agent} in {bucket}: {said}")]
+    Refused {
+        /// The bucket.
+        bucket: &'static str,
+        /// Whose entry.
+        agent: AgentId,
+        /// The server's words.
+        said: String,
+    },
+    /// These credentials do not allow it.
+    #[error("these credentials do not allow it to use the bucket {bucket}; the server says: {violation}")]
+    NotPermitted {
+        /// The bucket.
+        bucket: &'static str,
+        /// The server's words.
+        violation: String,
+    },
+    /// No answer, or none that can be understood. Trying again may help; what should be written
+    /// may have been.
+    #[error("no usable answer from {server} about the bucket {bucket}")]
+    NoAnswer {
+        /// The bucket.
+        bucket: &'static str,
+        /// The server.
+        server: String,
+        /// What came instead.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// One entry of a bucket, as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Which bucket it is in.
+    pub bucket: &'static str,
+    /// Whose it is.
+    pub agent: AgentId,
+    /// Its revision: what a compare-and-swap has to name.
+    pub revision: u64,
+    /// When the server stored it, by the server's clock.
+    pub stored_at: Timestamp,
+    /// What is in it; `None` for the marker that a delete or purge leaves.
+    pub value: Option<Bytes>,
+}
+
+/// Reads an entry from the leader of its stream, so that the answer is never an old one.
+///
+/// # Errors
+/// [`StoreError`], but for `Conflict` and `Refused`.
+pub async fn read(fleet: &Fleet, bucket: &'static str, agent: &AgentId) -> Result<Option<Entry>, StoreError> {
+    let stream = fleet
+        .jetstream()
+        .get_stream_no_info(names::bucket_stream(bucket))
+        .await
+        .map_err(|error| no_answer(fleet, bucket, error))?;
+    match stream.get_last_raw_message_by_subject(&names::entry_subject(bucket, agent)).await {
+        Ok(message) => Ok(Some(Entry {
+            bucket,
+            agent: agent.clone(),
+            revision: message.sequence,
+            stored_at: message.time.into(),
+            value: value_of(Some(&message.headers), message.payload),
+        })),
+        Err(error) => match error.kind() {
+            LastRawMessageErrorKind::NoMessageFound => Ok(None),
+            LastRawMessageErrorKind::JetStream(error) if error.error_code().0 == STREAM_NOT_FOUND => {
+                Err(no_bucket(fleet, bucket))
+            }
+            _ => Err(no_answer(fleet, bucket, error)),
+        },
+    }
+}
+
+/// What becomes of an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Change {
+    Put(Bytes),
+    Delete,
+}
+
+/// Writes if the entry is still at `revision` (0: never written), and returns its new revision.
+/// A write whose outcome is unknown is looked after until it is known.
+pub(crate) async fn compare_and_swap(
+    fleet: &Fleet,
+    bucket: &'static str,
+    agent: &AgentId,
+    revision: u64,
+    change: &Change,
+) -> Result<u64, StoreError> {
+    let mut pause = FIRST_PAUSE;
+    let mut attempt = 1;
+    loop {
+        let unknown = match publish(fleet, bucket, agent, revision, change).await {
+            Ok(Response::Ok(ack)) => return Ok(ack.sequence),
+            Ok(Response::Err { error }) => match error.error_code().0 {
+                WRONG_LAST_SEQUENCE | WRONG_LAST_SEQUENCE_IN_FLIGHT if attempt == 1 => {
+                    return Err(StoreError::Conflict { bucket, agent: agent.clone() });
+                }
+                // A conflict after an unknown outcome may be with our own write.
+                WRONG_LAST_SEQUENCE | WRONG_LAST_SEQUENCE_IN_FLIGHT => {
+                    return match read(fleet, bucket, agent).await? {
+                        Some(entry) if entry.is_result_of(change, revision) => Ok(entry.revision),
+                        _ => Err(StoreError::Conflict { bucket, agent: agent.clone() }),
+                    };
+                }
+                _ if error.code() == 503 => no_answer(fleet, bucket, error),
+                _ => {
+                    let said = error.to_string();
+                    return Err(StoreError::Refused { bucket, agent: agent.clone(), said });
+                }
+            },
+            Err(error) if error.kind() == RequestErrorKind::NoResponders => {
+                // Nothing listens on the subject: the stream is not there, or has no leader.
+                match read(fleet, bucket, agent).await {
+                    Err(error @ StoreError::NoBucket { .. }) => return Err(error),
+                    _ => no_answer(fleet, bucket, error),
+                }
+            }
+            Err(error) => no_answer(fleet, bucket, error),
+        };
+        if attempt == ATTEMPTS || matches!(unknown, StoreError::NotPermitted { .. }) {
+            return Err(unknown);
+        }
+        tokio::time::sleep(pause).await;
+        pause *= 2;
+        attempt += 1;
+        if let Ok(Some(entry)) = read(fleet, bucket, agent).await
+            && entry.is_result_of(change, revision)
+        {
+            return Ok(entry.revision);
+        }
+    }
+}
+
+/// Server error: the entry is at another revision.
+const WRONG_LAST_SEQUENCE: u64 = 10071;
+/// The same, found by a replicated stream before the other write is committed.
+const WRONG_LAST_SEQUENCE_IN_FLIGHT: u64 = 10164;
+
+async fn publish(
+    fleet: &Fleet,
+    bucket: &'static str,
+    agent: &AgentId,
+    revision: u64,
+    change: &Change,
+) -> Result<Response<PublishAck>, RequestError> {
+    let mut headers = HeaderMap::new();
+    headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, revision.to_string());
+    let payload = match change {
+        Change::Put(value) => value.clone(),
+        Change::Delete => {
+            headers.insert(KV_OPERATION, "DEL");
+            Bytes::new()
+        }
+    };
+    // A request of its own and not the client's publish, which tells only one of the two conflict
+    // errors from all others.
+    let request = Request::new().headers(headers).payload(payload);
+    let answer = fleet.client().send_request(names::entry_subject(bucket, agent), request).await?;
+    serde_json::from_slice(&answer.payload)
+        .map_err(|error| RequestError::with_source(RequestErrorKind::Other, error))
+}
+
+impl Entry {
+    fn is_result_of(&self, change: &Change, revision: u64) -> bool {
+        self.revision > revision
+            && match change {
+                Change::Put(value) => self.value.as_ref() == Some(value),
+                Change::Delete => self.value.is_none(),
+            }
+    }
+}
+
+/// The entries of a bucket: first those that are there, then every change.
+pub(crate) struct Watch {
+    /// What was there when the watch began, newest revision of each; empty entries included.
+    pub(crate) present: VecDeque<Entry>,
+    /// Everything since. Ends only with an error.
+    pub(crate) changes: stream::BoxStream<'static, Result<Entry, StoreError>>,
+}
+
+/// Watches one agent's entry, or all. Keys that are no agent ids are passed over.
+pub(crate) async fn watch(
+    fleet: &Fleet,
+    bucket: &'static str,
+    agent: Option<&AgentId>,
+) -> Result<Watch, StoreError> {
+    let filter_subject =
+        agent.map_or_else(|| format!("$KV.{bucket}.*"), |agent| names::entry_subject(bucket, agent));
+    let stream =
+        fleet.jetstream().get_stream(names::bucket_stream(bucket)).await.map_err(|error| {
+            match error.kind() {
+                GetStreamErrorKind::JetStream(error) if error.error_code().0 == STREAM_NOT_FOUND => {
+                    no_bucket(fleet, bucket)
+                }
+                _ => no_answer(fleet, bucket, error),
+            }
+        })?;
+    let consumer = stream
+        .create_consumer(push::OrderedConfig {
+            deliver_subject: fleet.client().new_inbox(),
+            description: Some("harmony fleet reader".to_owned()),
+            filter_subject,
+            deliver_policy: DeliverPolicy::LastPerSubject,
+            ..push::OrderedConfig::default()
+        })
+        .await
+        .map_err(|error| no_answer(fleet, bucket, error))?;
+    let mut outstanding = consumer.cached_info().num_pending;
+    let messages = consumer.messages().await.map_err(|error| no_answer(fleet, bucket, error))?;
+    let mut messages = Box::pin(messages.map({
+        let fleet = fleet.clone();
+        move |message| message.map_err(|error| no_answer(&fleet, bucket, error))
+    }));
+    let mut present = VecDeque::new();
+    while outstanding > 0 {
+        let message = tokio::time::timeout(fleet.timeout(), messages.next())
+            .await
+            .map_err(|late| no_answer(fleet, bucket, late))?
+            .unwrap_or_else(|| Err(no_answer(fleet, bucket, "the watch ended")))?;
+        // The server counts what is still to come; entries replaced meanwhile come only once.
+        outstanding = message.info().map_or(outstanding - 1, |info| info.pending);
+        present.extend(entry_of(bucket, &message));
+    }
+    Ok(Watch { present, changes: changes(bucket, messages).boxed() })
+}
+
+fn changes(
+    bucket: &'static str,
+    messages: impl Stream<Item = Result<Message, StoreError>> + Send,
+) -> impl Stream<Item = Result<Entry, StoreError>> + Send {
+    messages.filter_map(move |message| {
+        std::future::ready(match message {
+            Ok(message) => entry_of(bucket, &message).map(Ok),
+            Err(error) => Some(Err(error)),
+        })
+    })
+}
+
+fn entry_of(bucket: &'static str, message: &Message) -> Option<Entry> {
+    let agent =
+        message.subject.strip_prefix("$KV.")?.strip_prefix(bucket)?.strip_prefix('.')?.parse().ok()?;
+    let info = message.info().ok()?;
+    Some(Entry {
+        bucket,
+        agent,
+        revision: info.stream_sequence,
+        stored_at: info.published.into(),
+        value: value_of(message.headers.as_ref(), message.payload.clone()),
+    })
+}
+
+/// The value, unless the headers say that the message is only a marker of one that went.
+fn value_of(headers: Option<&HeaderMap>, payload: Bytes) -> Option<Bytes> {
+    let says = |name: &str| headers.and_then(|headers| headers.get(name));
+    let is_marker = says(KV_OPERATION).is_some_and(|operation| matches!(operation.as_str(), "DEL" | "PURGE"))
+        || says("Nats-Marker-Reason").is_some();
+    (!is_marker).then_some(payload)
+}
+
+fn no_bucket(fleet: &Fleet, bucket: &'static str) -> StoreError {
+    StoreError::NoBucket { bucket, server: fleet.server().to_owned() }
+}
+
+/// What a missing answer means: the server reports a missing permission not to the request but to
+/// the connection, so that is looked up first.
+fn no_answer(
+    fleet: &Fleet,
+    bucket: &'static str,
+    source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> StoreError {
+    match fleet.last_violation() {
+        Some(violation) => StoreError::NotPermitted { bucket, violation },
+        None => StoreError::NoAnswer { bucket, server: fleet.server().to_owned(), source: source.into() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markers_are_no_values_and_unknown_operations_are() {
+        let value = |header: Option<(&str, &str)>| {
+            let headers = header.map(|(name, text)| {
+                let mut headers = HeaderMap::new();
+                headers.insert(name, text);
+                headers
+            });
+            value_of(headers.as_ref(), Bytes::from_static(b"x")).is_some()
+        };
+        assert!(value(None));
+        assert!(value(Some(("KV-Operation", "WHATEVER"))));
+        assert!(!value(Some(("KV-Operation", "DEL"))));
+        assert!(!value(Some(("KV-Operation", "PURGE"))));
+        assert!(!value(Some(("Nats-Marker-Reason", "MaxAge"))));
+    }
+
+    #[test]
+    fn a_write_of_unknown_outcome_is_recognised_by_its_bytes_and_a_higher_revision() {
+        let entry = |revision, value: Option<&'static [u8]>| Entry {
+            bucket: "b",
+            agent: "a".parse().unwrap(),
+            revision,
+            stored_at: Timestamp::UNIX_EPOCH,
+            value: value.map(Bytes::from_static),
+        };
+        let put = Change::Put(Bytes::from_static(b"x"));
+        assert!(entry(8, Some(b"x")).is_result_of(&put, 7));
+        assert!(!entry(7, Some(b"x")).is_result_of(&put, 7));
+        assert!(!entry(8, Some(b"y")).is_result_of(&put, 7));
+        assert!(entry(8, None).is_result_of(&Change::Delete, 7));
+        assert!(!entry(8, None).is_result_of(&put, 7));
+    }
+}

@@ -1,0 +1,226 @@
+//! Whether a device got where it should be.
+//!
+//! [`judge`] is pure: an agent, a goal and the time give a [`Verdict`]. [`next_verdict`] watches
+//! until one of several devices has a final one.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use agent_model::{
+    AgentId, Digest, Generation, RefusalReason, Timestamp,
+    status::{AgentStatus, ConditionStatus, ConditionType, Phase, ResourceState},
+};
+use tokio::time::Instant;
+
+use crate::{Agent, DesiredEntry, Roster, StoreError};
+
+/// How often the verdicts are taken anew although nothing arrived: a device goes offline silently.
+const TICK: Duration = Duration::from_secs(1);
+
+/// What is waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Goal {
+    /// The device has fully applied this document.
+    Converged(Target),
+    /// The device has noticed that there is no document for it.
+    Unassigned,
+}
+
+/// A document in the bucket, as a device refers to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The entry's revision.
+    pub revision: u64,
+    /// The document's digest, by which the device's answers are recognised: it covers the
+    /// generation, so that no two documents share it.
+    pub digest: Digest,
+    /// The document's generation, for messages.
+    pub generation: Option<Generation>,
+}
+
+impl Target {
+    /// The document of that entry; `None` when it was deleted.
+    pub fn of(entry: &DesiredEntry) -> Option<Self> {
+        let document = entry.document.as_ref()?;
+        Some(Self {
+            revision: entry.revision,
+            digest: document.digest,
+            generation: document.glance.generation,
+        })
+    }
+}
+
+/// Where a device stands to a goal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It got there.
+    Reached,
+    /// It does not accept the document, and what it had before goes on.
+    Refused {
+        /// One of the reasons of the wire contract.
+        reason: String,
+        /// The device's words.
+        message: String,
+    },
+    /// It accepted the document and some resource is failing, and nothing else is under way. It
+    /// goes on trying.
+    Failed {
+        /// The failing resources, each with its reason.
+        message: String,
+    },
+    /// Someone wrote or deleted the entry after this document.
+    Superseded,
+    /// It has not got there, and was not heard of for too long.
+    Offline {
+        /// When its last heartbeat arrived; `None` for never.
+        last_seen: Option<Timestamp>,
+    },
+    /// It is on its way, or has not noticed yet. The only verdict that is not final.
+    InProgress,
+}
+
+impl Verdict {
+    /// Whether a higher generation would help: the device has seen newer documents than the
+    /// bucket remembers.
+    pub fn asks_for_higher_generation(&self) -> bool {
+        let reasons = [RefusalReason::StaleGeneration, RefusalReason::GenerationConflict];
+        matches!(self, Self::Refused { reason, .. } if reasons.iter().any(|known| known.as_str() == reason))
+    }
+}
+
+/// What time it is, and how long a silent device counts as online.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    /// Now.
+    pub now: Timestamp,
+    /// The longest silence of an online device.
+    pub offline_after: Duration,
+}
+
+/// Where the agent stands to the goal. `None` for the agent: nothing at all is known of it.
+pub fn judge(goal: &Goal, agent: Option<&Agent>, clock: Clock) -> Verdict {
+    let status = agent.and_then(Agent::status);
+    let verdict = match goal {
+        Goal::Converged(target) => {
+            let standing = status.map_or(Verdict::InProgress, |status| judge_document(target, status));
+            let superseded = agent.and_then(|agent| agent.desired.as_ref()).is_some_and(|entry| {
+                entry.revision > target.revision
+                    && entry.document.as_ref().is_none_or(|document| document.digest != target.digest)
+            });
+            match standing {
+                Verdict::InProgress | Verdict::Failed { .. } if superseded => Verdict::Superseded,
+                standing => standing,
+            }
+        }
+        Goal::Unassigned => match status {
+            Some(status) if status.phase == Phase::Unassigned => Verdict::Reached,
+            _ => Verdict::InProgress,
+        },
+    };
+    let is_online = agent.is_some_and(|agent| agent.is_online(clock.now, clock.offline_after));
+    match verdict {
+        Verdict::InProgress if !is_online => {
+            Verdict::Offline { last_seen: agent.and_then(|agent| agent.last_seen) }
+        }
+        verdict => verdict,
+    }
+}
+
+fn judge_document(target: &Target, status: &AgentStatus) -> Verdict {
+    let in_force = status.accepted.as_ref().is_some_and(|accepted| accepted.digest == target.digest);
+    let applied = status.applied.as_ref().is_some_and(|applied| applied.digest == target.digest);
+    let converged = status.condition(ConditionType::Converged);
+    if in_force && applied && converged.is_some_and(|condition| condition.status == ConditionStatus::True) {
+        return Verdict::Reached;
+    }
+    let newest = status.desired.as_ref().is_some_and(|desired| desired.digest == target.digest);
+    if let Some(accepted) = status.condition(ConditionType::Accepted)
+        && newest
+        && accepted.status == ConditionStatus::False
+    {
+        return Verdict::Refused { reason: accepted.reason.clone(), message: accepted.message.clone() };
+    }
+    if in_force && status.phase == Phase::Degraded && !is_progressing(status) {
+        return Verdict::Failed { message: failures(status) };
+    }
+    Verdict::InProgress
+}
+
+/// Whether anything but the failing resources, and what waits for them, is under way.
+fn is_progressing(status: &AgentStatus) -> bool {
+    status.resources.iter().any(|resource| match resource.state {
+        ResourceState::Applying | ResourceState::Removing => true,
+        ResourceState::Pending => resource.reason != "DependencyNotReady",
+        ResourceState::Ready | ResourceState::Failed | ResourceState::Skipped => false,
+    })
+}
+
+fn failures(status: &AgentStatus) -> String {
+    let failed: Vec<String> = status
+        .resources
+        .iter()
+        .filter(|resource| resource.state == ResourceState::Failed)
+        .map(|resource| {
+            format!("{}/{} {}: {}", resource.kind, resource.name, resource.reason, resource.message)
+        })
+        .collect();
+    if failed.is_empty() { format!("{} resources failed", status.summary.failed) } else { failed.join("; ") }
+}
+
+/// Waits until one of the agents has a final verdict, and returns it; `None` when the deadline
+/// comes first. `progress` is called after each change, and each second.
+///
+/// A watch that breaks is begun again until the deadline: while a cluster elects a leader, nothing
+/// can be read, and that passes.
+///
+/// # Errors
+/// The watch broke and what broke it does not pass by itself.
+pub async fn next_verdict(
+    roster: &mut Roster,
+    goals: &BTreeMap<AgentId, Goal>,
+    deadline: Instant,
+    offline_after: Duration,
+    mut progress: impl FnMut(&Roster),
+) -> Result<Option<(AgentId, Verdict)>, StoreError> {
+    let mut ticks = tokio::time::interval(TICK);
+    loop {
+        let clock = Clock { now: Timestamp::now(), offline_after };
+        for (agent, goal) in goals {
+            let verdict = judge(goal, roster.get(agent), clock);
+            if verdict != Verdict::InProgress {
+                return Ok(Some((agent.clone(), verdict)));
+            }
+        }
+        progress(roster);
+        // Each arm may be dropped half-way: a change is taken in without an await after it
+        // arrived, and the timers keep their time.
+        let changed = tokio::select! {
+            changed = roster.changed() => changed.map(|_| ()),
+            _ = ticks.tick() => Ok(()),
+            () = tokio::time::sleep_until(deadline) => return Ok(None),
+        };
+        if let Err(error) = changed
+            && !begin_again(roster, error, deadline).await?
+        {
+            return Ok(None);
+        }
+    }
+}
+
+/// Begins a broken watch again; false when the deadline came first.
+async fn begin_again(roster: &mut Roster, error: StoreError, deadline: Instant) -> Result<bool, StoreError> {
+    let mut error = error;
+    while Instant::now() < deadline {
+        if !matches!(error, StoreError::NoAnswer { .. }) {
+            return Err(error);
+        }
+        tokio::time::sleep(TICK).await;
+        match roster.read_again().await {
+            Ok(()) => return Ok(true),
+            Err(again) => error = again,
+        }
+    }
+    Ok(false)
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

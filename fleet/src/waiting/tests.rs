@@ -1,0 +1,184 @@
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{desired_state::StoredDocument, roster::Report};
+
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+const CLOCK: Clock = Clock { now: NOW, offline_after: Duration::from_secs(300) };
+
+fn digest(text: &str) -> Digest {
+    Digest::of_bytes(text.as_bytes())
+}
+
+/// A status of a device that has fully applied a document `ours` of generation 7.
+fn document() -> Value {
+    let time = "2026-01-31T12:00:00Z";
+    let ours = digest("ours").to_string();
+    let condition = |kind: &str, status: &str, reason: &str| {
+        json!({"type": kind, "status": status, "reason": reason, "message": "",
+               "lastTransitionTime": time, "observedGeneration": 7})
+    };
+    json!({
+        "apiVersion": "harmony/v1", "kind": "AgentStatus", "schemaVersion": "1.0.0", "agent": "a",
+        "writer": {"instance": "i", "epoch": 1, "op": 1},
+        "phase": "Converged",
+        "desired": {"revision": 40, "generation": 7, "digest": ours, "kind": "AgentManifest", "schemaVersion": "1.0.0"},
+        "highestGeneration": 7,
+        "accepted": {"generation": 7, "digest": ours, "kind": "AgentManifest", "schemaVersion": "1.0.0", "at": time},
+        "applied": {"generation": 7, "digest": ours, "at": time},
+        "conditions": [condition("Accepted", "True", "Accepted"), condition("Converged", "True", "AllReady")],
+        "summary": {"total": 0, "ready": 0, "failed": 0, "pending": 0},
+        "resources": [],
+        "agentInfo": {"version": "0.1.0", "formats": {"AgentManifest": ["1.0.0"]}, "scores": [],
+                      "reconcilers": ["File"], "facts": {}, "bootId": null, "startedAt": time},
+    })
+}
+
+pub(crate) fn status() -> AgentStatus {
+    serde_json::from_value(document()).unwrap()
+}
+
+fn resource(name: &str, state: &str, reason: &str) -> Value {
+    json!({"kind": "File", "name": name, "state": state, "reason": reason, "message": "it is a folder",
+           "since": "2026-01-31T12:00:00Z", "specDigest": null, "changes": 0, "driftCorrections": 0,
+           "restarts": 0, "attempts": 0, "nextRetry": null, "details": {}})
+}
+
+fn agent(status: Option<Value>) -> Agent {
+    Agent {
+        id: "a".parse().unwrap(),
+        desired: None,
+        report: status.map(|document| Report { status: serde_json::from_value(document.clone()), document }),
+        last_seen: Some(NOW),
+        is_registered: false,
+    }
+}
+
+fn goal() -> Goal {
+    Goal::Converged(Target { revision: 40, digest: digest("ours"), generation: None })
+}
+
+fn verdict(status: Value) -> Verdict {
+    judge(&goal(), Some(&agent(Some(status))), CLOCK)
+}
+
+fn with(change: impl FnOnce(&mut Value)) -> Value {
+    let mut status = document();
+    change(&mut status);
+    status
+}
+
+/// The device accepted the document and works on these resources.
+fn working(phase: &str, resources: Vec<Value>) -> Value {
+    with(|status| {
+        status["phase"] = phase.into();
+        status["applied"] = Value::Null;
+        status["conditions"][1]["status"] = "False".into();
+        status["resources"] = resources.into();
+    })
+}
+
+#[test]
+fn a_document_is_reached_when_it_is_in_force_applied_and_still_converged() {
+    assert_eq!(verdict(document()), Verdict::Reached);
+    let other = digest("other").to_string();
+    for changed in [
+        with(|status| status["accepted"]["digest"] = other.clone().into()),
+        with(|status| status["applied"]["digest"] = other.clone().into()),
+        with(|status| status["applied"] = Value::Null),
+        with(|status| status["conditions"][1]["status"] = "False".into()),
+        with(|status| status["conditions"] = json!([])),
+    ] {
+        assert_eq!(verdict(changed.clone()), Verdict::InProgress, "{changed}");
+    }
+}
+
+#[test]
+fn a_refusal_counts_for_the_document_that_was_refused_and_no_other() {
+    let refused = with(|status| {
+        let other = digest("before").to_string();
+        status["accepted"]["digest"] = other.clone().into();
+        status["applied"]["digest"] = other.into();
+        status["conditions"][0]["status"] = "False".into();
+        status["conditions"][0]["reason"] = "StaleGeneration".into();
+        status["conditions"][0]["message"] = "older than 9".into();
+    });
+    let verdict_on_refused = verdict(refused.clone());
+    assert_eq!(
+        verdict_on_refused,
+        Verdict::Refused { reason: "StaleGeneration".into(), message: "older than 9".into() }
+    );
+    assert!(verdict_on_refused.asks_for_higher_generation());
+    let mut of_another = refused;
+    of_another["desired"]["digest"] = digest("before").to_string().into();
+    assert_eq!(verdict(of_another), Verdict::InProgress);
+}
+
+#[test]
+fn only_refusals_for_the_generation_ask_for_a_higher_one() {
+    let refused = |reason: &str| Verdict::Refused { reason: reason.into(), message: String::new() };
+    assert!(refused("GenerationConflict").asks_for_higher_generation());
+    assert!(!refused("PolicyDenied").asks_for_higher_generation());
+    assert!(!Verdict::Superseded.asks_for_higher_generation());
+}
+
+#[test]
+fn degraded_is_failed_only_when_nothing_else_is_under_way() {
+    let failed = || resource("broken", "Failed", "NotRegularFile");
+    let waiting = resource("waits", "Pending", "DependencyNotReady");
+    assert_eq!(
+        verdict(working("Degraded", vec![failed(), waiting])),
+        Verdict::Failed { message: "File/broken NotRegularFile: it is a folder".into() }
+    );
+    for (state, reason) in [("Applying", "Applying"), ("Removing", "Removing"), ("Pending", "Queued")] {
+        let status = working("Degraded", vec![failed(), resource("other", state, reason)]);
+        assert_eq!(verdict(status), Verdict::InProgress, "{state}");
+    }
+    assert_eq!(verdict(working("Converging", vec![failed()])), Verdict::InProgress);
+}
+
+#[test]
+fn degraded_under_another_document_says_nothing_about_this_one() {
+    let mut status = working("Degraded", vec![resource("broken", "Failed", "NotRegularFile")]);
+    status["accepted"]["digest"] = digest("before").to_string().into();
+    assert_eq!(verdict(status), Verdict::InProgress);
+}
+
+#[test]
+fn an_entry_that_someone_else_wrote_later_supersedes_what_has_not_converged() {
+    let entry = |revision, document: Option<&'static [u8]>| DesiredEntry {
+        revision,
+        written_at: NOW,
+        document: document.map(|bytes| StoredDocument::read(Bytes::from_static(bytes))),
+    };
+    let judged =
+        |status, entry| judge(&goal(), Some(&Agent { desired: Some(entry), ..agent(status) }), CLOCK);
+    let busy = || Some(working("Converging", vec![]));
+    assert_eq!(judged(busy(), entry(41, Some(b"theirs"))), Verdict::Superseded);
+    assert_eq!(judged(busy(), entry(41, None)), Verdict::Superseded);
+    assert_eq!(judged(busy(), entry(40, Some(b"ours"))), Verdict::InProgress);
+    assert_eq!(judged(busy(), entry(41, Some(b"ours"))), Verdict::InProgress);
+    assert_eq!(judged(Some(document()), entry(41, Some(b"theirs"))), Verdict::Reached);
+}
+
+#[test]
+fn a_silent_device_is_offline_unless_it_got_there_before() {
+    let silent = |status| Agent { last_seen: None, ..agent(status) };
+    let offline = Verdict::Offline { last_seen: None };
+    assert_eq!(judge(&goal(), None, CLOCK), offline);
+    assert_eq!(judge(&goal(), Some(&silent(None)), CLOCK), offline);
+    assert_eq!(judge(&goal(), Some(&silent(Some(working("Converging", vec![])))), CLOCK), offline);
+    assert_eq!(judge(&goal(), Some(&silent(Some(document()))), CLOCK), Verdict::Reached);
+    let late = Clock { now: NOW.saturating_add(Duration::from_secs(301)), ..CLOCK };
+    assert_eq!(judge(&goal(), Some(&agent(None)), late), Verdict::Offline { last_seen: Some(NOW) });
+    assert_eq!(judge(&goal(), Some(&agent(None)), CLOCK), Verdict::InProgress);
+}
+
+#[test]
+fn unassigned_is_what_the_device_says_and_not_the_missing_entry() {
+    let judged = |status| judge(&Goal::Unassigned, Some(&agent(status)), CLOCK);
+    assert_eq!(judged(None), Verdict::InProgress);
+    assert_eq!(judged(Some(document())), Verdict::InProgress);
+    assert_eq!(judged(Some(with(|status| status["phase"] = "Unassigned".into()))), Verdict::Reached);
+}
