@@ -1,0 +1,254 @@
+//! The daemon, as a process of its own on a device of its own.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::ExitStatus,
+};
+
+use tempfile::TempDir;
+
+use crate::{
+    eventually::eventually,
+    process::{Process, was_killed},
+};
+
+/// The agent as it ships.
+const PROGRAM: &str = "harmony-agent";
+/// The agent that can be told at which crash point to die.
+const PROGRAM_WITH_CRASH_POINTS: &str = "harmony-agent-crash-points";
+
+/// A device with one agent, running or not. Its folders outlive the agent's process and go with
+/// this value.
+#[derive(Debug)]
+pub struct Agent {
+    // Before the folder, so that the process is gone when the folder goes.
+    process: Option<Process>,
+    id: String,
+    url: String,
+    state_dir: PathBuf,
+    settings: BTreeMap<String, String>,
+    small_disk: Option<&'static str>,
+    folder: TempDir,
+}
+
+impl Agent {
+    /// A device whose agent does not run yet, and will look for a server at `url`.
+    pub fn new(id: &str, url: &str) -> Self {
+        let folder = TempDir::with_prefix("harmony-device-").unwrap();
+        fs::create_dir(folder.path().join("root")).unwrap();
+        Self {
+            process: None,
+            id: id.to_owned(),
+            url: url.to_owned(),
+            state_dir: folder.path().join("state"),
+            settings: BTreeMap::new(),
+            small_disk: None,
+            folder,
+        }
+    }
+
+    /// Sets a key of the agent's configuration file: `("drift_interval", "1h")`.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: &str) -> Self {
+        self.settings.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Uses that folder as state folder, instead of one beside the device's root.
+    #[must_use]
+    pub fn with_state_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.state_dir = path.into();
+        self
+    }
+
+    /// Puts the state folder on a disk of its own of that size (as `mount` takes it), which ends
+    /// with the agent's process.
+    #[must_use]
+    pub fn with_small_disk(mut self, size: &'static str) -> Self {
+        self.small_disk = Some(size);
+        self
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Where a path of a document lies in truth: below the agent's `--root`.
+    pub fn path(&self, path: &str) -> PathBuf {
+        self.root().join(path.trim_start_matches('/'))
+    }
+
+    /// The agent's `--root`.
+    pub fn root(&self) -> PathBuf {
+        self.folder.path().join("root")
+    }
+
+    /// The agent's state folder, as a running agent sees it.
+    pub fn state_dir(&self) -> PathBuf {
+        match (&self.process, self.small_disk) {
+            // The agent's own mounts are to be seen through its process only.
+            (Some(process), Some(_)) => {
+                let inside = self.state_dir.strip_prefix("/").unwrap();
+                Path::new("/proc").join(process.id().to_string()).join("root").join(inside)
+            }
+            _ => self.state_dir.clone(),
+        }
+    }
+
+    /// Starts the agent.
+    pub fn start(&mut self) {
+        self.launch(PROGRAM, &[]);
+    }
+
+    /// Starts the agent that dies at the crash point after `passed` others.
+    pub fn start_to_crash_after(&mut self, passed: u32) {
+        let failpoints = format!("crash={passed}*off->return");
+        self.launch(PROGRAM_WITH_CRASH_POINTS, &[("FAILPOINTS".to_owned(), failpoints)]);
+    }
+
+    /// Whether the agent's process is there.
+    pub fn is_running(&mut self) -> bool {
+        self.process.as_mut().is_some_and(|process| process.ended().is_none())
+    }
+
+    /// How the agent ended if it did; then it can be started again.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        let status = self.process.as_mut()?.ended()?;
+        self.process = None;
+        Some(status)
+    }
+
+    /// Waits until the agent ends by itself.
+    pub async fn end(&mut self) -> ExitStatus {
+        let status = self.process.as_mut().expect("the agent was started").end().await;
+        self.process = None;
+        status
+    }
+
+    /// Asks the agent to stop (SIGTERM) and waits until it did.
+    ///
+    /// # Panics
+    /// When it does not end with exit code 0.
+    pub async fn stop(&mut self) {
+        let status = self.terminate().await;
+        assert_eq!(status.code(), Some(0), "a stopped agent ends with 0: {status}\n{}", self.log());
+    }
+
+    /// Asks the agent to stop (SIGTERM), waits until it did and says how.
+    pub async fn terminate(&mut self) -> ExitStatus {
+        self.process.take().expect("the agent was started").terminate().await
+    }
+
+    /// Ends the agent as a power cut would.
+    pub fn kill(&mut self) {
+        self.process.take().expect("the agent was started").kill();
+    }
+
+    /// All that the agent logged, over all its starts.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().expect("the agent was started").id()
+    }
+
+    /// Runs a shell command in the agent's own view of the disk.
+    pub fn run_inside(&self, script: &str) {
+        let pid = self.pid().to_string();
+        let status = std::process::Command::new("nsenter")
+            .args([
+                "--target",
+                &pid,
+                "--user",
+                "--mount",
+                "--preserve-credentials",
+                "--",
+                "sh",
+                "-euc",
+                script,
+            ])
+            .status()
+            .expect("nsenter runs");
+        assert!(status.success(), "{script}: {status}");
+    }
+
+    /// Waits until a file of the device has this content.
+    pub async fn eventually_holds(&self, path: &str, content: &str) {
+        eventually(&format!("{path} holds {content:?}"), async || match fs::read(self.path(path)) {
+            Ok(found) if found == content.as_bytes() => Ok(()),
+            Ok(found) => Err(format!("it holds {:?}", String::from_utf8_lossy(&found))),
+            Err(error) => Err(error.to_string()),
+        })
+        .await;
+    }
+
+    /// Writes a file of the device by hand, making its folders.
+    pub fn write_by_hand(&self, path: &str, content: &str) {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    /// What a file of the device holds.
+    pub fn read(&self, path: &str) -> String {
+        let path = self.path(path);
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.folder.path().join("agent.log")
+    }
+
+    fn launch(&mut self, program: &str, environment: &[(String, String)]) {
+        assert!(self.process.is_none(), "the agent was started already");
+        let text = |path: &Path| path.to_str().expect("temporary folders have plain names").to_owned();
+        let mut command = Vec::new();
+        if let Some(size) = self.small_disk {
+            fs::create_dir_all(&self.state_dir).unwrap();
+            let state = self.state_dir.display();
+            let mount = format!("mount -t tmpfs -o size={size},mode=0700 tmpfs '{state}'");
+            command.extend(["unshare", "-rm", "sh", "-euc"].map(str::to_owned));
+            // The kernel forgets who is to be ended with whom when credentials change, so it is
+            // told again inside.
+            command.push(format!("{mount}; exec setpriv --pdeathsig KILL -- \"$@\""));
+            command.push("sh".to_owned());
+        }
+        command.extend([text(&binary(program)), "run".to_owned(), "--allow-unsigned".to_owned()]);
+        let configuration = self.folder.path().join("agent.toml");
+        let lines: String = self.settings.iter().map(|(key, value)| format!("{key} = {value:?}\n")).collect();
+        fs::write(&configuration, lines).unwrap();
+        for (flag, value) in [
+            ("--config", text(&configuration)),
+            ("--agent-id", self.id.clone()),
+            ("--nats-url", self.url.clone()),
+            ("--state-dir", text(&self.state_dir)),
+            ("--root", text(&self.root())),
+        ] {
+            command.extend([flag.to_owned(), value]);
+        }
+        let process = Process::start(&self.id, &command, environment, &self.log_file());
+        self.process = Some(process.expect("a program that exists can be started"));
+    }
+}
+
+/// Whether the agent was ended at a crash point, rather than by itself.
+///
+/// # Panics
+/// When it ended in any other way than by a crash point or in good order.
+pub fn crashed(status: ExitStatus) -> bool {
+    assert!(was_killed(status) || status.success(), "the agent ended by itself: {status}");
+    was_killed(status)
+}
+
+/// A program of this workspace, which lies beside the folder of the running test.
+fn binary(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let path = test.parent().and_then(Path::parent).unwrap().join(name);
+    assert!(path.exists(), "{} is missing: run the tests with `make test`, which builds it", path.display());
+    path
+}

@@ -1,0 +1,187 @@
+//! A private nats-server.
+
+use std::{
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{eventually::eventually, process::Process};
+
+/// The version that tests run on; `scripts/nats-server` knows its checksum.
+const VERSION: &str = "2.15.1";
+
+/// How a server is set up, besides JetStream with a store of its own.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// More lines of its configuration file: users, permissions, a cluster.
+    pub configuration: String,
+    /// Whether each write is synced before it is acknowledged; else the server's default of two
+    /// minutes holds.
+    pub sync_always: bool,
+    /// Name and password of a user who may look at everything, where `configuration` asks for one.
+    pub credentials: Option<(&'static str, &'static str)>,
+}
+
+/// A server on a free port of the loopback interface, with its own folder. Gone when dropped.
+#[derive(Debug)]
+pub struct NatsServer {
+    // Before the folder, so that the process is gone when the folder goes.
+    process: Option<Process>,
+    settings: Settings,
+    name: String,
+    port: Option<u16>,
+    folder: TempDir,
+}
+
+impl NatsServer {
+    /// Starts a server and waits until it answers.
+    pub async fn start(settings: Settings) -> Self {
+        let mut server = Self::prepare(settings);
+        server.start_again().await;
+        server
+    }
+
+    /// A server that does not run yet.
+    pub fn prepare(settings: Settings) -> Self {
+        let folder = TempDir::with_prefix("harmony-nats-").unwrap();
+        // The folder's name is unique, so the server's is: a test never talks to another's server.
+        let name = folder.path().file_name().unwrap().to_string_lossy().into_owned();
+        Self { process: None, settings, name, port: None, folder }
+    }
+
+    /// The name that it goes by among servers.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where it listens; the same port after each restart.
+    pub fn port(&self) -> u16 {
+        self.port.expect("the server was started")
+    }
+
+    /// Its URL, without credentials.
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port())
+    }
+
+    /// A client with every right that the configuration gives anyone.
+    pub async fn connect(&self) -> async_nats::Client {
+        let options = match self.settings.credentials {
+            Some((user, password)) => {
+                async_nats::ConnectOptions::with_user_and_password(user.into(), password.into())
+            }
+            None => async_nats::ConnectOptions::new(),
+        };
+        options.connect(self.url()).await.expect("a server that was started can be connected to")
+    }
+
+    /// Starts it after [`stop`](Self::stop) or [`kill`](Self::kill), on its port and with what it
+    /// had stored.
+    pub async fn start_again(&mut self) {
+        self.launch().await;
+        self.assert_it_answers().await;
+    }
+
+    /// Starts the process and waits for its ports, without asking it anything: a member of a
+    /// cluster answers only when the others run too.
+    pub(crate) async fn launch(&mut self) {
+        assert!(self.process.is_none(), "the server runs already");
+        let ports = self.folder.path().join("ports");
+        if ports.exists() {
+            fs::remove_dir_all(&ports).unwrap();
+        }
+        fs::create_dir(&ports).unwrap();
+        let configuration = self.folder.path().join("nats.conf");
+        fs::write(&configuration, self.configuration(&ports)).unwrap();
+        let command =
+            [program().display().to_string(), "--config".to_owned(), configuration.display().to_string()];
+        let mut process = Process::start(&self.name, &command, &[], &self.log_file()).unwrap();
+        let ports_file = ports.join(format!("nats-server_{}.ports", process.id()));
+        let port = eventually("the server listens", async || {
+            if let Some(status) = process.ended() {
+                panic!("nats-server ended at its start: {status}\n{}", process.log_tail());
+            }
+            let text = fs::read(&ports_file).map_err(|error| error.to_string())?;
+            let ports: Value = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
+            let url = ports["nats"][0].as_str().ok_or("no client port yet")?;
+            url.rsplit(':').next().and_then(|port| port.parse().ok()).ok_or_else(|| url.to_owned())
+        })
+        .await;
+        self.port = Some(port);
+        self.process = Some(process);
+    }
+
+    /// Makes sure that this is the server that answers on the port.
+    pub(crate) async fn assert_it_answers(&self) {
+        let client = self.connect().await;
+        assert_eq!(client.server_info().server_name, self.name, "another server answered");
+    }
+
+    /// Stops it in good order.
+    pub async fn stop(&mut self) {
+        let process = self.process.take().expect("the server runs");
+        process.terminate().await;
+    }
+
+    /// Ends it as a power cut would.
+    pub fn kill(&mut self) {
+        self.process.take().expect("the server runs").kill();
+    }
+
+    /// Forgets all that was stored. Only while it does not run.
+    pub fn empty_store(&mut self) {
+        assert!(self.process.is_none(), "the server runs");
+        fs::remove_dir_all(self.store()).unwrap();
+    }
+
+    /// All that it logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.folder.path().join("server.log")
+    }
+
+    fn store(&self) -> PathBuf {
+        self.folder.path().join("store")
+    }
+
+    fn configuration(&self, ports: &Path) -> String {
+        let Self { name, settings, .. } = self;
+        let port = self.port.map_or("-1".to_owned(), |port| port.to_string());
+        let store = self.store();
+        let sync = if settings.sync_always { "sync_interval: always" } else { "" };
+        // Bounds are those of the test, not of the disk it happens to run on.
+        format!(
+            "server_name: {name:?}\nlisten: \"127.0.0.1:{port}\"\nports_file_dir: {ports:?}\n\
+             jetstream {{ store_dir: {store:?}, max_mem: 256MB, max_file: 64GB, {sync} }}\n{}\n",
+            settings.configuration
+        )
+    }
+}
+
+/// The server's binary, fetched once where need be.
+fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/nats-server");
+        let output = Command::new(&script).arg(VERSION).output().expect("scripts/nats-server runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "no nats-server to test with:\n{said}");
+        PathBuf::from(String::from_utf8(output.stdout).unwrap().trim_end())
+    })
+}
+
+/// Ports that nobody listens on at the moment.
+pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
+    // All are held until all are known, so that none is given twice.
+    let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap().port())
+}

@@ -1,0 +1,173 @@
+//! The platform's side of the wire, by plain NATS: what anybody with a NATS client could do.
+
+use std::time::Duration;
+
+use agent_model::status::AgentStatus;
+use async_nats::{
+    Client,
+    jetstream::{
+        self, Context,
+        stream::{Config, DirectGetErrorKind, DiscardPolicy, Republish, StorageType},
+    },
+};
+use serde_json::Value;
+
+use crate::eventually::eventually;
+
+// The names are those of the wire contract, written out here: were one of them changed by mistake
+// in the crate that agent and platform share, both would still understand one another.
+
+/// Bucket that holds what each device should be.
+pub const DESIRED_STATE: &str = "desired-state";
+/// Bucket that holds what each device says about itself.
+pub const ACTUAL_STATE: &str = "actual-state";
+/// Bucket that holds each device's last sign of life.
+pub const HEARTBEAT: &str = "agent-heartbeat";
+/// Bucket that holds what the platform knows about each device.
+pub const REGISTRY: &str = "agents";
+
+/// A connection with the platform's rights.
+#[derive(Debug, Clone)]
+pub struct Platform {
+    /// The connection itself.
+    pub client: Client,
+    jetstream: Context,
+}
+
+/// One entry of a bucket.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Its revision.
+    pub revision: u64,
+    /// Its value; empty for a delete marker.
+    pub value: Vec<u8>,
+}
+
+impl Platform {
+    /// The platform on that connection.
+    pub fn new(client: Client) -> Self {
+        Self { jetstream: jetstream::new(client.clone()), client }
+    }
+
+    /// Makes every bucket and stream of the wire contract.
+    pub async fn provision(&self) {
+        for bucket in [DESIRED_STATE, ACTUAL_STATE, HEARTBEAT, REGISTRY] {
+            self.make_bucket(bucket).await;
+        }
+        let events = Config {
+            name: "AGENT_EVENTS".to_owned(),
+            subjects: vec!["agent-events.*".to_owned()],
+            max_age: Duration::from_secs(30 * 24 * 3600),
+            max_messages_per_subject: 1000,
+            max_message_size: 8 << 10,
+            max_bytes: 10 << 30,
+            storage: StorageType::File,
+            ..Config::default()
+        };
+        self.jetstream.create_stream(events).await.expect("a stream can be made");
+    }
+
+    /// Makes a bucket, as the wire contract says it must be.
+    pub async fn make_bucket(&self, bucket: &str) {
+        self.jetstream.create_stream(bucket_config(bucket)).await.expect("a bucket can be made");
+    }
+
+    /// Removes a bucket with all that is in it.
+    pub async fn remove_bucket(&self, bucket: &str) {
+        self.jetstream.delete_stream(format!("KV_{bucket}")).await.expect("a bucket can be removed");
+    }
+
+    /// From now on, entries of the desired state are stored and nobody is told.
+    pub async fn stop_hints(&self) {
+        let config = Config { republish: None, ..bucket_config(DESIRED_STATE) };
+        self.jetstream.update_stream(config).await.expect("a bucket's settings can be changed");
+    }
+
+    /// Writes a document for a device and returns its revision.
+    pub async fn put(&self, agent: &str, document: &Value) -> u64 {
+        self.put_bytes(agent, document.to_string().into_bytes()).await
+    }
+
+    /// Writes any bytes for a device and returns their revision.
+    pub async fn put_bytes(&self, agent: &str, bytes: Vec<u8>) -> u64 {
+        let subject = format!("$KV.{DESIRED_STATE}.{agent}");
+        let ack = self.jetstream.publish(subject, bytes.into()).await.expect("connected");
+        ack.await.expect("the entry was stored").sequence
+    }
+
+    /// The newest entry of a device in a bucket.
+    ///
+    /// # Errors
+    /// Why it cannot be read now: the server is away, the bucket is missing.
+    pub async fn entry(&self, bucket: &str, agent: &str) -> Result<Option<Entry>, String> {
+        let stream = self
+            .jetstream
+            .get_stream_no_info(format!("KV_{bucket}"))
+            .await
+            .map_err(|error| error.to_string())?;
+        match stream.direct_get_last_for_subject(format!("$KV.{bucket}.{agent}")).await {
+            Ok(message) => Ok(Some(Entry { revision: message.sequence, value: message.payload.to_vec() })),
+            Err(error) if error.kind() == DirectGetErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// What a device says about itself.
+    ///
+    /// # Errors
+    /// When there is nothing yet, or it cannot be read now.
+    pub async fn status(&self, agent: &str) -> Result<AgentStatus, String> {
+        let entry = self.entry(ACTUAL_STATE, agent).await?.ok_or("there is no status yet")?;
+        serde_json::from_slice(&entry.value)
+            .map_err(|error| format!("{error}: {}", String::from_utf8_lossy(&entry.value)))
+    }
+
+    /// Waits until a device's status is such, and returns it.
+    pub async fn status_where(
+        &self,
+        agent: &str,
+        what: &str,
+        is_such: impl Fn(&AgentStatus) -> bool,
+    ) -> AgentStatus {
+        eventually(&format!("the status of {agent} says {what}"), async || {
+            let status = self.status(agent).await?;
+            if is_such(&status) {
+                return Ok(status);
+            }
+            Err(format!("it says {}", serde_json::to_string_pretty(&status).unwrap_or_default()))
+        })
+        .await
+    }
+}
+
+/// A bucket of the wire contract, section 1.
+fn bucket_config(bucket: &str) -> Config {
+    let (history, max_value, republish) = match bucket {
+        DESIRED_STATE => (
+            16,
+            640 << 10,
+            Some(Republish {
+                source: format!("$KV.{bucket}.>"),
+                destination: format!("{bucket}.>"),
+                headers_only: true,
+            }),
+        ),
+        ACTUAL_STATE => (4, 256 << 10, None),
+        HEARTBEAT => (1, 1 << 10, None),
+        REGISTRY => (4, -1, None),
+        other => panic!("{other} is no bucket of the wire contract"),
+    };
+    Config {
+        name: format!("KV_{bucket}"),
+        subjects: vec![format!("$KV.{bucket}.>")],
+        max_messages_per_subject: history,
+        max_message_size: max_value,
+        storage: StorageType::File,
+        discard: DiscardPolicy::New,
+        allow_direct: true,
+        allow_rollup: matches!(bucket, DESIRED_STATE | REGISTRY),
+        deny_delete: true,
+        republish,
+        ..Config::default()
+    }
+}

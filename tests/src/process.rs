@@ -1,0 +1,121 @@
+//! A program that a test runs: it never outlives the test, and its output is at hand.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::process::ExitStatusExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::eventually::eventually;
+
+/// How much of a log is shown when a test fails.
+const TAIL: usize = 8 * 1024;
+
+/// A running program.
+///
+/// It is started through `setpriv --pdeathsig KILL`: the kernel ends it when the *thread* that
+/// started it ends, however that comes about. So start it on the test's own thread.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts `command` (the program and its arguments; `environment` on top of the test's own,
+    /// from which everything that starts with `HARMONY` or `NATS` is taken away). What it prints
+    /// is appended to `log`.
+    pub fn start(
+        name: &str,
+        command: &[String],
+        environment: &[(String, String)],
+        log: &Path,
+    ) -> io::Result<Self> {
+        let output = OpenOptions::new().create(true).append(true).open(log)?;
+        // `setpriv` replaces itself by the program, which thereby has the pid of our child.
+        let mut setpriv = Command::new("setpriv");
+        setpriv.args(["--pdeathsig", "KILL", "--"]).args(command);
+        for (key, _) in std::env::vars_os() {
+            let key = key.to_string_lossy();
+            if key.starts_with("HARMONY") || key.starts_with("NATS") {
+                setpriv.env_remove(key.as_ref());
+            }
+        }
+        setpriv.envs(environment.iter().cloned());
+        let child = setpriv
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(Stdio::from(File::from(output)))
+            .spawn()?;
+        Ok(Self { name: name.to_owned(), child, log: log.to_owned() })
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// How it ended, or `None` while it runs.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child that we started can be waited for")
+    }
+
+    /// Waits until it ended.
+    pub async fn end(&mut self) -> ExitStatus {
+        let name = self.name.clone();
+        eventually(&format!("{name} ended"), async || self.ended().ok_or_else(|| "it runs".to_owned())).await
+    }
+
+    /// Asks it to stop (SIGTERM) and waits until it did.
+    pub async fn terminate(mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        self.end().await
+    }
+
+    /// Ends it without a word (SIGKILL), as a power cut would.
+    pub fn kill(self) {
+        drop(self);
+    }
+
+    /// The end of what it printed.
+    pub fn log_tail(&self) -> String {
+        log_tail(&self.log)
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        // Only while it is ours: a child that was waited for may have passed its id on.
+        if self.ended().is_none()
+            && let Some(pid) = i32::try_from(self.id()).ok().and_then(Pid::from_raw)
+        {
+            kill_process(pid, signal).expect("a child that runs can be sent a signal");
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Both fail only when it is gone already, which is what they are for.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("---- end of the log of {} ----\n{}", self.name, self.log_tail());
+        }
+    }
+}
+
+/// The end of a log file; empty when there is none.
+pub fn log_tail(log: &Path) -> String {
+    let text = fs::read(log).unwrap_or_default();
+    let start = text.len().saturating_sub(TAIL);
+    String::from_utf8_lossy(&text[start..]).into_owned()
+}
+
+/// Whether the program was ended by SIGKILL.
+pub fn was_killed(status: ExitStatus) -> bool {
+    status.signal() == Some(Signal::KILL.as_raw())
+}

@@ -1,0 +1,111 @@
+//! A server with everything provisioned, and the rights that its devices have there.
+
+use crate::{
+    agent::Agent,
+    nats_server::{NatsServer, Settings},
+    platform::Platform,
+    proxy::Proxy,
+};
+
+/// The device that a restricted site is made for.
+pub const DEVICE: &str = "edge-0001";
+
+/// What devices may do at a site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Everything.
+    Open,
+    /// What the wire contract grants to [`DEVICE`], and nothing else; devices and platform have
+    /// an account each.
+    Restricted,
+}
+
+/// A server, provisioned, with a connection of the platform.
+#[derive(Debug)]
+pub struct Site {
+    /// The server.
+    pub server: NatsServer,
+    /// The platform's connection to it.
+    pub platform: Platform,
+}
+
+impl Site {
+    /// Starts a server and provisions it.
+    pub async fn start(access: Access) -> Self {
+        let server = NatsServer::start(settings(access)).await;
+        let platform = Platform::new(server.connect().await);
+        platform.provision().await;
+        Self { server, platform }
+    }
+
+    /// The device of this site; its agent does not run yet.
+    pub fn device(&self) -> Agent {
+        Agent::new(DEVICE, &self.server.url())
+    }
+
+    /// The device of this site, on a cable that can be pulled; its agent does not run yet.
+    pub async fn device_behind_proxy(&self) -> (Agent, Proxy) {
+        let proxy = Proxy::start(self.server.port()).await;
+        (Agent::new(DEVICE, &proxy.url()), proxy)
+    }
+
+    /// Makes sure that no device asked for more than it may have.
+    pub fn assert_nothing_was_forbidden(&self) {
+        let log = self.server.log();
+        let violations: Vec<&str> = log.lines().filter(|line| line.contains("Violation")).collect();
+        assert!(
+            violations.is_empty(),
+            "the device asked for more than the wire contract grants: {violations:#?}"
+        );
+    }
+}
+
+/// The server's settings. A connection without credentials is the device's, so that a device is
+/// started alike at both kinds of site.
+pub fn settings(access: Access) -> Settings {
+    let configuration = match access {
+        Access::Open => String::new(),
+        Access::Restricted => format!(
+            r#"
+            accounts {{
+              PLATFORM {{
+                jetstream: enabled
+                users: [ {{ user: "platform", password: "platform" }} ]
+                exports: [
+                  {{ service: "$JS.API.DIRECT.GET.KV_desired-state.$KV.desired-state.*" }}
+                  {{ service: "$JS.API.DIRECT.GET.KV_actual-state.$KV.actual-state.*" }}
+                  {{ service: "$KV.actual-state.*" }}
+                  {{ service: "$KV.agent-heartbeat.*" }}
+                  {{ service: "agent-events.*" }}
+                  {{ stream: "desired-state.*" }}
+                ]
+              }}
+              DEVICES {{
+                imports: [
+                  {{ service: {{ account: PLATFORM, subject: "$JS.API.DIRECT.GET.KV_desired-state.$KV.desired-state.*" }} }}
+                  {{ service: {{ account: PLATFORM, subject: "$JS.API.DIRECT.GET.KV_actual-state.$KV.actual-state.*" }} }}
+                  {{ service: {{ account: PLATFORM, subject: "$KV.actual-state.*" }} }}
+                  {{ service: {{ account: PLATFORM, subject: "$KV.agent-heartbeat.*" }} }}
+                  {{ service: {{ account: PLATFORM, subject: "agent-events.*" }} }}
+                  {{ stream: {{ account: PLATFORM, subject: "desired-state.*" }} }}
+                ]
+                users: [ {{ user: "device", password: "device", permissions: {{
+                  publish: {{ allow: [
+                    "$JS.API.DIRECT.GET.KV_desired-state.$KV.desired-state.{DEVICE}"
+                    "$JS.API.DIRECT.GET.KV_actual-state.$KV.actual-state.{DEVICE}"
+                    "$KV.actual-state.{DEVICE}"
+                    "agent-events.{DEVICE}"
+                    "$KV.agent-heartbeat.{DEVICE}"
+                  ] }}
+                  subscribe: {{ allow: ["desired-state.{DEVICE}", "_INBOX_{DEVICE}.>"] }}
+                }} }} ]
+              }}
+            }}
+            no_auth_user: "device"
+            "#
+        ),
+    };
+    let credentials = (access == Access::Restricted).then_some(("platform", "platform"));
+    // Synced, because tests that kill a server want back what it acknowledged.
+    Settings { configuration, credentials, sync_always: true }
+}

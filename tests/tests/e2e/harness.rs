@@ -1,0 +1,157 @@
+//! The harness does what the other tests rely on.
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use serde_json::json;
+use tests::{
+    document::manifest,
+    eventually::eventually,
+    nats_cluster::NatsCluster,
+    nats_server::{NatsServer, Settings},
+    platform::{DESIRED_STATE, Platform},
+    proxy::{Flow, Proxy},
+    site::{Access, DEVICE, Site},
+};
+
+async fn stored(platform: &Platform) -> Vec<u8> {
+    eventually("the entry is there", async || {
+        platform.entry(DESIRED_STATE, DEVICE).await?.ok_or("not yet".to_owned())
+    })
+    .await
+    .value
+}
+
+#[tokio::test]
+async fn a_server_keeps_its_port_and_its_data_over_a_stop_and_a_kill() {
+    let mut server = NatsServer::start(Settings { sync_always: true, ..Settings::default() }).await;
+    let platform = Platform::new(server.connect().await);
+    platform.provision().await;
+    let document = manifest(DEVICE, 1, &[]);
+    platform.put(DEVICE, &document).await;
+    let port = server.port();
+
+    server.stop().await;
+    server.start_again().await;
+    assert_eq!(server.port(), port);
+    assert_eq!(stored(&platform).await, document.to_string().into_bytes());
+
+    server.kill();
+    server.start_again().await;
+    assert_eq!(server.port(), port);
+    assert_eq!(stored(&platform).await, document.to_string().into_bytes());
+
+    server.stop().await;
+    server.empty_store();
+    server.start_again().await;
+    let answer = eventually("the server knows no bucket", async || {
+        match platform.entry(DESIRED_STATE, DEVICE).await {
+            Ok(entry) => Err(format!("{entry:?}")),
+            Err(error) => Ok(error),
+        }
+    })
+    .await;
+    assert!(!answer.is_empty());
+}
+
+#[tokio::test]
+async fn a_cut_cable_closes_connections_and_a_plugged_one_takes_them_again() {
+    let server = NatsServer::start(Settings::default()).await;
+    let proxy = Proxy::start(server.port()).await;
+    let direct = server.connect().await;
+    let client = async_nats::ConnectOptions::new()
+        .reconnect_delay_callback(|_| Duration::from_millis(20))
+        .connect(proxy.url())
+        .await
+        .unwrap();
+    assert_eq!(client.server_info().server_name, direct.server_info().server_name);
+
+    proxy.cut();
+    eventually("the client knows that it is cut off", async || match client.connection_state() {
+        async_nats::connection::State::Disconnected => Ok(()),
+        state => Err(format!("{state}")),
+    })
+    .await;
+    let refused = async_nats::connect(proxy.url()).await;
+    assert!(refused.is_err(), "a cut cable took a connection");
+
+    proxy.plug();
+    eventually("the client is back", async || match client.connection_state() {
+        async_nats::connection::State::Connected => Ok(()),
+        state => Err(format!("{state}")),
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_held_direction_delivers_nothing_until_it_is_let_go_and_the_other_one_passes() {
+    let server = NatsServer::start(Settings::default()).await;
+    let proxy = Proxy::start(server.port()).await;
+    let (far, near) = (async_nats::connect(proxy.url()).await.unwrap(), server.connect().await);
+    let mut at_far = far.subscribe("to-far").await.unwrap();
+    let mut at_near = near.subscribe("to-near").await.unwrap();
+    far.flush().await.unwrap();
+    near.flush().await.unwrap();
+
+    proxy.set(Flow::Pass, Flow::Hold);
+    near.publish("to-far", "held".into()).await.unwrap();
+    near.flush().await.unwrap();
+    far.publish("to-near", "passes".into()).await.unwrap();
+    assert_eq!(at_near.next().await.unwrap().payload, "passes");
+    let early = tokio::time::timeout(Duration::from_millis(200), at_far.next()).await;
+    assert!(early.is_err(), "a held direction delivered {early:?}");
+
+    proxy.set(Flow::Delay(Duration::from_millis(1)), Flow::Delay(Duration::from_millis(1)));
+    assert_eq!(at_far.next().await.unwrap().payload, "held");
+}
+
+#[tokio::test]
+async fn a_cluster_outlives_its_leader() {
+    let mut cluster = NatsCluster::start().await;
+    let jetstream = async_nats::jetstream::new(cluster.connect().await);
+    let config = async_nats::jetstream::stream::Config {
+        name: "S".to_owned(),
+        subjects: vec!["s".to_owned()],
+        num_replicas: 3,
+        ..Default::default()
+    };
+    eventually("the stream is made", async || {
+        jetstream.get_or_create_stream(config.clone()).await.map_err(|error| error.to_string())
+    })
+    .await;
+    jetstream.publish("s", "one".into()).await.unwrap().await.unwrap();
+
+    let place = cluster.kill_leader_of("S").await;
+    let sequence = eventually("another leader takes a write", async || {
+        let ack = jetstream.publish("s", "two".into()).await.map_err(|error| error.to_string())?;
+        Ok(ack.await.map_err(|error| error.to_string())?.sequence)
+    })
+    .await;
+    assert!(sequence >= 2, "the first write was lost: {sequence}");
+    cluster.servers[place].start_again().await;
+}
+
+#[tokio::test]
+async fn a_restricted_device_is_refused_what_is_not_on_the_list_and_the_log_says_so() {
+    let site = Site::start(Access::Restricted).await;
+    let device = async_nats::ConnectOptions::new()
+        .custom_inbox_prefix(format!("_INBOX_{DEVICE}"))
+        .request_timeout(Some(Duration::from_millis(500)))
+        .connect(site.server.url())
+        .await
+        .unwrap();
+    let document = manifest(DEVICE, 1, &[]);
+    site.platform.put(DEVICE, &document).await;
+    site.platform.put("edge-0002", &json!({"not": "yours"})).await;
+    let direct_get = |id| format!("$JS.API.DIRECT.GET.KV_desired-state.$KV.desired-state.{id}");
+
+    let own = device.request(direct_get(DEVICE), "".into()).await.unwrap();
+    assert_eq!(own.payload, document.to_string());
+    site.assert_nothing_was_forbidden();
+
+    let foreign = device.request(direct_get("edge-0002"), "".into()).await;
+    assert!(foreign.is_err(), "a device read another's entry: {foreign:?}");
+    let violation =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| site.assert_nothing_was_forbidden()));
+    assert!(violation.is_err(), "the violation went unnoticed: {}", site.server.log());
+}
