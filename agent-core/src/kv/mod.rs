@@ -1,5 +1,28 @@
 //! The transport: one watch, one compare-and-swap writer, one heartbeat (ADR-023).
 //!
-//! This module and the `fleet` crate are the only users of the NATS client outside of tests.
+//! ```text
+//!              ┌── desired_watch ◀── hints, direct_get      desired-state
+//! connection ──┼── status_writer ──▶ acked_publish          actual-state
+//!   (Link)     ├── heartbeat     ──▶ publish, no ack        agent-heartbeat
+//!              └── events        ──▶ acked_publish          AGENT_EVENTS
+//! ```
+//!
+//! This module and the `fleet` crate are the only users of the NATS client outside of tests; the
+//! client itself is visible to this module's children alone.
 
+mod acked_publish;
+mod connection;
+mod desired_watch;
+mod direct_get;
+mod events;
+mod heartbeat;
+mod jitter;
 pub mod names;
+pub mod status_writer;
+mod token_bucket;
+
+pub use connection::{ConnectError, Connection, ConnectionSettings, Link};
+pub use desired_watch::{DesiredWatch, DesiredWatchSettings};
+pub use direct_get::Entry;
+pub use events::{EventError, publish_event};
+pub use heartbeat::HeartbeatTask;

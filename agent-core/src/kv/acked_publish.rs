@@ -1,0 +1,123 @@
+//! Publishing into a stream and reading the server's acknowledgement.
+
+use async_nats::{HeaderMap, Request};
+use bytes::Bytes;
+use serde::Deserialize;
+
+use super::Connection;
+
+/// Why a message is not known to be stored.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AckError {
+    /// The stream refused it: it is not stored.
+    #[error("the server refused the message: {description} (error {code})")]
+    Refused {
+        /// The server's own number for the error (`err_code`), for example 10071 for a wrong
+        /// last sequence.
+        code: u64,
+        /// The server's words.
+        description: String,
+    },
+    /// Nothing came back that says whether it was stored: a time-out, a broken link, no stream or
+    /// no leader of it (an error of class 5xx). It may be stored yet.
+    #[error("the server did not acknowledge the message")]
+    Unknown {
+        /// What the client saw.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// The answer to a publish into a stream (NATS `PubAck`).
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Ack {
+    // First, because an error can come with a meaningless `seq` of 0.
+    Refused { error: Refusal },
+    Stored { seq: u64 },
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    /// The class of the error, as in HTTP.
+    #[serde(default)]
+    code: u64,
+    #[serde(default)]
+    err_code: u64,
+    #[serde(default)]
+    description: String,
+}
+
+impl Connection {
+    /// Publishes `payload` on `subject` and gives the sequence under which a stream stored it.
+    /// Takes at most the request time-out. Call it only while connected: what is published on a
+    /// broken link can be delivered, and stored, after it was given up here.
+    ///
+    /// # Errors
+    /// See [`AckError`].
+    pub(crate) async fn publish_acked(
+        &self,
+        subject: String,
+        headers: Option<HeaderMap>,
+        payload: Bytes,
+    ) -> Result<u64, AckError> {
+        let mut request = Request::new().payload(payload);
+        if let Some(headers) = headers {
+            request = request.headers(headers);
+        }
+        let answer = self
+            .client()
+            .send_request(subject, request)
+            .await
+            .map_err(|error| AckError::Unknown { source: error.into() })?;
+        sequence_of(&answer.payload)
+    }
+}
+
+fn sequence_of(ack: &[u8]) -> Result<u64, AckError> {
+    match serde_json::from_slice(ack) {
+        Ok(Ack::Stored { seq }) => Ok(seq),
+        Ok(Ack::Refused { error }) if error.code >= 500 => Err(AckError::Unknown {
+            source: format!("{} (error {})", error.description, error.err_code).into(),
+        }),
+        Ok(Ack::Refused { error }) => {
+            Err(AckError::Refused { code: error.err_code, description: error.description })
+        }
+        Err(error) => Err(AckError::Unknown { source: error.into() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_acknowledgement_gives_the_sequence() {
+        assert_eq!(sequence_of(br#"{"stream":"S","seq":12,"domain":"d"}"#).unwrap(), 12);
+    }
+
+    #[test]
+    fn an_error_is_a_refusal_whatever_else_the_answer_holds() {
+        let ack = br#"{"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 3"},"stream":"S","seq":0}"#;
+        let Err(AckError::Refused { code, description }) = sequence_of(ack) else {
+            panic!("not a refusal");
+        };
+        assert_eq!((code, description.as_str()), (10071, "wrong last sequence: 3"));
+    }
+
+    #[test]
+    fn a_stream_that_is_not_available_leaves_the_outcome_unknown() {
+        let ack = br#"{"error":{"code":503,"err_code":10008,"description":"JetStream system temporarily unavailable"},"stream":"S","seq":0}"#;
+        let Err(AckError::Unknown { source }) = sequence_of(ack) else {
+            panic!("not unknown");
+        };
+        assert_eq!(source.to_string(), "JetStream system temporarily unavailable (error 10008)");
+    }
+
+    #[test]
+    fn an_answer_that_is_no_acknowledgement_leaves_the_outcome_unknown() {
+        for ack in ["", "+OK", "{}", r#"{"seq":"1"}"#, "[]"] {
+            assert!(matches!(sequence_of(ack.as_bytes()), Err(AckError::Unknown { .. })), "{ack:?}");
+        }
+    }
+}

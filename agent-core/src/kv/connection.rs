@@ -1,0 +1,303 @@
+//! The device's one connection to NATS, which is there before any server is.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use agent_model::AgentId;
+use async_nats::{Client, ClientError, ConnectOptions, Event, ServerAddr, jetstream};
+use tokio::{sync::watch, time::Instant};
+
+use super::{names, token_bucket::TokenBucket};
+use crate::backoff::Backoff;
+
+/// How long a request may take before it counts as unanswered.
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Messages that may wait in one subscription. Beyond that the newest are dropped, which is no
+/// loss for hints: those that wait lead to a read that begins after the dropped ones were sent.
+pub(super) const SUBSCRIPTION_CAPACITY: usize = 256;
+
+/// The jitter starts with the very first attempt: a server that restarts loses all its devices at
+/// once. A minute is the longest that a device in reach of a server stays away from it.
+const RECONNECT: Backoff = Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(60) };
+
+/// What the client complains about can repeat with every message: so many lines at once, and then
+/// one per interval.
+const LOG_BURST: u32 = 10;
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How to connect.
+#[derive(Debug, Clone)]
+pub struct ConnectionSettings {
+    /// The servers, `nats://HOST[:PORT]` or `tls://HOST[:PORT]`; the port defaults to 4222. They
+    /// are one cluster: any of them will do.
+    pub urls: Vec<String>,
+    /// Which device this is.
+    pub agent: AgentId,
+    /// File with the JWT and the seed of the device's NATS user.
+    pub credentials: Option<PathBuf>,
+}
+
+/// Why a connection cannot even be tried. Only other settings help; a server that is out of reach
+/// is no error.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// There is no URL.
+    #[error("no NATS server is given: give at least one URL, for example nats://HOST:4222")]
+    NoUrl,
+    /// A URL cannot be used.
+    #[error("{url:?} is no URL of a NATS server: write nats://HOST:PORT or tls://HOST:PORT")]
+    InvalidUrl {
+        /// What was given, without user and password.
+        url: String,
+    },
+    /// The credentials cannot be used.
+    #[error(
+        "cannot use the credentials file {path}: give the agent a readable file with a user JWT and its seed, as the platform issued it",
+        path = path.display()
+    )]
+    Credentials {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The client refused its settings.
+    #[error("cannot set up the NATS client: check the server URLs and the credentials")]
+    Client {
+        /// What it said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// Whether there is a server at the other end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Link {
+    /// Whether there is one now.
+    pub connected: bool,
+    /// How often one was reached: tells a reader that missed a short gap that there was one.
+    pub connects: u64,
+}
+
+/// The device's connection. Clones share it; it ends with the last of them.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    client: Client,
+    jetstream: jetstream::Context,
+    link: watch::Receiver<Link>,
+}
+
+impl Connection {
+    /// Starts to connect and returns at once, so that a device can boot without a server. The
+    /// connection is tried, and tried again after each loss, for as long as this value lives.
+    ///
+    /// # Errors
+    /// See [`ConnectError`].
+    pub async fn open(settings: &ConnectionSettings) -> Result<Self, ConnectError> {
+        let servers = settings.urls.iter().map(|url| server_addr(url)).collect::<Result<Vec<_>, _>>()?;
+        if servers.is_empty() {
+            return Err(ConnectError::NoUrl);
+        }
+        let (link_sender, link) = watch::channel(Link::default());
+        let observer = Mutex::new(LinkObserver::new(link_sender, Instant::now()));
+        let observer = Arc::new(observer);
+        let options = ConnectOptions::new()
+            .name(format!("harmony-agent {}", settings.agent))
+            .custom_inbox_prefix(names::inbox_prefix(&settings.agent))
+            .retry_on_initial_connect()
+            .request_timeout(Some(REQUEST_TIMEOUT))
+            .subscription_capacity(SUBSCRIPTION_CAPACITY)
+            .reconnect_delay_callback(reconnect_delay)
+            .event_callback(move |event| {
+                let mut observer = observer.lock().unwrap_or_else(PoisonError::into_inner);
+                observer.observe(&event, Instant::now());
+                std::future::ready(())
+            });
+        let options = match &settings.credentials {
+            Some(path) => options
+                .credentials_file(path)
+                .await
+                .map_err(|source| ConnectError::Credentials { path: path.clone(), source })?,
+            None => options,
+        };
+        let client =
+            options.connect(servers).await.map_err(|error| ConnectError::Client { source: error.into() })?;
+        Ok(Self { jetstream: jetstream::new(client.clone()), client, link })
+    }
+
+    /// Whether there is a server at the other end now.
+    pub fn is_connected(&self) -> bool {
+        self.link.borrow().connected
+    }
+
+    /// Follows whether there is a server at the other end.
+    pub fn link(&self) -> watch::Receiver<Link> {
+        self.link.clone()
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(super) fn jetstream(&self) -> &jetstream::Context {
+        &self.jetstream
+    }
+}
+
+fn server_addr(url: &str) -> Result<ServerAddr, ConnectError> {
+    let invalid = || ConnectError::InvalidUrl { url: without_user(url) };
+    let addr: ServerAddr = url.parse().map_err(|_| invalid())?;
+    if matches!(addr.scheme(), "nats" | "tls") && !addr.host().is_empty() { Ok(addr) } else { Err(invalid()) }
+}
+
+/// `url` without what could be a password: it ends up in logs.
+fn without_user(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
+    match rest.rsplit_once('@') {
+        Some((_, server)) if scheme.is_empty() => server.to_owned(),
+        Some((_, server)) => format!("{scheme}://{server}"),
+        None => url.to_owned(),
+    }
+}
+
+/// `attempts` counts from 1 since the last success.
+fn reconnect_delay(attempts: usize) -> Duration {
+    RECONNECT.delay(u64::try_from(attempts).unwrap_or(u64::MAX), rand::random())
+}
+
+/// Turns the client's events into the [`Link`] and into log lines.
+struct LinkObserver {
+    link: watch::Sender<Link>,
+    log: TokenBucket,
+    /// Lines left out since the last one.
+    unlogged: u64,
+}
+
+impl LinkObserver {
+    fn new(link: watch::Sender<Link>, now: Instant) -> Self {
+        Self { link, log: TokenBucket::new(LOG_BURST, LOG_INTERVAL, now), unlogged: 0 }
+    }
+
+    fn observe(&mut self, event: &Event, now: Instant) {
+        match event {
+            Event::Connected => self.link.send_modify(|link| {
+                *link = Link { connected: true, connects: link.connects + 1 };
+            }),
+            Event::Disconnected | Event::Closed => self.link.send_modify(|link| link.connected = false),
+            _ => {}
+        }
+        if self.log.take(now) {
+            log(event, std::mem::take(&mut self.unlogged));
+        } else {
+            self.unlogged += 1;
+        }
+    }
+}
+
+/// A missing permission or a revoked user shows up here and nowhere else: to whoever asked, it
+/// looks like a time-out.
+fn log(event: &Event, unlogged: u64) {
+    match event {
+        Event::Connected => tracing::info!(unlogged, "connected to NATS"),
+        Event::Disconnected => tracing::warn!(unlogged, "lost the connection to NATS; trying again"),
+        Event::ServerError(error) => tracing::error!(
+            unlogged,
+            %error,
+            "the NATS server refused something; check this device's permissions and credentials"
+        ),
+        Event::ClientError(ClientError::Other(error)) => {
+            tracing::warn!(unlogged, error, "cannot reach NATS; trying again")
+        }
+        Event::ClientError(error) => tracing::error!(unlogged, %error, "the NATS client failed"),
+        Event::LameDuckMode | Event::Draining | Event::Closed | Event::SlowConsumer(_) => {
+            tracing::debug!(unlogged, %event, "NATS")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_of_servers_are_accepted_with_and_without_scheme_and_port() {
+        for url in ["nats://a", "nats://a:4222", "tls://a.example:4443", "a:4222", "nats://u:p@[::1]:4222"] {
+            assert!(server_addr(url).is_ok(), "{url:?} was refused");
+        }
+    }
+
+    #[test]
+    fn other_urls_are_refused_without_repeating_a_password() {
+        for url in [
+            "",
+            "nats://",
+            "http://u:secret@a",
+            "u:secret@a b",
+            "nats://u:secret@:x",
+            "nats://u:s@secret@a:x",
+        ] {
+            let error = server_addr(url).unwrap_err().to_string();
+            assert!(!error.contains("secret"), "{error}");
+            assert!(error.contains("nats://HOST:PORT"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_first_attempt_comes_soon_and_no_attempt_waits_longer_than_a_minute() {
+        for _ in 0..100 {
+            assert!(reconnect_delay(1) <= Duration::from_millis(500));
+            assert!(reconnect_delay(usize::MAX) <= Duration::from_secs(60));
+        }
+    }
+
+    #[test]
+    fn a_short_gap_shows_in_the_count_of_connects() {
+        let (sender, mut link) = watch::channel(Link::default());
+        let mut observer = LinkObserver::new(sender, Instant::now());
+        observer.observe(&Event::Connected, Instant::now());
+        assert_eq!(*link.borrow_and_update(), Link { connected: true, connects: 1 });
+        observer.observe(&Event::Disconnected, Instant::now());
+        observer.observe(&Event::Connected, Instant::now());
+        assert!(link.has_changed().unwrap());
+        assert_eq!(*link.borrow_and_update(), Link { connected: true, connects: 2 });
+        observer.observe(&Event::Closed, Instant::now());
+        assert_eq!(*link.borrow_and_update(), Link { connected: false, connects: 2 });
+    }
+
+    #[test]
+    fn complaints_are_logged_at_a_bounded_rate_and_those_left_out_are_counted() {
+        let start = Instant::now();
+        let mut observer = LinkObserver::new(watch::channel(Link::default()).0, start);
+        for _ in 0..25 {
+            observer.observe(&Event::Disconnected, start);
+        }
+        assert_eq!(observer.unlogged, 15);
+        observer.observe(&Event::Disconnected, start + LOG_INTERVAL);
+        assert_eq!(observer.unlogged, 0);
+    }
+
+    #[tokio::test]
+    async fn settings_that_no_server_could_satisfy_are_refused_by_name() {
+        let agent: AgentId = "edge".parse().unwrap();
+        let settings = |urls: &[&str], credentials: Option<PathBuf>| ConnectionSettings {
+            urls: urls.iter().map(|url| (*url).to_owned()).collect(),
+            agent: agent.clone(),
+            credentials,
+        };
+        assert!(matches!(Connection::open(&settings(&[], None)).await, Err(ConnectError::NoUrl)));
+
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("missing.creds");
+        let empty = folder.path().join("empty.creds");
+        std::fs::write(&empty, "").unwrap();
+        for path in [missing, empty] {
+            let error = Connection::open(&settings(&["nats://a"], Some(path.clone()))).await.unwrap_err();
+            assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+        }
+    }
+}

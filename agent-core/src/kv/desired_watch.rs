@@ -1,0 +1,276 @@
+//! Follows this device's entry in `desired-state` without a consumer on the server (ADR-023).
+//!
+//! ```text
+//! hint ───────────┐
+//! (re)connected ──┼──▶ ReadSchedule ──▶ Direct Get ──▶ watch::Receiver (latest wins)
+//! resync, retry ──┘         ▲                │
+//!                           └── failed, or behind the hint
+//! ```
+//!
+//! The bucket repeats the headers of each stored entry on a subject of the device's own. Such a
+//! message is a hint and never more: it can be forged, and it can be missed. The truth is what a
+//! Direct Get returns. [`ReadSchedule`] decides when to make one; this file decides nothing.
+
+mod read_schedule;
+
+use std::{pin::pin, time::Duration};
+
+use agent_model::AgentId;
+use async_nats::{Message, Subscriber, header::NATS_SEQUENCE};
+use futures_util::{FutureExt, StreamExt, future::Fuse};
+use rand::{SeedableRng, rngs::StdRng};
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, sleep, sleep_until, timeout},
+};
+
+use self::read_schedule::{Freshness, ReadSchedule};
+use super::{
+    Connection, Link,
+    connection::{REQUEST_TIMEOUT, SUBSCRIPTION_CAPACITY},
+    direct_get::{Entry, ReadError},
+    names,
+};
+use crate::backoff::Backoff;
+
+/// After a subscription that could not be made, or ended.
+const RESUBSCRIBE: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
+
+/// How to follow the entry.
+#[derive(Debug, Clone)]
+pub struct DesiredWatchSettings {
+    /// How often the entry is read though nothing hints at a change, a quarter more or less. Only
+    /// a net: reading more often would be most of a device's traffic.
+    pub resync_interval: Duration,
+}
+
+impl Default for DesiredWatchSettings {
+    fn default() -> Self {
+        Self { resync_interval: Duration::from_secs(3600) }
+    }
+}
+
+/// Follows this device's entry until it is dropped.
+#[derive(Debug)]
+pub struct DesiredWatch {
+    entries: watch::Receiver<Option<Entry>>,
+    /// Ends its task when dropped.
+    _task: JoinSet<()>,
+}
+
+impl DesiredWatch {
+    /// Begins to follow the entry of `agent`. Needs no server yet.
+    pub fn spawn(connection: &Connection, agent: &AgentId, settings: DesiredWatchSettings) -> Self {
+        let (sender, entries) = watch::channel(None);
+        let follower = Follower {
+            connection: connection.clone(),
+            link: connection.link(),
+            agent: agent.clone(),
+            schedule: ReadSchedule::new(
+                settings.resync_interval,
+                StdRng::from_rng(&mut rand::rng()),
+                Instant::now(),
+            ),
+            entries: sender,
+        };
+        let mut task = JoinSet::new();
+        task.spawn(follower.run());
+        Self { entries, _task: task }
+    }
+
+    /// The newest entry read; `None` before the first read. A change shows when the entry differs
+    /// from the one before, also when its revision is lower: the bucket may have been rebuilt, and
+    /// revisions are no protection against old documents. Entries in between may be skipped, the
+    /// last never is.
+    pub fn entries(&self) -> watch::Receiver<Option<Entry>> {
+        self.entries.clone()
+    }
+}
+
+struct Follower {
+    connection: Connection,
+    link: watch::Receiver<Link>,
+    agent: AgentId,
+    schedule: ReadSchedule<StdRng>,
+    entries: watch::Sender<Option<Entry>>,
+}
+
+/// What the follower woke up for.
+enum Wake {
+    /// The link was lost or made, perhaps both since the last look; false: it is gone for good.
+    Link(bool),
+    /// Hints arrived; `None`: the subscription ended.
+    Hints(Option<Vec<Message>>),
+    /// It is time to read.
+    ReadDue,
+    /// A read ended.
+    Read(Result<Entry, ReadError>),
+}
+
+impl Follower {
+    async fn run(mut self) {
+        let mut attempt = 0;
+        while self.link.wait_for(|link| link.connected).await.is_ok() {
+            let began = Instant::now();
+            match subscribe(&self.connection, &self.agent).await {
+                Ok(hints) => self.follow(hints).await,
+                Err(error) => tracing::warn!(
+                    error = &*error as &dyn std::error::Error,
+                    "cannot subscribe to hints of new documents; trying again"
+                ),
+            }
+            attempt = if began.elapsed() > RESUBSCRIBE.longest { 1 } else { attempt + 1 };
+            sleep(RESUBSCRIBE.delay(attempt, rand::random())).await;
+        }
+    }
+
+    /// Reads whenever the schedule says so, until the subscription or the connection ends.
+    async fn follow(&mut self, hints: Subscriber) {
+        let Self { connection, link, agent, schedule, entries } = self;
+        let mut hints = hints.ready_chunks(SUBSCRIPTION_CAPACITY);
+        let mut reading = pin!(Fuse::terminated());
+        let mut connects = None;
+        link.mark_changed();
+        loop {
+            let read_at = schedule.next_read();
+            let wake = tokio::select! {
+                // Cancel-safe: a change that was not returned is still unseen.
+                changed = link.changed() => Wake::Link(changed.is_ok()),
+                // Cancel-safe: a chunk is collected and returned within one poll.
+                hints = hints.next() => Wake::Hints(hints),
+                // Cancel-safe: the read lives outside of the loop and goes on in the next round.
+                outcome = &mut reading => Wake::Read(outcome),
+                // Cancel-safe: the next round computes the time anew.
+                () = sleep_until(read_at.unwrap_or_else(Instant::now)), if read_at.is_some() => Wake::ReadDue,
+            };
+            let now = Instant::now();
+            match wake {
+                Wake::Link(true) => {
+                    let link = *link.borrow_and_update();
+                    // A read over the link that was lost would only end with its time-out.
+                    if !link.connected {
+                        reading.set(Fuse::terminated());
+                        schedule.disconnected();
+                        connects = None;
+                    } else if connects.replace(link.connects) != Some(link.connects) {
+                        reading.set(Fuse::terminated());
+                        schedule.connected(now);
+                    }
+                }
+                Wake::Hints(Some(hints)) => {
+                    hints.iter().for_each(|hint| schedule.hint(now, sequence_of(hint)));
+                }
+                Wake::ReadDue => {
+                    schedule.begin(now);
+                    reading.set(connection.read_last(names::DESIRED_STATE_BUCKET, agent).fuse());
+                }
+                Wake::Read(Ok(entry)) => {
+                    log_freshness(schedule.succeeded(now, entry.revision()), entry.revision());
+                    hand_on(entries, entry);
+                }
+                Wake::Read(Err(error)) => log_failure(&error, schedule.failed(now)),
+                Wake::Link(false) | Wake::Hints(None) => {
+                    schedule.disconnected();
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Subscribes to the hints, and returns when the subscription is on its way to the server: what
+/// is read afterwards cannot miss a change that is not hinted at.
+async fn subscribe(
+    connection: &Connection,
+    agent: &AgentId,
+) -> Result<Subscriber, Box<dyn std::error::Error + Send + Sync>> {
+    let hints = connection.client().subscribe(names::hint_subject(agent)).await?;
+    timeout(REQUEST_TIMEOUT, connection.client().flush()).await??;
+    Ok(hints)
+}
+
+/// The sequence of the stored entry, as the server notes it on what it republishes.
+fn sequence_of(hint: &Message) -> Option<u64> {
+    hint.headers.as_ref()?.get_last(NATS_SEQUENCE)?.as_str().parse().ok()
+}
+
+fn hand_on(entries: &watch::Sender<Option<Entry>>, entry: Entry) {
+    entries.send_if_modified(|last| {
+        let differs = last.as_ref() != Some(&entry);
+        if differs {
+            *last = Some(entry);
+        }
+        differs
+    });
+}
+
+fn log_freshness(freshness: Freshness, revision: u64) {
+    match freshness {
+        Freshness::Current => tracing::debug!(revision, "read the desired state"),
+        Freshness::Behind => tracing::debug!(revision, "read an older desired state than expected"),
+        Freshness::GivenUp { expected } => tracing::warn!(
+            revision,
+            expected,
+            "the desired state stays older than was announced: a forged hint, or a rebuilt bucket"
+        ),
+    }
+}
+
+/// Only the first failure of a row is worth a line on a device that may fail for days.
+fn log_failure(error: &ReadError, in_a_row: u64) {
+    let error: &dyn std::error::Error = error;
+    if in_a_row == 1 {
+        tracing::warn!(error, "cannot read the desired state; trying again");
+    } else {
+        tracing::debug!(error, in_a_row, "cannot read the desired state; trying again");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use async_nats::HeaderMap;
+
+    #[test]
+    fn a_reader_wakes_for_whatever_differs_and_for_nothing_else() {
+        let present = |revision, value: &'static str| Entry::Present { revision, value: value.into() };
+        let (sender, mut reader) = watch::channel(None);
+        let steps = [
+            (Entry::Absent, true),
+            (Entry::Absent, false),
+            (present(7, "a"), true),
+            (present(7, "a"), false),
+            (present(3, "a"), true),
+            (present(3, "b"), true),
+            (Entry::Deleted { revision: 4 }, true),
+            (Entry::Absent, true),
+        ];
+        for (entry, wakes) in steps {
+            hand_on(&sender, entry.clone());
+            assert_eq!(reader.has_changed().unwrap(), wakes, "{entry:?}");
+            assert_eq!(*reader.borrow_and_update(), Some(entry));
+        }
+    }
+
+    #[test]
+    fn a_hint_needs_no_readable_sequence() {
+        let hint = |sequence: Option<&str>| Message {
+            subject: "desired-state.edge".into(),
+            reply: None,
+            payload: Default::default(),
+            headers: sequence.map(|sequence| {
+                let mut headers = HeaderMap::new();
+                headers.insert(NATS_SEQUENCE, sequence);
+                headers
+            }),
+            status: None,
+            description: None,
+            length: 0,
+        };
+        assert_eq!(sequence_of(&hint(Some("8812"))), Some(8812));
+        for unreadable in [None, Some(""), Some("-1"), Some("99999999999999999999"), Some("x")] {
+            assert_eq!(sequence_of(&hint(unreadable)), None, "{unreadable:?}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Decides when the desired-state entry is read next. Pure: time comes in, a time comes out.
+
+use std::time::Duration;
+
+use rand::Rng;
+use tokio::time::Instant;
+
+use crate::{
+    backoff::Backoff,
+    kv::{jitter::spread, token_bucket::TokenBucket},
+};
+
+/// Reads of all causes together: this many at once, then one per interval.
+const READ_BURST: u32 = 10;
+const READ_INTERVAL: Duration = Duration::from_millis(100);
+
+/// After a read that failed.
+const AFTER_FAILURE: Backoff =
+    Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(60) };
+
+/// After a read that came back older than expected. A cluster that elects a leader is behind for
+/// about five seconds, and eight of these delays add up to about eleven.
+const WHILE_BEHIND: Backoff = Backoff { first: Duration::from_millis(250), longest: Duration::from_secs(5) };
+/// How often such a read is repeated for one hint. Bounded, because anyone may be able to forge a
+/// hint of a revision that will never be.
+const RETRIES_WHILE_BEHIND: u32 = 8;
+
+/// When to read the entry next.
+///
+/// Whatever asks for a read only moves the time of the next one forward, so that requests
+/// collapse: many hints during one read lead to one more read.
+#[derive(Debug)]
+pub(super) struct ReadSchedule<R> {
+    resync_interval: Duration,
+    rng: R,
+    state: State,
+    /// When the next read is wanted; the resync when nothing else asks for one.
+    wanted_at: Instant,
+    budget: TokenBucket,
+    /// Reads that failed in a row.
+    failures: u64,
+    /// The revision that the last read gave.
+    revision: u64,
+    behind: Option<Behind>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Offline,
+    Idle,
+    Reading,
+}
+
+/// A revision was announced, or seen before, that the last read did not reach.
+#[derive(Debug)]
+struct Behind {
+    expected: u64,
+    /// Repetitions that are left; each hint grants them anew.
+    retries_left: u32,
+    /// Repetitions so far, for the backoff; only catching up ends these, so that forged hints
+    /// cannot keep the pauses short.
+    retries: u64,
+}
+
+/// What a finished read means for the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Freshness {
+    /// As new as anything that was announced.
+    Current,
+    /// Older than what was announced or seen before: it will be read again.
+    Behind,
+    /// Still older after all repetitions: not pursued until the next hint or resync.
+    GivenUp {
+        /// What was announced.
+        expected: u64,
+    },
+}
+
+impl<R: Rng> ReadSchedule<R> {
+    pub(super) fn new(resync_interval: Duration, rng: R, now: Instant) -> Self {
+        Self {
+            resync_interval,
+            rng,
+            state: State::Offline,
+            wanted_at: now,
+            budget: TokenBucket::new(READ_BURST, READ_INTERVAL, now),
+            failures: 0,
+            revision: 0,
+            behind: None,
+        }
+    }
+
+    /// A server was reached, perhaps again. A read under way is lost, with the link it was on.
+    pub(super) fn connected(&mut self, now: Instant) {
+        self.state = State::Idle;
+        self.failures = 0;
+        self.wanted_at = now;
+    }
+
+    /// The server was lost, and a read under way with it.
+    pub(super) fn disconnected(&mut self) {
+        self.state = State::Offline;
+    }
+
+    /// The server announced an entry, with this sequence if it could be read.
+    pub(super) fn hint(&mut self, now: Instant, sequence: Option<u64>) {
+        self.want(now);
+        if let Some(sequence) = sequence {
+            self.expect(sequence);
+        }
+    }
+
+    /// When to begin a read; `None` while offline or while one is under way.
+    pub(super) fn next_read(&self) -> Option<Instant> {
+        (self.state == State::Idle).then(|| self.wanted_at.max(self.budget.available_at()))
+    }
+
+    /// A read begins. Call it at or after [`next_read`](Self::next_read).
+    pub(super) fn begin(&mut self, now: Instant) {
+        self.budget.take(now);
+        self.state = State::Reading;
+        self.wanted_at = now + spread(self.resync_interval, &mut self.rng);
+    }
+
+    /// The read gave an entry of this revision (0: none).
+    pub(super) fn succeeded(&mut self, now: Instant, revision: u64) -> Freshness {
+        self.state = State::Idle;
+        self.failures = 0;
+        if revision < self.revision {
+            // A lagging replica answered, or the bucket was rebuilt. The entry is handed on all
+            // the same; only reading again shows which of the two it was.
+            self.expect(self.revision);
+        }
+        self.revision = revision;
+        let Some(behind) = self.behind.as_mut().filter(|behind| behind.expected > revision) else {
+            self.behind = None;
+            return Freshness::Current;
+        };
+        if behind.retries_left == 0 {
+            let expected = behind.expected;
+            self.behind = None;
+            return Freshness::GivenUp { expected };
+        }
+        behind.retries_left -= 1;
+        behind.retries = behind.retries.saturating_add(1);
+        let delay = WHILE_BEHIND.delay(behind.retries, self.rng.random());
+        self.want(now + delay);
+        Freshness::Behind
+    }
+
+    /// The read failed, which says nothing about the entry. Gives the number of reads that failed
+    /// in a row.
+    pub(super) fn failed(&mut self, now: Instant) -> u64 {
+        self.state = State::Idle;
+        self.failures = self.failures.saturating_add(1);
+        let delay = AFTER_FAILURE.delay(self.failures, self.rng.random());
+        self.want(now + delay);
+        self.failures
+    }
+
+    fn want(&mut self, at: Instant) {
+        self.wanted_at = self.wanted_at.min(at);
+    }
+
+    fn expect(&mut self, revision: u64) {
+        let (expected, retries) =
+            self.behind.as_ref().map_or((0, 0), |behind| (behind.expected, behind.retries));
+        let expected = expected.max(revision);
+        self.behind = Some(Behind { expected, retries_left: RETRIES_WHILE_BEHIND, retries });
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+//! The only writer of this device's status (ADR-023).
