@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use agent_model::status::AgentStatus;
 use async_nats::{
-    Client,
+    Client, HeaderMap,
     jetstream::{
         self, Context,
         stream::{Config, DirectGetErrorKind, DiscardPolicy, Republish, StorageType},
@@ -93,6 +93,15 @@ impl Platform {
         let subject = format!("$KV.{DESIRED_STATE}.{agent}");
         let ack = self.jetstream.publish(subject, bytes.into()).await.expect("connected");
         ack.await.expect("the entry was stored").sequence
+    }
+
+    /// Puts a delete marker in the place of a device's document.
+    pub async fn delete(&self, agent: &str) {
+        let mut headers = HeaderMap::new();
+        headers.insert("KV-Operation", "DEL");
+        let subject = format!("$KV.{DESIRED_STATE}.{agent}");
+        let ack = self.jetstream.publish_with_headers(subject, headers, "".into()).await.expect("connected");
+        ack.await.expect("the marker was stored");
     }
 
     /// The newest entry of a device in a bucket.

@@ -1,7 +1,7 @@
 //! A program that a test runs: it never outlives the test, and its output is at hand.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, OpenOptions},
     io,
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
@@ -47,11 +47,7 @@ impl Process {
             }
         }
         setpriv.envs(environment.iter().cloned());
-        let child = setpriv
-            .stdin(Stdio::null())
-            .stdout(output.try_clone()?)
-            .stderr(Stdio::from(File::from(output)))
-            .spawn()?;
+        let child = setpriv.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).spawn()?;
         Ok(Self { name: name.to_owned(), child, log: log.to_owned() })
     }
 

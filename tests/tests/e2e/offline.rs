@@ -1,0 +1,81 @@
+//! With no server in reach the device goes on, and nothing that was written meanwhile is lost.
+
+use std::fs;
+
+use agent_model::status::{ConditionStatus, ConditionType};
+use tests::{
+    document::{file, manifest},
+    eventually::eventually,
+    platform::DESIRED_STATE,
+    site::{DEVICE, Site},
+};
+
+use crate::status_words::{accepted, converged_at, is, resource};
+
+at_both_sites!(
+    a_device_that_boots_with_no_server_enforces_what_it_accepted,
+    a_document_written_while_the_device_was_cut_off_is_applied,
+    a_silent_network_keeps_nothing_from_being_repaired_and_loses_no_document,
+);
+
+async fn a_device_that_boots_with_no_server_enforces_what_it_accepted(site: &mut Site) {
+    let mut device = site.device();
+    device.start();
+    site.platform.put(DEVICE, &manifest(DEVICE, 1, &[file("a", "/etc/a", "ours")])).await;
+    let before = site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
+
+    device.kill();
+    site.server.stop().await;
+    fs::remove_file(device.path("/etc/a")).unwrap();
+    device.start();
+    device.eventually_holds("/etc/a", "ours").await;
+    assert!(device.is_running());
+
+    site.server.start_again().await;
+    let status = site
+        .platform
+        .status_where(DEVICE, "what the new process says", |status| {
+            status.writer.epoch == before.writer.epoch + 1 && converged_at(1)(status)
+        })
+        .await;
+    assert_ne!(status.writer.instance, before.writer.instance);
+    assert_eq!(status.accepted, before.accepted, "a restart accepts nothing anew");
+    assert_eq!(status.applied, before.applied, "a restart applies nothing anew");
+    assert_eq!(resource(&status, "a").changes, 1);
+    assert_eq!(resource(&status, "a").drift_corrections, 1);
+}
+
+async fn a_document_written_while_the_device_was_cut_off_is_applied(site: &mut Site) {
+    let (mut device, cable) = site.device_behind_proxy().await;
+    device.start();
+    site.platform.put(DEVICE, &manifest(DEVICE, 1, &[file("a", "/etc/a", "1")])).await;
+    site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
+
+    cable.cut();
+    site.server.kill();
+    site.server.start_again().await;
+    eventually("the platform is back", async || site.platform.entry(DESIRED_STATE, DEVICE).await).await;
+    site.platform.put(DEVICE, &manifest(DEVICE, 2, &[file("a", "/etc/a", "2")])).await;
+    let status = site.platform.status(DEVICE).await.unwrap();
+    assert_eq!((accepted(&status), device.read("/etc/a")), (Some(1), "1".to_owned()), "the cable is cut");
+
+    cable.plug();
+    site.platform.status_where(DEVICE, "converged at 2", converged_at(2)).await;
+    assert_eq!(device.read("/etc/a"), "2");
+}
+
+async fn a_silent_network_keeps_nothing_from_being_repaired_and_loses_no_document(site: &mut Site) {
+    let (mut device, cable) = site.device_behind_proxy().await;
+    device.start();
+    site.platform.put(DEVICE, &manifest(DEVICE, 1, &[file("a", "/etc/a", "1")])).await;
+    site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
+
+    cable.black_hole();
+    site.platform.put(DEVICE, &manifest(DEVICE, 2, &[file("a", "/etc/a", "2")])).await;
+    fs::write(device.path("/etc/a"), "by hand").unwrap();
+    device.eventually_holds("/etc/a", "1").await;
+    cable.plug();
+    let status = site.platform.status_where(DEVICE, "converged at 2", converged_at(2)).await;
+    assert!(is(&status, ConditionType::Accepted, ConditionStatus::True, "Accepted"));
+    assert_eq!(device.read("/etc/a"), "2");
+}

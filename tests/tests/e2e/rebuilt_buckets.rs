@@ -1,0 +1,90 @@
+//! The platform lost its store: devices go on, and fill it again.
+
+use std::fs;
+
+use agent_model::status::{AgentStatus, Phase};
+use tests::{
+    agent::Agent,
+    document::{file, manifest},
+    eventually::eventually,
+    platform::{ACTUAL_STATE, DESIRED_STATE, HEARTBEAT},
+    site::{Access, DEVICE, Site},
+};
+
+use crate::status_words::{accepted, converged_at, refused};
+
+/// A device that converged at generation 3, and then lost both buckets.
+async fn after_the_loss() -> (Site, Agent, AgentStatus) {
+    let site = Site::start(Access::Restricted).await;
+    let mut device = site.device().with("resync_interval", "1s");
+    device.start();
+    for generation in 1..=3 {
+        let document = manifest(DEVICE, generation, &[file("a", "/etc/a", &generation.to_string())]);
+        site.platform.put(DEVICE, &document).await;
+        site.platform.status_where(DEVICE, "converged", converged_at(generation)).await;
+    }
+    let before = site.platform.status(DEVICE).await.unwrap();
+    for bucket in [DESIRED_STATE, ACTUAL_STATE, HEARTBEAT] {
+        site.platform.remove_bucket(bucket).await;
+    }
+    // With no bucket there is no answer, which says nothing about what is wanted.
+    fs::write(device.path("/etc/a"), "by hand").unwrap();
+    device.eventually_holds("/etc/a", "3").await;
+    (site, device, before)
+}
+
+async fn rebuild(site: &Site) {
+    for bucket in [DESIRED_STATE, ACTUAL_STATE, HEARTBEAT] {
+        site.platform.make_bucket(bucket).await;
+    }
+}
+
+#[tokio::test]
+async fn empty_buckets_are_filled_with_status_and_the_device_enforces_on() {
+    let (site, mut device, before) = after_the_loss().await;
+    rebuild(&site).await;
+    let status = site.platform.status_where(DEVICE, "unassigned", |it| it.phase == Phase::Unassigned).await;
+    assert_eq!((&status.accepted, &status.applied), (&before.accepted, &before.applied));
+    assert_eq!(status.highest_generation, before.highest_generation);
+    assert_eq!(status.writer.instance, before.writer.instance);
+    fs::write(device.path("/etc/a"), "by hand").unwrap();
+    device.eventually_holds("/etc/a", "3").await;
+
+    site.platform.put(DEVICE, &manifest(DEVICE, 4, &[file("a", "/etc/a", "4")])).await;
+    site.platform.status_where(DEVICE, "converged at 4", converged_at(4)).await;
+    assert_eq!(device.read("/etc/a"), "4");
+    assert!(device.is_running());
+    site.assert_nothing_was_forbidden();
+}
+
+#[tokio::test]
+async fn an_older_document_from_a_backup_is_refused_until_a_newer_one_comes() {
+    let (site, device, before) = after_the_loss().await;
+    rebuild(&site).await;
+    let document = manifest(DEVICE, 2, &[file("a", "/etc/a", "2")]);
+    let revision = site.platform.put(DEVICE, &document).await;
+    let status =
+        site.platform.status_where(DEVICE, "a stale document", refused(revision, "StaleGeneration")).await;
+    assert_eq!((status.phase, accepted(&status)), (Phase::Converged, Some(3)));
+    assert_eq!(status.applied, before.applied);
+    assert_eq!(device.read("/etc/a"), "3");
+
+    site.platform.put(DEVICE, &manifest(DEVICE, 4, &[file("a", "/etc/a", "4")])).await;
+    site.platform.status_where(DEVICE, "converged at 4", converged_at(4)).await;
+    assert_eq!(device.read("/etc/a"), "4");
+    site.assert_nothing_was_forbidden();
+}
+
+#[tokio::test]
+async fn a_status_bucket_that_is_lost_alone_is_filled_again_by_the_next_resync() {
+    let site = Site::start(Access::Restricted).await;
+    let mut device = site.device().with("resync_interval", "1s");
+    device.start();
+    site.platform.put(DEVICE, &manifest(DEVICE, 1, &[file("a", "/etc/a", "1")])).await;
+    let before = site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
+    site.platform.remove_bucket(ACTUAL_STATE).await;
+    site.platform.make_bucket(ACTUAL_STATE).await;
+    let status = eventually("the status is back", async || site.platform.status(DEVICE).await).await;
+    assert_eq!((&status.accepted, &status.applied), (&before.accepted, &before.applied));
+    assert_eq!(status.phase, Phase::Converged);
+}

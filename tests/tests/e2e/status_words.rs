@@ -1,0 +1,45 @@
+//! What tests ask of a status.
+
+use agent_model::status::{AgentStatus, ConditionStatus, ConditionType, Phase, ResourceStatus};
+
+/// Whether this generation is the newest seen, in force and fully applied.
+pub(crate) fn converged_at(generation: u64) -> impl Fn(&AgentStatus) -> bool {
+    move |status| {
+        status.phase == Phase::Converged
+            && status.desired.as_ref().and_then(|desired| desired.generation).map(u64::from)
+                == Some(generation)
+            && accepted(status) == Some(generation)
+            && status.applied.as_ref().map(|applied| u64::from(applied.generation)) == Some(generation)
+            && is(status, ConditionType::Converged, ConditionStatus::True, "AllReady")
+    }
+}
+
+/// The generation in force.
+pub(crate) fn accepted(status: &AgentStatus) -> Option<u64> {
+    status.accepted.as_ref().map(|accepted| u64::from(accepted.generation))
+}
+
+/// Whether a condition has this status for this reason.
+pub(crate) fn is(
+    status: &AgentStatus,
+    condition_type: ConditionType,
+    condition_status: ConditionStatus,
+    reason: &str,
+) -> bool {
+    let condition = status.condition(condition_type);
+    condition.is_some_and(|condition| condition.status == condition_status && condition.reason == reason)
+}
+
+/// Whether the entry of this revision was refused for this reason.
+pub(crate) fn refused(revision: u64, reason: &str) -> impl Fn(&AgentStatus) -> bool {
+    move |status| {
+        status.desired.as_ref().is_some_and(|desired| desired.revision == revision)
+            && is(status, ConditionType::Accepted, ConditionStatus::False, reason)
+    }
+}
+
+/// The resource of that name.
+pub(crate) fn resource<'a>(status: &'a AgentStatus, name: &str) -> &'a ResourceStatus {
+    let found = status.resources.iter().find(|resource| resource.name == name);
+    found.unwrap_or_else(|| panic!("the status lists no {name}: {status:#?}"))
+}
