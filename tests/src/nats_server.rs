@@ -13,9 +13,6 @@ use tempfile::TempDir;
 
 use crate::{eventually::eventually, process::Process};
 
-/// The version that tests run on; `scripts/nats-server` knows its checksum.
-const VERSION: &str = "2.15.1";
-
 /// How a server is set up, besides JetStream with a store of its own.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
@@ -167,12 +164,12 @@ impl NatsServer {
     }
 }
 
-/// The server's binary, fetched once where need be.
+/// The server's binary, of the version that the script pins; fetched once where need be.
 fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/nats-server");
-        let output = Command::new(&script).arg(VERSION).output().expect("scripts/nats-server runs");
+        let output = Command::new(&script).arg("pinned").output().expect("scripts/nats-server runs");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "no nats-server to test with:\n{said}");
         PathBuf::from(String::from_utf8(output.stdout).unwrap().trim_end())

@@ -1,0 +1,35 @@
+# What there is to do here. `make` alone lists it.
+
+.PHONY: help build test lint demo clean
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+# As documented for each target, behind ##.
+help: ## List these targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1@\2/p' $(MAKEFILE_LIST) | column -t -s @
+
+build: ## Build the programs: target/debug/harmony-agent and harmonyctl
+	cargo build --workspace --locked
+
+# The end-to-end tests run the programs as they ship, and the agent once more with the points at
+# which a test may kill it. Both are built here because `cargo test` builds no programs.
+test: ## Run all tests, on a real NATS server that is fetched where it is missing
+	scripts/nats-server pinned
+	cargo build --workspace --locked --features harmony-agent/crash-points --bin harmony-agent-crash-points
+	cargo build --workspace --locked --bins
+	cargo test --workspace --locked
+
+lint: ## Check formatting, lints, licences, dependencies
+	cargo fmt --all -- --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --workspace --all-targets --locked --features harmony-agent/crash-points -- -D warnings
+	@cargo deny --version >/dev/null 2>&1 || { echo "cargo-deny is missing: cargo install --locked cargo-deny" >&2; exit 1; }
+	cargo deny --locked check bans licenses sources
+	cargo test --locked --package tests --test e2e dependency_star
+
+demo: ## See three devices converge, repair themselves, and refuse a bad document
+	scripts/demo
+
+clean: ## Remove what was built and fetched
+	cargo clean
+	rm -rf .cache
