@@ -2,11 +2,10 @@
 
 .PHONY: help build test lint demo clean
 .DEFAULT_GOAL := help
-SHELL := /bin/bash
 
 # As documented for each target, behind ##.
 help: ## List these targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1@\2/p' $(MAKEFILE_LIST) | column -t -s @
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build the programs: target/debug/harmony-agent and harmonyctl
 	cargo build --workspace --locked
