@@ -11,11 +11,18 @@
 //! [`runtime`] joins these into the daemon's loop. No module here names a format or a kind of
 //! workload: both come in through the traits of `agent-model`.
 
+pub mod acceptance;
 pub mod authoring;
+pub mod backoff;
+pub mod clock;
+pub mod device;
 pub mod dispatcher;
 mod durable_file;
 pub mod envelope;
+pub mod executor;
 pub mod kv;
 pub mod ledger;
+pub mod once;
+pub mod protected_paths;
 pub mod state_dir;
 pub mod status;

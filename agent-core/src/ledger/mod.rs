@@ -110,6 +110,16 @@ impl Ledger {
         Ok(())
     }
 
+    /// Writes the ledger as it is, to see whether the disk serves again.
+    ///
+    /// # Errors
+    /// See [`StoreFailure`].
+    pub fn rewrite(&mut self) -> Result<(), StoreFailure> {
+        self.write(&self.body)?;
+        self.unsaved = false;
+        Ok(())
+    }
+
     fn write(&self, body: &LedgerBody) -> Result<(), StoreFailure> {
         let written = document::encode(body).map_err(io::Error::other).and_then(|bytes| {
             let previous = self.layout.previous_ledger();

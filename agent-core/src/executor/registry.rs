@@ -1,0 +1,243 @@
+//! The kinds of resource that this agent can make: the only list of them, and the only place
+//! where their types are erased.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use agent_model::{
+    Claim, Digest, Failure, Goal, Plan, Reconciler, ResourceKind, ResourceSpec, Standing, Step, Target,
+};
+use async_trait::async_trait;
+use crash_point::crash_point;
+use futures_util::{
+    StreamExt,
+    stream::{BoxStream, SelectAll},
+};
+use serde_json::Value;
+
+/// The reconcilers, by kind.
+#[derive(Clone, Default)]
+pub struct Registry(BTreeMap<ResourceKind, Arc<dyn ErasedReconciler>>);
+
+/// A claim to be planned for, with everything still untyped.
+pub(super) struct Request {
+    pub(super) claim: Claim,
+    pub(super) wanted: Wanted,
+    pub(super) record: Option<Value>,
+}
+
+/// What should become of a claim.
+pub(super) enum Wanted {
+    Present { spec: ResourceSpec, digest: Digest },
+    Absent,
+}
+
+/// A plan, with everything untyped again but the work itself.
+pub(super) struct Prepared {
+    pub(super) intent: Option<Value>,
+    pub(super) record: Option<Value>,
+    pub(super) then: Standing,
+    /// The steps; `None` when there are none.
+    pub(super) work: Option<Box<dyn Work>>,
+}
+
+/// The steps of one plan, ready to be done.
+#[async_trait]
+pub(super) trait Work: Send + Sync {
+    /// Whether any step alters the target itself.
+    fn alters_target(&self) -> bool;
+
+    /// Does the steps in order, up to the first that fails.
+    async fn run(&self) -> Result<(), Failure>;
+}
+
+#[async_trait]
+trait ErasedReconciler: Send + Sync {
+    async fn prepare(self: Arc<Self>, requests: Vec<Request>) -> Vec<Prepared>;
+    async fn release(&self, dropped: Vec<Value>, kept: Vec<Value>);
+    fn wakes(&self) -> BoxStream<'static, Claim>;
+}
+
+impl Registry {
+    /// No kind at all.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// These and one more.
+    #[must_use]
+    pub fn with<R: Reconciler>(mut self, reconciler: R) -> Self {
+        self.0.insert(R::KIND, Arc::new(Erased(reconciler)));
+        self
+    }
+
+    /// The kinds, for the status and for judging documents.
+    pub fn kinds(&self) -> impl Iterator<Item = ResourceKind> {
+        self.0.keys().copied()
+    }
+
+    /// What happens to claims without our doing. Call once.
+    pub fn wakes(&self) -> SelectAll<BoxStream<'static, Claim>> {
+        self.0.values().map(|reconciler| reconciler.wakes()).collect()
+    }
+
+    /// Plans for all claims, in their order, kind by kind.
+    pub(super) async fn prepare(&self, requests: Vec<Request>) -> Vec<Prepared> {
+        let mut by_kind: BTreeMap<ResourceKind, (Vec<usize>, Vec<Request>)> = BTreeMap::new();
+        let mut prepared: Vec<Option<Prepared>> = requests.iter().map(|_| None).collect();
+        for (place, request) in requests.into_iter().enumerate() {
+            let (places, requests) = by_kind.entry(request.claim.kind()).or_default();
+            places.push(place);
+            requests.push(request);
+        }
+        // Also kinds without any claim are asked, so that they can stop watching for wakes.
+        for (kind, reconciler) in &self.0 {
+            let (places, requests) = by_kind.remove(kind).unwrap_or_default();
+            for (place, one) in places.into_iter().zip(Arc::clone(reconciler).prepare(requests).await) {
+                prepared[place] = Some(one);
+            }
+        }
+        for (kind, (places, requests)) in by_kind {
+            for (place, request) in places.into_iter().zip(requests) {
+                prepared[place] = Some(Prepared::blocked(
+                    request.record,
+                    Failure::lasting("NoReconciler", format!("this agent has no reconciler for {kind}")),
+                ));
+            }
+        }
+        prepared.into_iter().map(|one| one.unwrap_or_else(Prepared::unanswered)).collect()
+    }
+
+    /// Lets go of what was kept for records that are about to be forgotten.
+    pub(super) async fn release(&self, dropped: Vec<(ResourceKind, Value)>, kept: &[(ResourceKind, Value)]) {
+        let of = |kind: ResourceKind, records: &[(ResourceKind, Value)]| {
+            records.iter().filter(|(of, _)| *of == kind).map(|(_, record)| record.clone()).collect::<Vec<_>>()
+        };
+        for (kind, reconciler) in &self.0 {
+            let dropped = of(*kind, &dropped);
+            if !dropped.is_empty() {
+                reconciler.release(dropped, of(*kind, kept)).await;
+            }
+        }
+    }
+}
+
+impl Prepared {
+    fn blocked(record: Option<Value>, failure: Failure) -> Self {
+        Self { intent: record.clone(), record, then: Standing::Failed(failure), work: None }
+    }
+
+    fn unanswered() -> Self {
+        Self::blocked(None, Failure::passing("NoPlan", "the reconciler gave no answer; this is a defect"))
+    }
+}
+
+struct Erased<R>(R);
+
+struct TypedWork<R: Reconciler> {
+    reconciler: Arc<Erased<R>>,
+    target: Target<R::Spec, R::Record>,
+    steps: Vec<R::Step>,
+}
+
+#[async_trait]
+impl<R: Reconciler> Work for TypedWork<R> {
+    fn alters_target(&self) -> bool {
+        self.steps.iter().any(Step::alters_target)
+    }
+
+    async fn run(&self) -> Result<(), Failure> {
+        for step in &self.steps {
+            crash_point();
+            tracing::info!(claim = %self.target.claim, step = step.summary(), "applying");
+            self.reconciler.0.apply(&self.target, step).await?;
+        }
+        crash_point();
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl<R: Reconciler> ErasedReconciler for Erased<R> {
+    async fn prepare(self: Arc<Self>, requests: Vec<Request>) -> Vec<Prepared> {
+        let mut answers: Vec<Option<Prepared>> = requests.iter().map(|_| None).collect();
+        let mut places = Vec::with_capacity(requests.len());
+        let mut targets = Vec::with_capacity(requests.len());
+        for (place, request) in requests.into_iter().enumerate() {
+            let record = request.record.clone();
+            match typed::<R>(request) {
+                Ok(target) => {
+                    places.push((place, record));
+                    targets.push(target);
+                }
+                Err(failure) => answers[place] = Some(Prepared::blocked(record, failure)),
+            }
+        }
+        let observations = self.0.observe(&targets).await;
+        for (((place, record), target), observed) in places.into_iter().zip(targets).zip(observations) {
+            answers[place] = Some(match observed {
+                Err(failure) => Prepared::blocked(record, failure),
+                Ok(observed) => {
+                    let plan = R::plan(&target, &observed);
+                    erase(Arc::clone(&self), target, plan, record)
+                }
+            });
+        }
+        answers.into_iter().map(|answer| answer.unwrap_or_else(Prepared::unanswered)).collect()
+    }
+
+    async fn release(&self, dropped: Vec<Value>, kept: Vec<Value>) {
+        let typed = |records: Vec<Value>| -> Result<Vec<R::Record>, serde_json::Error> {
+            records.into_iter().map(serde_json::from_value).collect()
+        };
+        // What cannot be read might need what would be let go of: then nothing is.
+        if let (Ok(dropped), Ok(kept)) = (typed(dropped), typed(kept)) {
+            self.0.release(&dropped, &kept).await;
+        }
+    }
+
+    fn wakes(&self) -> BoxStream<'static, Claim> {
+        self.0.wakes().boxed()
+    }
+}
+
+fn typed<R: Reconciler>(request: Request) -> Result<Target<R::Spec, R::Record>, Failure> {
+    let record = match request.record.map(serde_json::from_value).transpose() {
+        Ok(record) => record,
+        Err(error) => {
+            return Err(Failure::lasting(
+                "RecordUnreadable",
+                format!("what the ledger remembers of {} cannot be read: {error}", request.claim),
+            ));
+        }
+    };
+    let goal = match request.wanted {
+        Wanted::Absent => Goal::Absent,
+        Wanted::Present { spec, digest } => match R::spec_of(&spec) {
+            Some(spec) => Goal::Present { spec, digest },
+            None => {
+                let message = format!("{} is not of the kind {}; this is a defect", request.claim, R::KIND);
+                return Err(Failure::lasting("WrongKind", message));
+            }
+        },
+    };
+    Ok(Target { claim: request.claim, goal, record })
+}
+
+fn erase<R: Reconciler>(
+    reconciler: Arc<Erased<R>>,
+    target: Target<R::Spec, R::Record>,
+    plan: Plan<R::Step, R::Record>,
+    recorded: Option<Value>,
+) -> Prepared {
+    let Plan { intent, steps, record, then } = plan;
+    // A no-op pass over a thousand claims should not write a thousand records out.
+    let value = |typed: &Option<R::Record>| match typed {
+        same if *same == target.record => recorded.clone(),
+        Some(typed) => serde_json::to_value(typed).ok(),
+        None => None,
+    };
+    let (intent, record) = (value(&intent), value(&record));
+    let work: Option<Box<dyn Work>> =
+        if steps.is_empty() { None } else { Some(Box::new(TypedWork { reconciler, target, steps })) };
+    Prepared { intent, record, then, work }
+}

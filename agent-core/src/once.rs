@@ -1,0 +1,75 @@
+//! Reconciling one document without a server: `harmony-agent once`.
+
+use agent_model::{
+    Digest, Generation,
+    status::{AgentStatus, ConditionStatus, ConditionType, Phase},
+};
+use tokio::time::sleep_until;
+
+use crate::{
+    authoring::{AuthoredDocument, Completion, intent_digest},
+    device::{DesiredValue, Device},
+};
+
+/// What one run came to.
+#[derive(Debug)]
+pub struct OnceOutcome {
+    /// How the device stands.
+    pub status: AgentStatus,
+    /// Whether everything is as declared, for the very document that was given.
+    pub converged: bool,
+    /// Why the document was refused, if it was.
+    pub refused: Option<String>,
+}
+
+/// Puts `document` in force and makes passes until nothing progresses. Without a generation of
+/// its own the document gets the one in force when it says the same, and the next one otherwise.
+pub async fn reconcile(mut device: Device, document: &AuthoredDocument, schema_version: &str) -> OnceOutcome {
+    // There is no platform to ask: what this folder knows is all there is.
+    device.take_floor(None);
+    let raw = match repeated(&device, document, schema_version) {
+        Some(raw) => raw,
+        None => document.complete(&Completion {
+            schema_version: schema_version.to_owned(),
+            generation: document.generation().unwrap_or_else(|| next_generation(&device)),
+            issued_at: device.now(),
+        }),
+    };
+    let digest = Digest::of_bytes(&raw);
+    device.take_entry(DesiredValue::Some { revision: 0, raw });
+    let mut before = None;
+    let status = loop {
+        device.pass(|| false, |_| ()).await;
+        let status = device.report();
+        // A failing resource gets one more try when it is due; a second pass that fails like the
+        // first shows that nothing progresses.
+        let progresses = before != Some(status.summary);
+        match device.due().filter(|_| status.phase != Phase::Converged && progresses) {
+            None => break status,
+            Some(due) => {
+                before = Some(status.summary);
+                sleep_until(due).await;
+            }
+        }
+    };
+    let refused = status
+        .condition(ConditionType::Accepted)
+        .filter(|condition| condition.status == ConditionStatus::False)
+        .map(|condition| format!("{}: {}", condition.reason, condition.message));
+    let in_force = status.accepted.as_ref().is_some_and(|accepted| accepted.digest == digest);
+    OnceOutcome { converged: in_force && status.phase == Phase::Converged, refused, status }
+}
+
+/// The document in force, as it was received, when `document` says the same.
+fn repeated(device: &Device, document: &AuthoredDocument, schema_version: &str) -> Option<Vec<u8>> {
+    let accepted = device.ledger().accepted.as_ref()?;
+    let same = intent_digest(&accepted.raw) == Some(document.intent_digest(schema_version))
+        && document.generation().is_none_or(|generation| generation == accepted.generation);
+    same.then(|| accepted.raw.clone())
+}
+
+fn next_generation(device: &Device) -> Generation {
+    let highest = device.ledger().highest.map(|highest| highest.generation);
+    // At the very end of the numbers the document is refused as a conflict, which says it all.
+    highest.map_or(Generation::FIRST, |highest| highest.next().unwrap_or(highest))
+}

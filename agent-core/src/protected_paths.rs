@@ -1,0 +1,132 @@
+//! The one rule that no document can change: nothing may claim the agent's own files.
+//!
+//! Whoever could replace the agent's binary, configuration or state could switch every other
+//! rule off. A reconciler that writes enforces the same again at the moment of writing; this
+//! check is what makes such a document refused as a whole, with a name.
+
+use std::path::{Path, PathBuf};
+
+use agent_model::{Claim, DesiredState, RefusalReason};
+
+use crate::envelope::Refusal;
+
+/// The agent's own files and folders, and the root that documents' paths are put under.
+#[derive(Debug, Clone)]
+pub struct ProtectedPaths {
+    root: PathBuf,
+    protected: Vec<PathBuf>,
+}
+
+impl ProtectedPaths {
+    /// Protects `protected` and all below it, for documents whose paths lie under `root`.
+    pub fn new(root: PathBuf, protected: Vec<PathBuf>) -> Self {
+        let protected = protected.iter().map(|path| resolved(path)).collect();
+        Self { root: resolved(&root), protected }
+    }
+
+    /// The protected paths with their links resolved, for those who write.
+    pub fn paths(&self) -> &[PathBuf] {
+        &self.protected
+    }
+
+    /// Judges a whole document.
+    ///
+    /// # Errors
+    /// `PolicyDenied`, naming every resource that claims something protected.
+    pub fn judge(&self, desired: &DesiredState) -> Result<(), Refusal> {
+        let denied: Vec<String> = desired
+            .resources()
+            .iter()
+            .filter_map(|resource| match resource.spec.claim() {
+                Claim::File(path) => {
+                    let target = resolved(&path.under(&self.root));
+                    let own = self
+                        .protected
+                        .iter()
+                        .find(|own| target.starts_with(own) || own.starts_with(&target))?;
+                    Some(format!(
+                        "{:?} claims {path}, and {} belongs to the agent itself",
+                        resource.name.as_str(),
+                        own.display()
+                    ))
+                }
+            })
+            .collect();
+        if denied.is_empty() {
+            return Ok(());
+        }
+        Err(Refusal::new(RefusalReason::PolicyDenied, denied.join("; ")))
+    }
+}
+
+/// The path with the links in it resolved, as far down as it exists.
+fn resolved(path: &Path) -> PathBuf {
+    let mut existing = path;
+    loop {
+        if let Ok(real) = existing.canonicalize() {
+            return match path.strip_prefix(existing) {
+                Ok(rest) if !rest.as_os_str().is_empty() => real.join(rest),
+                _ => real,
+            };
+        }
+        match existing.parent() {
+            Some(parent) => existing = parent,
+            None => return path.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink, sync::Arc};
+
+    use agent_model::{Declaration, DesiredStateBuilder, FileSpec, Mode, ResourceSpec};
+
+    use super::*;
+
+    fn claiming(path: &str) -> DesiredState {
+        let file = FileSpec {
+            path: path.parse().unwrap(),
+            content: Vec::new().into(),
+            mode: Mode::default(),
+            owner: None,
+            group: None,
+        };
+        let mut builder = DesiredStateBuilder::default();
+        builder.declare(Declaration {
+            pointer: "/spec/resources/0".into(),
+            name: "f".parse().unwrap(),
+            depends_on: Vec::new(),
+            restart_on: Vec::new(),
+            spec: Some(ResourceSpec::File(Arc::new(file))),
+        });
+        builder.finish().unwrap()
+    }
+
+    #[test]
+    fn own_files_cannot_be_claimed_by_any_path_that_leads_to_them() {
+        let root = tempfile::tempdir().unwrap();
+        let state = root.path().join("var/state");
+        fs::create_dir_all(&state).unwrap();
+        symlink(&state, root.path().join("link")).unwrap();
+        let rule = ProtectedPaths::new(root.path().to_owned(), vec![state, "/etc/harmony-agent".into()]);
+        let reason = |path| rule.judge(&claiming(path)).map_err(|refusal| refusal.reason);
+        for path in ["/var/state", "/var/state/ledger.json", "/var/state/new/x", "/link/ledger.json", "/var"]
+        {
+            assert_eq!(reason(path), Err(RefusalReason::PolicyDenied), "{path}");
+        }
+        for path in ["/var/state2", "/var/other", "/etc/harmony-agent/x"] {
+            assert_eq!(reason(path), Ok(()), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_refusal_names_resource_and_path() {
+        let rule = ProtectedPaths::new("/".into(), vec!["/nonexistent/agent".into()]);
+        let refusal = rule.judge(&claiming("/nonexistent/agent/policy.toml")).unwrap_err();
+        assert_eq!(
+            refusal.message,
+            "\"f\" claims /nonexistent/agent/policy.toml, and /nonexistent/agent belongs to the agent itself"
+        );
+    }
+}

@@ -1,0 +1,256 @@
+//! The daemon's loop: waits for a reason, makes a pass, says how things stand.
+//!
+//! Every pass has a named reason. The loop owns the device, so that nothing can run beside it;
+//! everything that comes in does so through channels, so that the loop can be driven without a
+//! server and with a clock of the test's own.
+
+use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
+
+use agent_model::{
+    Claim,
+    status::{AgentStatus, Event, Heartbeat},
+};
+use futures_util::{FutureExt, Stream, StreamExt};
+use rand::Rng;
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep_until},
+};
+
+use crate::{
+    device::{DesiredValue, Device},
+    kv::{Entry, PriorStatus, WriterStanding},
+    state_dir::StateLayout,
+    status::snapshot::{DuplicateIdentity, Snapshot},
+};
+
+/// The drift timer, unless configured: the net under the wakes.
+pub const DEFAULT_DRIFT_INTERVAL: Duration = Duration::from_secs(300);
+/// Wakes closer together than this make one pass: somebody who rewrites a file in a loop gets it
+/// repaired at this pace and costs no more.
+const WAKE_SPACING: Duration = Duration::from_millis(500);
+/// Claims named in the log line of one wake.
+const MAX_WAKE_CLAIMS: usize = 16;
+
+/// Why a pass is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WakeReason {
+    /// The agent started.
+    Start,
+    /// A document is to be put in force.
+    NewDocument,
+    /// Something happened to these claims.
+    Wake(BTreeSet<Claim>),
+    /// The drift timer.
+    Drift,
+    /// Something that failed or was interrupted is due again.
+    Retry,
+}
+
+impl fmt::Display for WakeReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start => f.write_str("Start"),
+            Self::NewDocument => f.write_str("NewDocument"),
+            Self::Drift => f.write_str("Drift"),
+            Self::Retry => f.write_str("Retry"),
+            Self::Wake(claims) => {
+                f.write_str("Wake")?;
+                claims.iter().try_for_each(|claim| write!(f, " {claim}"))
+            }
+        }
+    }
+}
+
+/// The device's ends of the transport.
+#[derive(Debug)]
+pub struct Channels {
+    /// The newest entry; `None` until it was read.
+    pub entries: watch::Receiver<Option<Entry>>,
+    /// The status that the platform had of this device at the start; `None` until it was read.
+    pub prior: watch::Receiver<Option<PriorStatus>>,
+    /// Where this process stands among those that ever wrote this device's status.
+    pub standing: watch::Receiver<WriterStanding>,
+    /// Reports, the newest of which counts.
+    pub reports: watch::Sender<Option<Arc<AgentStatus>>>,
+    /// Signs of life, the newest of which counts.
+    pub heartbeats: watch::Sender<Option<Heartbeat>>,
+    /// Events. When the queue is full the newest is dropped; the log still has it.
+    pub events: mpsc::Sender<Event>,
+}
+
+/// Runs until `stop` holds true. What runs on the device goes on running.
+pub async fn run(
+    mut device: Device,
+    layout: StateLayout,
+    mut channels: Channels,
+    mut wakes: impl Stream<Item = Claim> + Unpin,
+    drift_interval: Duration,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut teller = Teller::new(layout, &channels);
+    let mut reason = Some(WakeReason::Start);
+    let mut drift_at = jittered(drift_interval);
+    let mut wakes_from = Instant::now();
+    loop {
+        if let Some(reason) = reason.take() {
+            tracing::info!(%reason, "pass");
+            let (entries, stopping) = (channels.entries.clone(), stop.clone());
+            let superseded = || entries.has_changed().unwrap_or(false) || *stopping.borrow();
+            device.pass(superseded, |status| teller.tell(status)).await;
+            drift_at = jittered(drift_interval);
+        }
+        let status = device.report();
+        // Before the newest entry is known a report would tell the platform less than the last
+        // one did, and a restart would show there.
+        if device.has_seen_entry() {
+            teller.tell(status)
+        } else {
+            teller.note(status)
+        }
+        let retry_at = device.due().unwrap_or(drift_at);
+        let asks_for_floor = device.needs_floor();
+        // Each arm waits on a channel, a timer or a stream that keeps what it has until it is
+        // taken, so that dropping an arm loses nothing. An arm whose channel is closed is out.
+        reason = tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => return,
+            Ok(()) = channels.entries.changed() => {
+                let entry = channels.entries.borrow_and_update().clone();
+                let value = entry.and_then(desired_value);
+                value.is_some_and(|value| device.take_entry(value)).then_some(WakeReason::NewDocument)
+            }
+            Ok(()) = channels.prior.changed(), if asks_for_floor => {
+                let prior = channels.prior.borrow_and_update().clone();
+                let ready = prior.is_some_and(|PriorStatus(prior)| device.take_floor(prior.as_ref()));
+                ready.then_some(WakeReason::NewDocument)
+            }
+            Ok(()) = channels.standing.changed() => {
+                let standing = *channels.standing.borrow_and_update();
+                teller.stands(standing, &mut device, &channels.events);
+                None
+            }
+            Some(claim) = next_wake(&mut wakes, wakes_from) => {
+                wakes_from = Instant::now() + WAKE_SPACING;
+                Some(WakeReason::Wake(with_queued(claim, &mut wakes)))
+            }
+            () = sleep_until(retry_at.min(drift_at)) => {
+                Some(if retry_at < drift_at { WakeReason::Retry } else { WakeReason::Drift })
+            }
+        };
+    }
+}
+
+fn desired_value(entry: Entry) -> Option<DesiredValue> {
+    Some(match entry {
+        Entry::Absent | Entry::Deleted { .. } => DesiredValue::None,
+        Entry::Present { revision, value } => DesiredValue::Some { revision, raw: value.to_vec() },
+    })
+}
+
+/// The next wake, but none before `from`. Cancel-safe, as both the timer and the stream are.
+async fn next_wake(wakes: &mut (impl Stream<Item = Claim> + Unpin), from: Instant) -> Option<Claim> {
+    sleep_until(from).await;
+    wakes.next().await
+}
+
+/// All claims whose wakes are queued by now; the log names so many of them.
+fn with_queued(first: Claim, wakes: &mut (impl Stream<Item = Claim> + Unpin)) -> BTreeSet<Claim> {
+    let mut claims = BTreeSet::from([first]);
+    while let Some(Some(claim)) = wakes.next().now_or_never() {
+        if claims.len() < MAX_WAKE_CLAIMS {
+            claims.insert(claim);
+        }
+    }
+    claims
+}
+
+/// A tenth more or less, so that the devices of a fleet do not look around all at once.
+fn jittered(interval: Duration) -> Instant {
+    Instant::now() + interval.mul_f64(rand::rng().random_range(0.9..=1.1))
+}
+
+/// Says how things stand: to the platform and to whoever looks on the device.
+struct Teller {
+    layout: StateLayout,
+    reports: watch::Sender<Option<Arc<AgentStatus>>>,
+    heartbeats: watch::Sender<Option<Heartbeat>>,
+    epoch: u64,
+    snapshot: Option<Snapshot>,
+    duplicate: Option<DuplicateIdentity>,
+}
+
+impl Teller {
+    fn new(layout: StateLayout, channels: &Channels) -> Self {
+        Self {
+            layout,
+            reports: channels.reports.clone(),
+            heartbeats: channels.heartbeats.clone(),
+            epoch: 0,
+            snapshot: None,
+            duplicate: None,
+        }
+    }
+
+    /// Everywhere, if it is news.
+    fn tell(&mut self, status: AgentStatus) {
+        self.reports.send_if_modified(|reported| {
+            let news = reported.as_deref() != Some(&status);
+            if news {
+                *reported = Some(Arc::new(status.clone()));
+            }
+            news
+        });
+        self.beat(&status);
+        self.note(status);
+    }
+
+    /// On the device only, if it is news.
+    fn note(&mut self, status: AgentStatus) {
+        let snapshot = Some(Snapshot { status, duplicate_identity: self.duplicate.clone() });
+        if snapshot != self.snapshot {
+            self.snapshot = snapshot;
+            if let Some(snapshot) = &self.snapshot {
+                snapshot.write(&self.layout);
+            }
+        }
+    }
+
+    fn beat(&self, status: &AgentStatus) {
+        // Without an epoch nobody could tell whose sign of life it is.
+        if self.epoch == 0 {
+            return;
+        }
+        let accepted_generation = status.accepted.as_ref().map(|accepted| accepted.generation);
+        let beat = Heartbeat { epoch: self.epoch, accepted_generation, phase: status.phase };
+        self.heartbeats.send_if_modified(|last| {
+            let news = last.as_ref() != Some(&beat);
+            *last = Some(beat);
+            news
+        });
+    }
+
+    /// Takes note of a new epoch, or of another device with this one's name.
+    fn stands(&mut self, standing: WriterStanding, device: &mut Device, events: &mpsc::Sender<Event>) {
+        self.epoch = standing.epoch;
+        if !standing.superseded || self.duplicate.is_some() {
+            return;
+        }
+        let message = "another device reports under this name with a higher epoch; this one reports no longer and goes \
+                       on enforcing what it accepted; revoke one of the two and enrol it anew";
+        tracing::error!("{message}");
+        self.duplicate = Some(DuplicateIdentity { since: device.now() });
+        let event = Event {
+            seq: device.next_event_seq(),
+            time: device.now(),
+            event_type: "DuplicateIdentity".into(),
+            reason: "Superseded".into(),
+            message: message.into(),
+            resource: None,
+            generation: device.ledger().accepted.as_ref().map(|document| document.generation),
+        };
+        if events.try_send(event).is_err() {
+            tracing::warn!("the event about it could not be queued");
+        }
+    }
+}

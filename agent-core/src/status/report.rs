@@ -1,0 +1,314 @@
+//! Building the status document from what the runtime knows. Pure.
+
+use std::collections::HashMap;
+
+use agent_model::{
+    AgentId, Generation, Timestamp,
+    status::{
+        API_VERSION, Accepted, AgentInfo, AgentStatus, Applied, Condition, ConditionStatus, ConditionType,
+        Desired, KIND, Phase, ResourceState, ResourceStatus, SCHEMA_VERSION, Summary, Writer,
+    },
+};
+
+use crate::{
+    envelope::Refusal,
+    executor::{PassOutcome, ResourceOutcome},
+    ledger::{AcceptedDocument, LedgerBody, StoreFailure},
+};
+
+/// What is known of the device's entry in the bucket.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum SeenEntry {
+    /// Nothing yet: it was not read since the start.
+    #[default]
+    Unread,
+    /// There is none.
+    None,
+    /// There is one.
+    Entry(Desired),
+}
+
+/// What became of the newest entry.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Judgement {
+    /// It was not judged yet.
+    #[default]
+    NotYet,
+    /// There is no entry to judge.
+    NoEntry,
+    /// It is in force.
+    Accepted {
+        /// JSON pointers of keys that were left out, because they belong to a newer schema.
+        ignored: Vec<String>,
+    },
+    /// It is not put in force.
+    Refused(Refusal),
+    /// It cannot be put in force while the disk does not serve.
+    StoreFailed(StoreFailure),
+}
+
+/// How the device's own disk serves.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum StoreHealth {
+    /// As it should.
+    #[default]
+    Healthy,
+    /// Not at all: nothing is accepted and nothing changed.
+    Failing(StoreFailure),
+    /// It does now, but an earlier ledger was lost.
+    Recovered {
+        /// What happened.
+        message: String,
+    },
+}
+
+/// What a report is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Situation<'a> {
+    /// When.
+    pub now: Timestamp,
+    /// The newest entry.
+    pub entry: &'a SeenEntry,
+    /// What became of it.
+    pub judgement: &'a Judgement,
+    /// What is in force.
+    pub ledger: &'a LedgerBody,
+    /// Why the document in force cannot be read any more, if so.
+    pub unreadable: Option<&'a Refusal>,
+    /// What came of the last pass; `None` before the first.
+    pub outcome: Option<&'a PassOutcome>,
+    /// How the disk serves.
+    pub store: &'a StoreHealth,
+}
+
+/// Builds reports and carries over from each to the next what tells since when something is so.
+#[derive(Debug)]
+pub struct Reporter {
+    agent: AgentId,
+    instance: String,
+    info: AgentInfo,
+    previous: Option<AgentStatus>,
+}
+
+impl Reporter {
+    /// A reporter for this process. `previous` is the last report of the process before, if it is
+    /// still known.
+    pub fn new(agent: AgentId, instance: String, info: AgentInfo, previous: Option<AgentStatus>) -> Self {
+        let previous = previous.filter(|status| status.agent == agent);
+        Self { agent, instance, info, previous }
+    }
+
+    /// The report of a situation. Its writer has epoch 0: it is the status writer that counts.
+    pub fn report(&mut self, situation: Situation<'_>) -> AgentStatus {
+        let accepted = situation.ledger.accepted.as_ref();
+        let summary = situation.outcome.map(PassOutcome::summary).unwrap_or_default();
+        let convergence = convergence(&situation, summary);
+        let phase = phase(situation.entry, &convergence);
+        let status = AgentStatus {
+            api_version: API_VERSION.into(),
+            kind: KIND.into(),
+            schema_version: SCHEMA_VERSION.into(),
+            agent: self.agent.clone(),
+            writer: Writer { instance: self.instance.clone(), epoch: 0, op: 0 },
+            phase,
+            desired: match situation.entry {
+                SeenEntry::Entry(desired) => Some(desired.clone()),
+                SeenEntry::None | SeenEntry::Unread => None,
+            },
+            highest_generation: situation.ledger.highest.map(|highest| highest.generation),
+            accepted: accepted.map(accepted_part),
+            applied: situation.ledger.applied.as_ref().map(|applied| Applied {
+                generation: applied.generation,
+                digest: applied.digest,
+                at: applied.at,
+            }),
+            conditions: self.conditions(&situation, converged(convergence)),
+            summary,
+            resources: self.resources(&situation),
+            truncated: false,
+            agent_info: self.info.clone(),
+        };
+        self.previous = Some(status.clone());
+        status
+    }
+
+    fn conditions(&self, situation: &Situation<'_>, converged: Verdict) -> Vec<Condition> {
+        let entry_generation = match situation.entry {
+            SeenEntry::Entry(desired) => desired.generation,
+            SeenEntry::None | SeenEntry::Unread => None,
+        };
+        let in_force = situation.ledger.accepted.as_ref().map(|document| document.generation);
+        ConditionType::ALL
+            .into_iter()
+            .map(|condition_type| {
+                let (verdict, generation) = match condition_type {
+                    ConditionType::Accepted => (accepted(situation.judgement), entry_generation),
+                    ConditionType::Converged => (converged.clone(), in_force),
+                    ConditionType::StateStore => (state_store(situation.store), in_force),
+                    ConditionType::Paused => (Verdict::no("NotPaused", ""), in_force),
+                    ConditionType::SafeMode => (Verdict::no("NotNeeded", ""), in_force),
+                };
+                self.condition(condition_type, verdict, generation, situation.now)
+            })
+            .collect()
+    }
+
+    fn condition(
+        &self,
+        condition_type: ConditionType,
+        verdict: Verdict,
+        observed_generation: Option<Generation>,
+        now: Timestamp,
+    ) -> Condition {
+        let before = self.previous.as_ref().and_then(|status| status.condition(condition_type));
+        let unchanged = before.filter(|before| before.status == verdict.status);
+        Condition {
+            condition_type,
+            status: verdict.status,
+            reason: verdict.reason.to_owned(),
+            message: verdict.message,
+            last_transition_time: unchanged.map_or(now, |before| before.last_transition_time),
+            observed_generation,
+        }
+    }
+
+    fn resources(&self, situation: &Situation<'_>) -> Vec<ResourceStatus> {
+        let before: HashMap<(&str, &str), (ResourceState, Timestamp)> = self
+            .previous
+            .iter()
+            .flat_map(|status| &status.resources)
+            .map(|resource| ((&*resource.kind, &*resource.name), (resource.state, resource.since)))
+            .collect();
+        let since = |resource: &ResourceOutcome| {
+            before
+                .get(&(resource.claim.kind().as_str(), resource.name.as_str()))
+                .filter(|(state, _)| *state == resource.state)
+                .map_or(situation.now, |(_, since)| *since)
+        };
+        let outcomes = situation.outcome.map(|outcome| outcome.resources.as_slice()).unwrap_or_default();
+        outcomes.iter().map(|resource| resource_part(resource, since(resource))).collect()
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Verdict {
+    status: ConditionStatus,
+    reason: &'static str,
+    message: String,
+}
+
+impl Verdict {
+    fn yes(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { status: ConditionStatus::True, reason, message: message.into() }
+    }
+
+    fn no(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { status: ConditionStatus::False, reason, message: message.into() }
+    }
+
+    fn unknown(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { status: ConditionStatus::Unknown, reason, message: message.into() }
+    }
+}
+
+fn accepted(judgement: &Judgement) -> Verdict {
+    match judgement {
+        Judgement::NotYet => Verdict::unknown("NotJudged", ""),
+        Judgement::NoEntry => Verdict::unknown("NoEntry", "there is no entry for this device"),
+        Judgement::Accepted { ignored } if ignored.is_empty() => Verdict::yes("Accepted", ""),
+        Judgement::Accepted { ignored } => {
+            let message = format!("keys of a newer schema were left out: {}", ignored.join(", "));
+            Verdict::yes("Accepted", message)
+        }
+        Judgement::Refused(refusal) => Verdict::no(refusal.reason.as_str(), refusal.message.clone()),
+        Judgement::StoreFailed(failure) => Verdict::unknown("StateStore", failure.to_string()),
+    }
+}
+
+/// How the device stands to the document in force.
+#[derive(Debug)]
+enum Convergence {
+    NothingAccepted,
+    Progressing(String),
+    AllReady,
+    Failing(String),
+}
+
+fn convergence(situation: &Situation<'_>, summary: Summary) -> Convergence {
+    if situation.ledger.accepted.is_none() {
+        return Convergence::NothingAccepted;
+    }
+    if let Some(refusal) = situation.unreadable {
+        return Convergence::Failing(format!(
+            "this agent cannot read the document in force any more, and leaves all as it is: {refusal}"
+        ));
+    }
+    let Some(outcome) = situation.outcome else { return Convergence::Progressing(String::new()) };
+    let Summary { total, ready, failed, pending: _ } = summary;
+    match outcome.resources.iter().find(|resource| resource.state == ResourceState::Failed) {
+        Some(first) => {
+            let (name, reason) = (first.name.as_str(), &first.reason);
+            Convergence::Failing(format!("{failed} of {total} resources failing, first {name:?}: {reason}"))
+        }
+        None if outcome.is_converged() => Convergence::AllReady,
+        None => Convergence::Progressing(format!("{ready} of {total} resources ready")),
+    }
+}
+
+fn phase(entry: &SeenEntry, convergence: &Convergence) -> Phase {
+    match convergence {
+        Convergence::NothingAccepted => Phase::Unassigned,
+        _ if *entry == SeenEntry::None => Phase::Unassigned,
+        Convergence::Progressing(_) => Phase::Converging,
+        Convergence::AllReady => Phase::Converged,
+        Convergence::Failing(_) => Phase::Degraded,
+    }
+}
+
+fn converged(convergence: Convergence) -> Verdict {
+    match convergence {
+        Convergence::NothingAccepted => Verdict::unknown("NothingAccepted", "no document was accepted yet"),
+        Convergence::Progressing(message) => Verdict::no("Progressing", message),
+        Convergence::AllReady => Verdict::yes("AllReady", ""),
+        Convergence::Failing(message) => Verdict::no("Failing", message),
+    }
+}
+
+fn state_store(store: &StoreHealth) -> Verdict {
+    match store {
+        StoreHealth::Healthy => Verdict::yes("Healthy", ""),
+        StoreHealth::Failing(failure) => Verdict::no(failure.reason(), failure.to_string()),
+        StoreHealth::Recovered { message } => Verdict::no("LedgerRecovered", message.clone()),
+    }
+}
+
+fn accepted_part(document: &AcceptedDocument) -> Accepted {
+    Accepted {
+        generation: document.generation,
+        digest: document.digest,
+        kind: document.kind.clone(),
+        schema_version: document.schema_version.clone(),
+        at: document.at,
+    }
+}
+
+fn resource_part(outcome: &ResourceOutcome, since: Timestamp) -> ResourceStatus {
+    ResourceStatus {
+        kind: outcome.claim.kind().as_str().to_owned(),
+        name: outcome.name.as_str().to_owned(),
+        state: outcome.state,
+        reason: outcome.reason.clone(),
+        message: outcome.message.clone(),
+        since,
+        spec_digest: outcome.spec_digest,
+        changes: outcome.changes,
+        drift_corrections: outcome.drift_corrections,
+        restarts: outcome.restarts,
+        attempts: outcome.attempts,
+        next_retry: outcome.next_retry,
+        details: match &outcome.details {
+            serde_json::Value::Null => serde_json::json!({}),
+            details => details.clone(),
+        },
+    }
+}

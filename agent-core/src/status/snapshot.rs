@@ -1,0 +1,48 @@
+//! The newest status on the device's own disk, for people who stand in front of it.
+//!
+//! A view and nothing more: nothing is decided by it, it is not synced, and whatever is wrong with
+//! it the agent goes on without.
+
+use agent_model::{Timestamp, status::AgentStatus};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    durable_file::{Durability, Previous, replace},
+    state_dir::StateLayout,
+};
+
+/// What stands in `status.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Snapshot {
+    /// The newest report.
+    pub status: AgentStatus,
+    /// Set when another device reports under this one's name; this one reports no longer.
+    pub duplicate_identity: Option<DuplicateIdentity>,
+}
+
+/// Another device has this one's name: a copied disk, most likely.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DuplicateIdentity {
+    /// When this device noticed.
+    pub since: Timestamp,
+}
+
+impl Snapshot {
+    /// Reads the snapshot; `None` when there is none that can be read.
+    pub fn read(layout: &StateLayout) -> Option<Self> {
+        serde_json::from_slice(&std::fs::read(layout.status()).ok()?).ok()
+    }
+
+    /// Replaces the snapshot. A disk that does not serve shows in the condition `StateStore`
+    /// already, so that failing here is only worth a line for whoever debugs.
+    pub fn write(&self, layout: &StateLayout) {
+        let written = serde_json::to_vec(self)
+            .map_err(std::io::Error::other)
+            .and_then(|bytes| replace(&layout.status(), &bytes, Previous::Discarded, Durability::Eventual));
+        if let Err(error) = written {
+            tracing::debug!(%error, "the status snapshot cannot be written");
+        }
+    }
+}

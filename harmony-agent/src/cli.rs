@@ -1,0 +1,204 @@
+//! The command line (wire contract, section 6).
+
+use std::{path::PathBuf, time::Duration};
+
+use agent_model::AgentId;
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::BoolishValueParser};
+use serde::Deserialize;
+
+/// Where the state lies unless told otherwise.
+pub(crate) const DEFAULT_STATE_DIR: &str = "/var/lib/harmony-agent";
+
+/// Makes this device what the platform says it should be, and keeps it so.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Follow the platform until SIGTERM or SIGINT. What runs on the device goes on running.
+    ///
+    /// Each setting can be given as a flag, as an environment variable or as a key of the
+    /// configuration file (with _ for -); the flag wins, then the variable, then the file.
+    Run(RunArgs),
+    /// Reconcile one document without a server and print the status as JSON.
+    ///
+    /// Exits with 0 when converged, 3 when not, 2 when the document is invalid.
+    Once(OnceArgs),
+    /// Show how this device stands; works offline and beside a running agent.
+    Status(StatusArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Configuration file (TOML) [default: /etc/harmony-agent/config.toml, if there is one].
+    #[arg(long, value_name = "FILE", env = "HARMONY_AGENT_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+/// The settings of `run`, from any one source. What is `None` was not given there.
+#[derive(Debug, Default, Args, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Settings {
+    /// This device's name: one NATS subject token of at most 63 characters.
+    #[arg(long, value_name = "ID", env = "HARMONY_AGENT_AGENT_ID")]
+    pub(crate) agent_id: Option<AgentId>,
+    /// A NATS server, nats://HOST:PORT; repeat it for the servers of a cluster.
+    #[arg(long, value_name = "URL", env = "HARMONY_AGENT_NATS_URL", value_delimiter = ',')]
+    #[serde(deserialize_with = "one_or_many")]
+    pub(crate) nats_url: Vec<String>,
+    /// File with this device's NATS credentials (JWT and seed).
+    #[arg(long, value_name = "FILE", env = "HARMONY_AGENT_CREDS")]
+    pub(crate) creds: Option<PathBuf>,
+    /// Folder for what the agent must not forget [default: /var/lib/harmony-agent].
+    #[arg(long, value_name = "DIR", env = "HARMONY_AGENT_STATE_DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// Put in front of the paths of File resources [default: /].
+    #[arg(long, value_name = "DIR", env = "HARMONY_AGENT_ROOT")]
+    pub(crate) root: Option<PathBuf>,
+    /// Accept documents that nobody signed. Whoever can write the bucket then rules this device.
+    #[arg(
+        long,
+        env = "HARMONY_AGENT_ALLOW_UNSIGNED",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = BoolishValueParser::new()
+    )]
+    pub(crate) allow_unsigned: Option<bool>,
+    /// Form of the log on stderr [default: text].
+    #[arg(long, value_enum, env = "HARMONY_AGENT_LOG_FORMAT")]
+    pub(crate) log_format: Option<LogFormat>,
+    /// How much is logged [default: info].
+    #[arg(long, value_enum, env = "HARMONY_AGENT_LOG_LEVEL")]
+    pub(crate) log_level: Option<LogLevel>,
+    /// How often the entry is read though nothing hints at a change [default: 1h].
+    #[arg(long, value_name = "DURATION", env = "HARMONY_AGENT_RESYNC_INTERVAL", value_parser = interval)]
+    #[serde(deserialize_with = "optional_interval")]
+    pub(crate) resync_interval: Option<Duration>,
+    /// How often everything is looked at though nothing woke the agent [default: 5m].
+    #[arg(long, value_name = "DURATION", env = "HARMONY_AGENT_DRIFT_INTERVAL", value_parser = interval)]
+    #[serde(deserialize_with = "optional_interval")]
+    pub(crate) drift_interval: Option<Duration>,
+    /// How often a sign of life is sent [default: 2m].
+    #[arg(long, value_name = "DURATION", env = "HARMONY_AGENT_HEARTBEAT_INTERVAL", value_parser = interval)]
+    #[serde(deserialize_with = "optional_interval")]
+    pub(crate) heartbeat_interval: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OnceArgs {
+    /// The document, YAML or JSON; - for standard input. metadata.generation may be left out.
+    #[arg(short, long = "file", value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Folder for what the agent must not forget.
+    #[arg(long, value_name = "DIR", env = "HARMONY_AGENT_STATE_DIR", default_value = DEFAULT_STATE_DIR)]
+    pub(crate) state_dir: PathBuf,
+    /// Put in front of the paths of File resources.
+    #[arg(long, value_name = "DIR", env = "HARMONY_AGENT_ROOT", default_value = "/")]
+    pub(crate) root: PathBuf,
+    /// Form of the log on stderr.
+    #[arg(long, value_enum, env = "HARMONY_AGENT_LOG_FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
+    /// How much is logged.
+    #[arg(long, value_enum, env = "HARMONY_AGENT_LOG_LEVEL", default_value = "warn")]
+    pub(crate) log_level: LogLevel,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// The agent's state folder.
+    #[arg(long, value_name = "DIR", env = "HARMONY_AGENT_STATE_DIR", default_value = DEFAULT_STATE_DIR)]
+    pub(crate) state_dir: PathBuf,
+    /// Form of the output.
+    #[arg(short, long, value_enum, default_value = "table")]
+    pub(crate) output: StatusOutput,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object to a line.
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogLevel {
+    /// What keeps the agent from its work.
+    Error,
+    /// What somebody should look at.
+    Warn,
+    /// What it does.
+    Info,
+    /// Why it does it.
+    Debug,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StatusOutput {
+    /// For people.
+    Table,
+    /// The AgentStatus.
+    Json,
+}
+
+/// An interval of a timer: at least a second, at most a week.
+fn interval(text: &str) -> Result<Duration, String> {
+    const SHORTEST: Duration = Duration::from_secs(1);
+    const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+    let duration =
+        humantime::parse_duration(text).map_err(|error| format!("{error}; write it like 30s, 5m or 1h"))?;
+    if (SHORTEST..=LONGEST).contains(&duration) {
+        Ok(duration)
+    } else {
+        Err("must be between 1s and 7days".to_owned())
+    }
+}
+
+fn optional_interval<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    interval(&text).map(Some).map_err(serde::de::Error::custom)
+}
+
+fn one_or_many<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a string or a list of strings")]
+    enum OneOrMany {
+        One(String),
+        Many(Vec<String>),
+    }
+    Ok(match OneOrMany::deserialize(deserializer)? {
+        OneOrMany::One(one) => vec![one],
+        OneOrMany::Many(many) => many,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn intervals_have_units_and_bounds() {
+        assert_eq!(interval("90s"), Ok(Duration::from_secs(90)));
+        for text in ["", "5", "0s", "10ms", "30days", "soon"] {
+            assert!(interval(text).is_err(), "{text:?} was accepted");
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! From flags, environment and file to one configuration.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use agent_core::{
+    kv::{DesiredWatchSettings, HeartbeatTask},
+    runtime::DEFAULT_DRIFT_INTERVAL,
+};
+use agent_model::AgentId;
+
+use crate::{
+    CommandError,
+    cli::{DEFAULT_STATE_DIR, LogFormat, LogLevel, RunArgs, Settings},
+};
+
+/// Read when no other file is named, and only if it is there.
+const DEFAULT_CONFIG: &str = "/etc/harmony-agent/config.toml";
+const VARIABLE_PREFIX: &str = "HARMONY_AGENT_";
+
+/// All that `run` needs to know.
+#[derive(Debug)]
+pub(crate) struct Configuration {
+    pub(crate) agent: AgentId,
+    pub(crate) urls: Vec<String>,
+    pub(crate) credentials: Option<PathBuf>,
+    pub(crate) state_dir: PathBuf,
+    pub(crate) root: PathBuf,
+    pub(crate) log_format: LogFormat,
+    pub(crate) log_level: LogLevel,
+    pub(crate) resync_interval: Duration,
+    pub(crate) drift_interval: Duration,
+    pub(crate) heartbeat_interval: Duration,
+    /// The file that it was read from; nobody may claim it.
+    pub(crate) file: Option<PathBuf>,
+}
+
+impl Configuration {
+    /// Merges the sources. Flags and environment are one already: the command line parser lets
+    /// the flag win.
+    pub(crate) fn load(args: RunArgs) -> Result<Self, CommandError> {
+        let (file, from_file) = match args.config {
+            Some(path) => (Some(path.clone()), read(&path)?.ok_or_else(|| missing(&path))?),
+            None => match read(Path::new(DEFAULT_CONFIG))? {
+                Some(settings) => (Some(DEFAULT_CONFIG.into()), settings),
+                None => (None, Settings::default()),
+            },
+        };
+        let given = args.settings;
+        let urls = if given.nats_url.is_empty() { from_file.nats_url } else { given.nats_url };
+        if !given.allow_unsigned.or(from_file.allow_unsigned).unwrap_or(false) {
+            return Err(CommandError::Usage(
+                "documents are not signed yet, so whoever can write the bucket rules this device; give --allow-unsigned if that is meant"
+                    .into(),
+            ));
+        }
+        if urls.is_empty() {
+            return Err(CommandError::Usage("no server is given; give --nats-url nats://HOST:4222".into()));
+        }
+        let agent = given.agent_id.or(from_file.agent_id).ok_or_else(|| {
+            CommandError::Usage("this device has no name; give --agent-id ID, the key of its entry".into())
+        })?;
+        let state_dir = given.state_dir.or(from_file.state_dir).unwrap_or_else(|| DEFAULT_STATE_DIR.into());
+        Ok(Self {
+            agent,
+            urls,
+            credentials: given.creds.or(from_file.creds),
+            state_dir,
+            root: given.root.or(from_file.root).unwrap_or_else(|| "/".into()),
+            log_format: given.log_format.or(from_file.log_format).unwrap_or(LogFormat::Text),
+            log_level: given.log_level.or(from_file.log_level).unwrap_or(LogLevel::Info),
+            resync_interval: given
+                .resync_interval
+                .or(from_file.resync_interval)
+                .unwrap_or(DesiredWatchSettings::default().resync_interval),
+            drift_interval: given
+                .drift_interval
+                .or(from_file.drift_interval)
+                .unwrap_or(DEFAULT_DRIFT_INTERVAL),
+            heartbeat_interval: given
+                .heartbeat_interval
+                .or(from_file.heartbeat_interval)
+                .unwrap_or(HeartbeatTask::DEFAULT_INTERVAL),
+            file,
+        })
+    }
+}
+
+/// The settings in a file; `None` when there is no such file.
+fn read(path: &Path) -> Result<Option<Settings>, CommandError> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            return Err(CommandError::Usage(format!(
+                "cannot read the configuration {}: {error}",
+                path.display()
+            )));
+        }
+    };
+    toml::from_str(&text).map(Some).map_err(|error| {
+        CommandError::Usage(format!("the configuration {} is wrong:\n{error}", path.display()))
+    })
+}
+
+fn missing(path: &Path) -> CommandError {
+    CommandError::Usage(format!("there is no configuration {}", path.display()))
+}
+
+/// Variables that look like settings and are none, for a warning: a misspelt one has no effect.
+pub(crate) fn unknown_variables() -> Vec<String> {
+    let known: Vec<String> = {
+        use clap::CommandFactory;
+        let command = crate::cli::Cli::command();
+        command
+            .get_subcommands()
+            .flat_map(|subcommand| subcommand.get_arguments())
+            .filter_map(|argument| argument.get_env()?.to_str().map(str::to_owned))
+            .collect()
+    };
+    std::env::vars_os()
+        .filter_map(|(name, _)| name.into_string().ok())
+        .filter(|name| name.starts_with(VARIABLE_PREFIX) && !known.contains(name))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn load(flags: &[&str], file: &str) -> Result<Configuration, String> {
+        let mut config = tempfile::NamedTempFile::new().unwrap();
+        config.write_all(file.as_bytes()).unwrap();
+        let path = config.path().to_str().unwrap().to_owned();
+        let line = ["harmony-agent", "run", "--config", &path];
+        let cli = Cli::parse_from(line.iter().chain(flags));
+        let Command::Run(args) = cli.command else { panic!("not run") };
+        Configuration::load(args).map_err(|error| error.to_string())
+    }
+
+    const FILE: &str =
+        "agent_id = 'from-file'\nnats_url = 'nats://file:1'\nallow_unsigned = true\ndrift_interval = '7m'\n";
+
+    #[test]
+    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+        let configuration = load(&["--agent-id", "from-flag"], FILE).unwrap();
+        assert_eq!(configuration.agent.as_str(), "from-flag");
+        assert_eq!(configuration.urls, ["nats://file:1"]);
+        assert_eq!(configuration.drift_interval, Duration::from_secs(420));
+        assert_eq!(configuration.heartbeat_interval, HeartbeatTask::DEFAULT_INTERVAL);
+    }
+
+    #[test]
+    fn unknown_and_mistyped_keys_of_the_file_are_named() {
+        for (line, part) in [
+            ("agnet_id = 'a'", "agnet_id"),
+            ("drift_interval = 'soon'", "drift_interval"),
+            ("nats_url = 5", "expected a string or a list of strings"),
+            ("agent_id = '*'", "is not an agent id"),
+        ] {
+            let error = load(&[], line).unwrap_err();
+            assert!(error.contains(part), "{error:?} does not contain {part:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_asked_for_by_the_name_of_its_flag() {
+        assert!(load(&[], "").unwrap_err().contains("--allow-unsigned"));
+        assert!(load(&["--allow-unsigned"], "").unwrap_err().contains("--nats-url"));
+        assert!(load(&["--allow-unsigned", "--nats-url", "x"], "").unwrap_err().contains("--agent-id"));
+        assert!(load(&["--allow-unsigned=false"], FILE).unwrap_err().contains("--allow-unsigned"));
+    }
+}

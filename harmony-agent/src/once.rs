@@ -1,0 +1,62 @@
+//! `harmony-agent once`: one document, no server.
+
+use std::{
+    fs, io,
+    io::{Read, Write},
+    path::Path,
+};
+
+use agent_core::{
+    authoring::{AuthoredDocument, read_documents},
+    envelope::MAX_DOCUMENT_BYTES,
+    once::reconcile,
+    state_dir::StateDir,
+};
+use agent_manifest_v1::AgentManifestV1;
+use agent_model::ManifestFormat;
+
+use crate::{CommandError, Exit, cli::OnceArgs, logging, wiring};
+
+/// A document may be written more loosely than it travels, but not without any bound.
+const MAX_FILE_BYTES: u64 = 4 * MAX_DOCUMENT_BYTES as u64;
+
+pub(crate) async fn once(args: OnceArgs) -> Result<Exit, CommandError> {
+    logging::start(args.log_format, args.log_level);
+    let document = read(&args.file)?;
+    let agent =
+        document.agent().map_err(|problem| CommandError::Usage(format!("{}: {problem}", document.source)))?;
+    let schema_version =
+        AgentManifestV1.schema_versions().last().map(ToString::to_string).unwrap_or_default();
+    let state = StateDir::open(&args.state_dir).map_err(CommandError::failed)?;
+    let wired = wiring::wire(&agent, &state, args.root, Vec::new())?;
+    let outcome = reconcile(wired.device, &document, &schema_version).await;
+    let text = serde_json::to_string_pretty(&outcome.status).map_err(CommandError::failed)? + "\n";
+    // Whoever closed the pipe has seen enough.
+    let _ = io::stdout().write_all(text.as_bytes());
+    match outcome.refused {
+        Some(refusal) => Err(CommandError::Usage(format!("{}: {refusal}", document.source))),
+        None if outcome.converged => Ok(Exit::Done),
+        None => Ok(Exit::NotConverged),
+    }
+}
+
+fn read(path: &Path) -> Result<AuthoredDocument, CommandError> {
+    let source = path.display().to_string();
+    let usage = |problem: String| CommandError::Usage(format!("{source}: {problem}"));
+    let mut text = String::new();
+    let read = if path == Path::new("-") {
+        io::stdin().lock().take(MAX_FILE_BYTES + 1).read_to_string(&mut text)
+    } else {
+        fs::File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text))
+    };
+    let length = read.map_err(|error| usage(format!("cannot be read: {error}")))?;
+    if length as u64 > MAX_FILE_BYTES {
+        return Err(usage(format!("is longer than {MAX_FILE_BYTES} bytes")));
+    }
+    let mut documents =
+        read_documents(&text, &source).map_err(|error| CommandError::Usage(error.to_string()))?;
+    match documents.len() {
+        1 => Ok(documents.remove(0)),
+        several => Err(usage(format!("holds {several} documents; give one"))),
+    }
+}

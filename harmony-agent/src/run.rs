@@ -1,0 +1,91 @@
+//! `harmony-agent run`: the daemon.
+
+use std::{sync::Arc, time::Duration};
+
+use agent_core::{
+    kv::{
+        Connection, ConnectionSettings, DesiredWatch, DesiredWatchSettings, EventQueue, HeartbeatTask,
+        StatusWriter, StatusWriterSettings,
+    },
+    runtime::{self, Channels},
+    state_dir::StateDir,
+};
+use agent_model::status::AgentStatus;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+
+use crate::{CommandError, Exit, cli::RunArgs, configuration, configuration::Configuration, logging, wiring};
+
+/// How long a stopping agent waits for its last report to arrive.
+const LAST_REPORT: Duration = Duration::from_secs(2);
+
+pub(crate) async fn run(args: RunArgs) -> Result<Exit, CommandError> {
+    let configuration = Configuration::load(args)?;
+    logging::start(configuration.log_format, configuration.log_level);
+    for variable in configuration::unknown_variables() {
+        tracing::warn!(variable, "this environment variable is no setting and has no effect");
+    }
+    let state = StateDir::open(&configuration.state_dir).map_err(CommandError::failed)?;
+    let own_files = configuration.file.iter().chain(&configuration.credentials).cloned().collect();
+    let agent = configuration.agent.clone();
+    let wired = wiring::wire(&agent, &state, configuration.root.clone(), own_files)?;
+    tracing::info!(%agent, version = env!("CARGO_PKG_VERSION"), state_dir = %state.layout().path().display(), "starting");
+
+    let stop = stop_requested().map_err(CommandError::failed)?;
+    let settings = ConnectionSettings {
+        urls: configuration.urls,
+        agent: agent.clone(),
+        credentials: configuration.credentials,
+    };
+    let connection =
+        Connection::open(&settings).await.map_err(|error| CommandError::Usage(crate::with_causes(&error)))?;
+    let (reports, newest_report) = watch::channel::<Option<Arc<AgentStatus>>>(None);
+    let (heartbeats, newest_heartbeat) = watch::channel(None);
+    let resync_interval = configuration.resync_interval;
+    let desired = DesiredWatch::spawn(&connection, &agent, DesiredWatchSettings { resync_interval });
+    let writer = StatusWriter::spawn(
+        &connection,
+        &agent,
+        StatusWriterSettings { instance: wired.instance, resync_interval },
+        newest_report,
+    );
+    let _heartbeat = HeartbeatTask::spawn(
+        &connection,
+        &agent,
+        configuration.heartbeat_interval,
+        newest_heartbeat,
+        writer.standing(),
+    );
+    let events = EventQueue::spawn(&connection, &agent);
+    let channels = Channels {
+        entries: desired.entries(),
+        prior: writer.prior(),
+        standing: writer.standing(),
+        reports,
+        heartbeats,
+        events: events.sender(),
+    };
+    let wakes = wired.registry.wakes();
+    runtime::run(wired.device, state.layout().clone(), channels, wakes, configuration.drift_interval, stop)
+        .await;
+    tracing::info!("stopping; what runs on this device goes on running");
+    writer.stop(LAST_REPORT).await;
+    Ok(Exit::Done)
+}
+
+/// Becomes true with the first SIGTERM or SIGINT.
+fn stop_requested() -> std::io::Result<watch::Receiver<bool>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (sender, stop) = watch::channel(false);
+    tokio::spawn(async move {
+        // Both only note that a signal came, which stays noted whichever is looked at first.
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        sender.send_replace(true);
+    });
+    Ok(stop)
+}

@@ -1,0 +1,98 @@
+//! `harmony-agent status`: how this device stands, for whoever stands in front of it.
+
+use std::{fmt::Write as _, io::Write as _};
+
+use agent_core::{state_dir::StateLayout, status::snapshot::Snapshot};
+use agent_model::status::{AgentStatus, ConditionStatus};
+
+use crate::{
+    CommandError, Exit,
+    cli::{StatusArgs, StatusOutput},
+};
+
+pub(crate) fn status(args: &StatusArgs) -> Result<Exit, CommandError> {
+    let layout = StateLayout::of(&args.state_dir);
+    let running = layout.is_locked().map_err(CommandError::failed)?;
+    let snapshot = Snapshot::read(&layout).ok_or_else(|| {
+        let folder = args.state_dir.display();
+        CommandError::failed(match running {
+            true => format!("the agent of {folder} has not reported yet; ask again in a moment"),
+            false => format!(
+                "no agent has reported in {folder}; is this its --state-dir, and may this user read it?"
+            ),
+        })
+    })?;
+    let text = match args.output {
+        StatusOutput::Json => {
+            serde_json::to_string_pretty(&snapshot.status).map_err(CommandError::failed)? + "\n"
+        }
+        StatusOutput::Table => table(&snapshot, running),
+    };
+    // Whoever closed the pipe has seen enough.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    Ok(Exit::Done)
+}
+
+fn table(snapshot: &Snapshot, running: bool) -> String {
+    let status = &snapshot.status;
+    let mut text = String::new();
+    let agent = if running { "running" } else { "not running; this is what it said last" };
+    let mut line = |name: &str, value: String| {
+        let _ = writeln!(text, "{name:<11} {value}");
+    };
+    line("Device", status.agent.to_string());
+    line("Agent", format!("{} {agent}", status.agent_info.version));
+    line("Phase", format!("{:?}", status.phase));
+    line("Accepted", generation(status.accepted.as_ref().map(|accepted| accepted.generation)));
+    line("Applied", generation(status.applied.as_ref().map(|applied| applied.generation)));
+    line("Ready", format!("{}/{}", status.summary.ready, status.summary.total));
+    if let Some(duplicate) = &snapshot.duplicate_identity {
+        let advice = "revoke one of the two and enrol it anew";
+        line(
+            "WARNING",
+            format!("DuplicateIdentity since {}: another device has this name; {advice}", duplicate.since),
+        );
+    }
+    text.push_str(&conditions(status));
+    text.push_str(&resources(status));
+    text
+}
+
+fn generation(generation: Option<agent_model::Generation>) -> String {
+    generation.map_or_else(|| "none".to_owned(), |generation| format!("generation {generation}"))
+}
+
+fn conditions(status: &AgentStatus) -> String {
+    let mut text = String::from("\nCONDITION    STATUS   REASON\n");
+    for condition in &status.conditions {
+        let name = format!("{:?}", condition.condition_type);
+        let holds = match condition.status {
+            ConditionStatus::True => "True",
+            ConditionStatus::False => "False",
+            ConditionStatus::Unknown => "Unknown",
+        };
+        let _ =
+            writeln!(text, "{name:<12} {holds:<8} {}", with_message(&condition.reason, &condition.message));
+    }
+    text
+}
+
+fn resources(status: &AgentStatus) -> String {
+    if status.resources.is_empty() {
+        return String::new();
+    }
+    let width = status.resources.iter().map(|resource| resource.kind.len() + resource.name.len() + 1).max();
+    let width = width.unwrap_or_default().max("RESOURCE".len());
+    let mut text = format!("\n{:<width$} STATE    REASON\n", "RESOURCE");
+    for resource in &status.resources {
+        let name = format!("{}/{}", resource.kind, resource.name);
+        let state = format!("{:?}", resource.state);
+        let _ =
+            writeln!(text, "{name:<width$} {state:<8} {}", with_message(&resource.reason, &resource.message));
+    }
+    text
+}
+
+fn with_message(reason: &str, message: &str) -> String {
+    if message.is_empty() { reason.to_owned() } else { format!("{reason}: {message}") }
+}
