@@ -1,1 +1,8 @@
-//! Placeholder.
+//! One folder for each kind of resource: how to observe it, plan for it, act on it, and be woken
+//! by it.
+//!
+//! Every kind implements [`agent_model::Reconciler`] and knows nothing of the others.
+
+mod file;
+
+pub use file::{FileObservation, FileReconciler, FileReconcilerSettings, FileRecord, FileStep};

@@ -1,0 +1,101 @@
+//! The reasons and words of every failure of a `File`, in one place.
+
+use std::{fmt::Display, io};
+
+use agent_model::{Digest, Failure, TargetPath};
+use rustix::io::Errno;
+
+use super::originals::MAX_ORIGINAL;
+
+/// The system refused: `doing` is a verb that `path` completes, as in "create".
+pub(super) fn io(doing: &str, path: impl Display, error: impl Into<io::Error>) -> Failure {
+    let error = error.into();
+    let (reason, advice) = match Errno::from_io_error(&error) {
+        Some(Errno::ACCESS | Errno::PERM) => {
+            ("PermissionDenied", "; give the agent's user the right to do so, or run the agent as root")
+        }
+        Some(Errno::NOSPC | Errno::DQUOT) => ("DiskFull", "; free some space there"),
+        Some(Errno::ROFS) => ("ReadOnly", "; mount the file system writable"),
+        _ => ("IoError", ""),
+    };
+    Failure::passing(reason, format!("cannot {doing} {path}: {error}{advice}"))
+}
+
+pub(super) fn not_regular_file(path: &TargetPath, what: &str) -> Failure {
+    Failure::lasting(
+        "NotRegularFile",
+        format!("{path} is {what} and is left alone; move it away, or declare another path"),
+    )
+}
+
+/// The reason of [`not_a_directory`].
+pub(super) const NOT_A_DIRECTORY: &str = "NotADirectory";
+
+pub(super) fn not_a_directory(path: &str, what: &str) -> Failure {
+    Failure::lasting(
+        NOT_A_DIRECTORY,
+        format!("{path} is {what} where a folder is needed; move it away, or declare another path"),
+    )
+}
+
+pub(super) fn unsafe_path(path: &str, why: &str) -> Failure {
+    Failure::lasting(
+        "UnsafePath",
+        format!(
+            "{path} is a symbolic link that is not followed: {why}; replace it by a folder, or make link and \
+             folder belong to root and writable by nobody else"
+        ),
+    )
+}
+
+pub(super) fn denied(path: impl Display) -> Failure {
+    Failure::lasting(
+        "PolicyDenied",
+        format!("{path} leads to the agent's own files, which no resource may alter; declare another path"),
+    )
+}
+
+pub(super) fn original_too_large(path: &TargetPath, size: u64) -> Failure {
+    Failure::lasting(
+        "OriginalTooLarge",
+        format!(
+            "{path} holds {size} bytes, and only {MAX_ORIGINAL} can be kept to be restored later, so it is left \
+             alone; move it away first"
+        ),
+    )
+}
+
+pub(super) fn original_lost(path: &TargetPath, original: Digest) -> Failure {
+    Failure::lasting(
+        "OriginalLost",
+        format!(
+            "what {path} replaced was kept as originals/{} in the agent's state folder and is missing or damaged \
+             there, so the file is left alone; put the original back, or delete {path} to let go of it",
+            original.hex()
+        ),
+    )
+}
+
+pub(super) fn unknown(kind: &'static str, name: &str) -> Failure {
+    let reason = if kind == "user" { "UnknownUser" } else { "UnknownGroup" };
+    Failure::passing(
+        reason,
+        format!("this device knows no {kind} {name:?}; create it, or declare another or a number"),
+    )
+}
+
+pub(super) fn changed_meanwhile(path: &TargetPath) -> Failure {
+    Failure::passing(
+        "ChangedMeanwhile",
+        format!("{path} was altered by someone else just now; it is looked at again before anything is done"),
+    )
+}
+
+pub(super) fn parent_lost(path: &TargetPath) -> Failure {
+    Failure::passing("ParentLost", format!("the folder of {path} vanished just now; it is looked at again"))
+}
+
+/// The thread that did the work is gone: the agent is stopping, or has a bug.
+pub(super) fn interrupted(error: &tokio::task::JoinError) -> Failure {
+    Failure::passing("Interrupted", format!("the work on files was interrupted: {error}; it is tried again"))
+}

@@ -1,0 +1,258 @@
+//! Reads what is there, for all files of a pass at once. Blocking.
+//!
+//! A pass that finds nothing changed costs one `stat` for each file and one `open` for each
+//! folder: files are looked at in the order of their paths, so that those of one folder share it,
+//! and a content is hashed only when its size could matter and its stamp is news.
+
+use std::{collections::HashSet, io, sync::Arc};
+
+use agent_model::{Claim, Failure, FileSpec, Goal, Target, TargetPath};
+use rustix::fs::FileType;
+
+use super::{
+    Device, content, failures,
+    observation::{FileObservation, Found, FoundFile, Owner},
+    originals::MAX_ORIGINAL,
+    principals::Principals,
+    protected::Protected,
+    record::{FileRecord, Fingerprint, KnownContents},
+    replace::temporary_name,
+    sightings::Sighting,
+    stamp::Stamp,
+    walk::{Folder, Location, Walker, kind},
+};
+
+/// What is asked about one target: the part of it that can cross to another thread cheaply.
+pub(super) struct Question {
+    subject: Subject,
+    known: Option<KnownContents>,
+    shared_parents: Vec<TargetPath>,
+}
+
+enum Subject {
+    Declared(Arc<FileSpec>),
+    Dropped(TargetPath),
+}
+
+impl Question {
+    fn path(&self) -> &TargetPath {
+        match &self.subject {
+            Subject::Declared(spec) => &spec.path,
+            Subject::Dropped(path) => path,
+        }
+    }
+
+    /// Whether nothing was written yet, so that what is found may be the original.
+    fn is_untaken(&self) -> bool {
+        self.known.is_none_or(|known| known.written.is_none())
+    }
+
+    /// Whether a content of this size has to be known.
+    fn needs_digest(&self, size: u64) -> bool {
+        let ours = |content: Option<Fingerprint>| content.is_some_and(|content| content.size == size);
+        let written = self.known.and_then(|known| known.written);
+        let intended = self.known.and_then(|known| known.intended);
+        match &self.subject {
+            Subject::Declared(spec) => {
+                spec.content.len() == size || ours(intended) || (self.is_untaken() && size <= MAX_ORIGINAL)
+            }
+            Subject::Dropped(_) => ours(written) || ours(intended),
+        }
+    }
+}
+
+/// Puts the questions that a pass's targets raise.
+pub(super) fn questions(targets: &[Target<FileSpec, FileRecord>]) -> Vec<Question> {
+    let created: HashSet<&str> = targets
+        .iter()
+        .filter_map(|target| target.record.as_ref())
+        .flat_map(|record| &record.created_parents)
+        .map(TargetPath::as_str)
+        .collect();
+    let question = |target: &Target<FileSpec, FileRecord>| {
+        let Claim::File(path) = &target.claim;
+        let shared = path.ancestors().filter(|_| !created.is_empty()).filter(|path| created.contains(path));
+        Question {
+            subject: match &target.goal {
+                Goal::Present { spec, .. } => Subject::Declared(Arc::clone(spec)),
+                Goal::Absent => Subject::Dropped(path.clone()),
+            },
+            known: target.record.as_ref().map(FileRecord::contents),
+            shared_parents: shared.filter_map(|path| path.parse().ok()).collect(),
+        }
+    };
+    targets.iter().map(question).collect()
+}
+
+/// Answers each question in its place.
+pub(super) fn answer(device: &Device, questions: &[Question]) -> Vec<Result<FileObservation, Failure>> {
+    let pass = device.watcher.begin_pass();
+    let hashed_before = device.sightings.hashed();
+    let protected = Protected::resolve(&device.protected);
+    let mut walker = match Walker::open(&device.root, &protected, Some(&device.watcher)) {
+        Ok(walker) => walker,
+        Err(failure) => return vec![Err(failure); questions.len()],
+    };
+    let mut principals = Principals::new();
+
+    let mut order: Vec<usize> = (0..questions.len()).collect();
+    order.sort_unstable_by_key(|index| questions[*index].path());
+    let mut answers: Vec<(usize, _)> = order
+        .into_iter()
+        .map(|index| (index, look_at(device, pass, &mut walker, &mut principals, &questions[index])))
+        .collect();
+    answers.sort_unstable_by_key(|(index, _)| *index);
+
+    device.sightings.forget_before(pass);
+    device.watcher.forget_before(pass);
+    let hashed = device.sightings.hashed() - hashed_before;
+    tracing::debug!(files = questions.len(), hashed, "looked at the files");
+    answers.into_iter().map(|(_, answer)| answer).collect()
+}
+
+fn look_at<'q>(
+    device: &Device,
+    pass: u64,
+    walker: &mut Walker<'_>,
+    principals: &mut Principals<'q>,
+    question: &'q Question,
+) -> Result<FileObservation, Failure> {
+    let path = question.path();
+    let (owner, last) = match &question.subject {
+        Subject::Declared(spec) => {
+            // Before anything is looked at, so that no event is taken for nobody's.
+            let last = device.sightings.declare(path, pass);
+            (principals.owner_of(spec)?, last)
+        }
+        Subject::Dropped(_) => (principals.own(), None),
+    };
+    let shared_parents = question.shared_parents.clone();
+    let (folder, missing_parents) = match (walker.locate(path), &question.subject) {
+        (Ok(Location::Folder(folder)), _) => (folder, Vec::new()),
+        (Ok(Location::Missing(missing_parents)), _) => {
+            device.sightings.saw(path, Sighting::new(None, None, (device.sightings.clock)()));
+            return Ok(nothing(owner, missing_parents, shared_parents));
+        }
+        // Where a folder on the way became something else, the file is gone as well.
+        (Err(failure), Subject::Dropped(_)) if failure.reason == failures::NOT_A_DIRECTORY => {
+            return Ok(nothing(owner, Vec::new(), shared_parents));
+        }
+        (Err(failure), _) => return Err(failure),
+    };
+
+    let found = find(device, walker, &folder, question, last)?;
+    let unfinished = question.known.is_some_and(|known| known.intended.is_some());
+    let dropped = matches!(question.subject, Subject::Dropped(_));
+    Ok(FileObservation {
+        original_kept: (dropped || question.is_untaken()) && original_is_kept(device, question, &found),
+        temporary_left: (dropped || unfinished)
+            && folder
+                .stat(&temporary_name(path))
+                .map_err(|error| failures::io("look for an unfinished copy next to", path, error))?
+                .is_some(),
+        found,
+        missing_parents,
+        shared_parents,
+        owner,
+    })
+}
+
+fn nothing(
+    owner: Owner,
+    missing_parents: Vec<TargetPath>,
+    shared_parents: Vec<TargetPath>,
+) -> FileObservation {
+    FileObservation {
+        found: Found::Absent,
+        missing_parents,
+        shared_parents,
+        owner,
+        original_kept: false,
+        temporary_left: false,
+    }
+}
+
+fn find(
+    device: &Device,
+    walker: &Walker<'_>,
+    folder: &Folder,
+    question: &Question,
+    last: Option<Sighting>,
+) -> Result<Found, Failure> {
+    let path = question.path();
+    let at = (device.sightings.clock)();
+    let see = |stamp| device.sightings.saw(path, Sighting::new(stamp, None, at));
+    let Some(stamp) = walker.look(folder, path)? else {
+        see(None);
+        return Ok(Found::Absent);
+    };
+    match stamp.file_type() {
+        FileType::RegularFile => {}
+        FileType::Symlink => {
+            let target = rustix::fs::readlinkat(folder, path.file_name(), Vec::new())
+                .map_err(|error| failures::io("read the link", path, error))?;
+            let target = target
+                .into_string()
+                .map_err(|_| failures::not_regular_file(path, "a symbolic link to a name that is no text"))?;
+            see(Some(stamp));
+            return Ok(Found::Symlink { target, stamp });
+        }
+        other => {
+            see(Some(stamp));
+            return Ok(Found::Other(kind(other)));
+        }
+    }
+    if let Some(digest) = last.and_then(|last| last.digest_for(&stamp)) {
+        return Ok(Found::File(FoundFile { stamp, digest: Some(digest) }));
+    }
+    if !question.needs_digest(stamp.size) {
+        see(Some(stamp));
+        return Ok(Found::File(FoundFile { stamp, digest: None }));
+    }
+    match hash(device, folder, path) {
+        Ok(Some(sighting)) => {
+            device.sightings.saw(path, sighting);
+            let stamp = sighting.stamp.unwrap_or(stamp);
+            Ok(Found::File(FoundFile { stamp, digest: sighting.digest }))
+        }
+        Ok(None) => Err(failures::changed_meanwhile(path)),
+        // Ours, with a mode that shuts us out: whatever it holds, it is written anew.
+        Err(error)
+            if error.kind() == io::ErrorKind::PermissionDenied
+                && matches!(question.subject, Subject::Declared(_))
+                && !question.is_untaken() =>
+        {
+            see(Some(stamp));
+            Ok(Found::File(FoundFile { stamp, digest: None }))
+        }
+        Err(error) => Err(failures::io("read", path, error)),
+    }
+}
+
+/// Reads a regular file to know its digest; `None` when it is none any more.
+pub(super) fn hash(device: &Device, folder: &Folder, path: &TargetPath) -> io::Result<Option<Sighting>> {
+    let at = (device.sightings.clock)();
+    let Some((mut file, stamp)) = content::open_regular(folder, path.file_name())? else { return Ok(None) };
+    device.sightings.count_hashed();
+    let content = content::copy(&mut file, &mut io::sink(), stamp.size)?;
+    // One that grew or shrank under our hands has the content of no moment.
+    let digest = Some(content.digest).filter(|_| content.size == stamp.size);
+    Ok(Some(Sighting::new(Some(stamp), digest, at)))
+}
+
+fn original_is_kept(device: &Device, question: &Question, found: &Found) -> bool {
+    let original = match question.known {
+        Some(known) => known.original_behind(found),
+        None => found.fingerprint(),
+    };
+    original.is_some_and(|original| device.originals.holds(original))
+}
+
+/// The stamp of what is at `path` now, by a walk of its own.
+pub(super) fn stamp_of(
+    walker: &mut Walker<'_>,
+    path: &TargetPath,
+) -> Result<Option<(std::rc::Rc<Folder>, Stamp)>, Failure> {
+    let Location::Folder(folder) = walker.locate(path)? else { return Ok(None) };
+    Ok(walker.look(&folder, path)?.map(|stamp| (folder, stamp)))
+}

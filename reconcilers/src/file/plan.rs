@@ -1,0 +1,175 @@
+//! Decides what to do about a file. Pure.
+//!
+//! ```text
+//! declared:  sweep? ─▶ keep the original? ─▶ write | set mode and owner | nothing
+//! dropped:   sweep? ─▶ restore (when the content is still ours) ─▶ remove empty parents
+//! ```
+//!
+//! One rule covers replaced, adopted and new files alike: what was there when the claim was taken
+//! comes back when it is given up. A claim is taken once something was altered for it; until then
+//! the original is whatever lies there. The intent names the content on its way, so that after a crash
+//! the old as well as the new content is known to be ours.
+
+#[cfg(test)]
+mod tests;
+
+use agent_model::{Claim, Failure, FileSpec, Goal, Plan, Standing, Target, TargetPath};
+
+use super::{
+    failures,
+    observation::{FileObservation, Found},
+    originals::MAX_ORIGINAL,
+    record::{Attributes, FileRecord, Fingerprint, Original},
+    step::{FileAction, FileStep},
+};
+
+pub(super) fn plan(
+    target: &Target<FileSpec, FileRecord>,
+    observed: &FileObservation,
+) -> Plan<FileStep, FileRecord> {
+    let Claim::File(path) = &target.claim;
+    match &target.goal {
+        Goal::Present { spec, .. } => establish(path, spec, target.record.as_ref(), observed),
+        Goal::Absent => undo(path, target.record.as_ref(), observed),
+    }
+}
+
+/// Makes the file as declared.
+fn establish(
+    path: &TargetPath,
+    spec: &FileSpec,
+    record: Option<&FileRecord>,
+    observed: &FileObservation,
+) -> Plan<FileStep, FileRecord> {
+    let before = match taken(path, record, observed) {
+        Ok(before) => before,
+        Err(failure) => return Plan::blocked(record.cloned(), failure),
+    };
+    let wanted = Fingerprint::of(&spec.content);
+    let attributes = Attributes { mode: spec.mode, uid: observed.owner.uid, gid: observed.owner.gid };
+
+    let mut actions = Vec::new();
+    if observed.temporary_left {
+        actions.push(FileAction::SweepTemporary);
+    }
+    let unkept = before.contents().original.filter(|_| before.written.is_none() && !observed.original_kept);
+    if let Some(content) = unkept {
+        actions.push(FileAction::KeepOriginal(content));
+    }
+    match &observed.found {
+        Found::File(file) if file.fingerprint() == Some(wanted) && file.attributes() == attributes => {}
+        Found::File(file) if file.fingerprint() == Some(wanted) && file.has_one_name() => {
+            actions.push(FileAction::SetAttributes { attributes, of: file.stamp });
+        }
+        found => actions.push(FileAction::Write {
+            attributes,
+            // All of them and not the missing ones only: a removal in the same pass may take away
+            // a folder that was still there when we looked.
+            parents: before.created_parents.clone(),
+            over: found.stamp(),
+        }),
+    }
+
+    let done = FileRecord { written: Some(wanted), intended: None, ..before.clone() };
+    if actions.is_empty() {
+        return Plan::nothing(Some(done), Standing::in_sync());
+    }
+    Plan {
+        intent: Some(FileRecord { intended: Some(wanted), ..before }),
+        steps: steps(path, actions),
+        record: Some(done),
+        then: Standing::in_sync(),
+    }
+}
+
+/// The claim as it stands before anything is done: what it gives back, what of it is ours and
+/// which folders exist because of it.
+fn taken(
+    path: &TargetPath,
+    record: Option<&FileRecord>,
+    observed: &FileObservation,
+) -> Result<FileRecord, Failure> {
+    if let Found::Other(what) = observed.found {
+        return Err(failures::not_regular_file(path, what));
+    }
+    let mut claim = match record {
+        Some(record) if record.contents().original_stands(&observed.found, observed.original_kept) => {
+            let arrived = record.intended.filter(|_| observed.found.holds(record.intended));
+            FileRecord { written: arrived.or(record.written), intended: None, ..record.clone() }
+        }
+        untaken => FileRecord {
+            original: original_of(path, &observed.found)?,
+            created_parents: untaken.map(|record| record.created_parents.clone()).unwrap_or_default(),
+            written: None,
+            intended: None,
+        },
+    };
+    for parent in observed.missing_parents.iter().chain(&observed.shared_parents) {
+        if !claim.created_parents.contains(parent) {
+            claim.created_parents.push(parent.clone());
+        }
+    }
+    // Each is an ancestor of one path, so the shorter is the one above.
+    claim.created_parents.sort_by_key(|parent| parent.as_str().len());
+    Ok(claim)
+}
+
+/// What is found, as something to give back later.
+fn original_of(path: &TargetPath, found: &Found) -> Result<Original, Failure> {
+    Ok(match found {
+        Found::Absent => Original::Absent,
+        Found::Symlink { target, stamp } => {
+            Original::Symlink { target: target.clone(), uid: stamp.uid, gid: stamp.gid }
+        }
+        Found::File(file) if file.stamp.size > MAX_ORIGINAL => {
+            return Err(failures::original_too_large(path, file.stamp.size));
+        }
+        Found::File(file) => match file.fingerprint() {
+            Some(content) => Original::File { content, attributes: file.attributes() },
+            None => return Err(failures::changed_meanwhile(path)),
+        },
+        Found::Other(what) => return Err(failures::not_regular_file(path, what)),
+    })
+}
+
+/// Gives the path back.
+fn undo(
+    path: &TargetPath,
+    record: Option<&FileRecord>,
+    observed: &FileObservation,
+) -> Plan<FileStep, FileRecord> {
+    let Some(record) = record else { return Plan::nothing(None, Standing::Gone) };
+
+    let mut actions = Vec::new();
+    if observed.temporary_left {
+        actions.push(FileAction::SweepTemporary);
+    }
+    if let Found::File(file) = &observed.found
+        && record.contents().are_found(&observed.found)
+    {
+        match &record.original {
+            Original::File { content, attributes }
+                if file.fingerprint() == Some(*content) && file.attributes() == *attributes => {}
+            Original::File { content, attributes }
+                if file.fingerprint() == Some(*content) && file.has_one_name() =>
+            {
+                actions.push(FileAction::SetAttributes { attributes: *attributes, of: file.stamp });
+            }
+            Original::File { content, .. } if !observed.original_kept => {
+                let failure = failures::original_lost(path, content.digest);
+                return Plan::blocked(Some(record.clone()), failure);
+            }
+            original => {
+                actions.push(FileAction::Restore { original: original.clone(), over: file.stamp });
+            }
+        }
+    }
+    if !record.created_parents.is_empty() {
+        actions.push(FileAction::RemoveParents(record.created_parents.clone()));
+    }
+    Plan { intent: Some(record.clone()), steps: steps(path, actions), record: None, then: Standing::Gone }
+}
+
+fn steps(path: &TargetPath, actions: Vec<FileAction>) -> Vec<FileStep> {
+    actions.into_iter().map(|action| FileStep { path: path.clone(), action }).collect()
+}

@@ -1,0 +1,362 @@
+use std::{collections::BTreeSet, sync::Arc};
+
+use agent_model::{Content, Digest, Mode, Step as _};
+use proptest::prelude::*;
+
+use super::*;
+use crate::file::{
+    observation::{FoundFile, Owner},
+    stamp::{Inode, Stamp, Time},
+};
+
+const OWNER: Owner = Owner { uid: 10, gid: 20 };
+
+/// A device with one path on it, on which steps can be done.
+#[derive(Debug, Clone)]
+struct Model {
+    found: Found,
+    kept: BTreeSet<Digest>,
+    temporary: bool,
+    /// Whether `/a` exists, the folder of `/a/f`.
+    parent: bool,
+    /// Stands in for time: each write leaves a stamp of its own.
+    writes: i64,
+}
+
+impl Model {
+    fn new(found: Found) -> Self {
+        Self { found, kept: BTreeSet::new(), temporary: false, parent: true, writes: 100 }
+    }
+
+    fn observe(&self, record: Option<&FileRecord>) -> FileObservation {
+        let original = match record {
+            Some(record) => record.contents().original_behind(&self.found),
+            None => self.found.fingerprint(),
+        };
+        FileObservation {
+            found: self.found.clone(),
+            missing_parents: if self.parent { vec![] } else { vec![path("/a")] },
+            shared_parents: vec![],
+            owner: OWNER,
+            original_kept: original.is_some_and(|original| self.kept.contains(&original.digest)),
+            temporary_left: self.temporary,
+        }
+    }
+
+    fn apply(&mut self, step: &FileStep, goal: &Goal<FileSpec>) {
+        self.writes += 1;
+        match (&step.action, goal) {
+            (FileAction::SweepTemporary, _) => self.temporary = false,
+            (FileAction::KeepOriginal(original), _) => {
+                assert!(self.found.holds(Some(*original)), "kept something else than the original");
+                self.kept.insert(original.digest);
+            }
+            (FileAction::Write { attributes, parents, over }, Goal::Present { spec, .. }) => {
+                assert_eq!(*over, self.found.stamp());
+                assert!(self.parent || parents.contains(&path("/a")));
+                self.parent = true;
+                self.found = file(spec.content.bytes(), *attributes, self.writes);
+            }
+            (FileAction::SetAttributes { attributes, of }, _) => match &mut self.found {
+                Found::File(file) => {
+                    assert_eq!((*of, file.stamp.links), (file.stamp, 1));
+                    file.stamp.raw_mode = 0o100000 | attributes.mode.bits();
+                    (file.stamp.uid, file.stamp.gid) = (attributes.uid, attributes.gid);
+                }
+                other => panic!("{other:?} has no attributes to set"),
+            },
+            (FileAction::Restore { original, over }, Goal::Absent) => {
+                assert_eq!(Some(*over), self.found.stamp());
+                self.found = match original {
+                    Original::Absent => Found::Absent,
+                    Original::File { content, attributes } => {
+                        assert!(self.kept.contains(&content.digest), "restored what was not kept");
+                        let mut stamp = stamp(*attributes, content.size, self.writes);
+                        stamp.links = 1;
+                        Found::File(FoundFile { stamp, digest: Some(content.digest) })
+                    }
+                    Original::Symlink { target, .. } => link(target),
+                };
+            }
+            (FileAction::RemoveParents(_), Goal::Absent) => self.parent &= self.found != Found::Absent,
+            (action, goal) => panic!("{action:?} has no place in a plan for {goal:?}"),
+        }
+    }
+
+    /// Plans and does the first `until` steps; the record is then the one that survives.
+    fn pass(&mut self, record: &mut Option<FileRecord>, goal: &Goal<FileSpec>, until: usize) -> Standing {
+        let target = Target { claim: Claim::File(path("/a/f")), goal: goal.clone(), record: record.clone() };
+        let plan = plan(&target, &self.observe(record.as_ref()));
+        let done = plan.steps.len().min(until);
+        if plan.steps.is_empty() || done < plan.steps.len() {
+            *record = plan.intent;
+        }
+        for step in &plan.steps[..done] {
+            self.apply(step, goal);
+        }
+        if done == plan.steps.len() {
+            *record = plan.record;
+        }
+        plan.then
+    }
+
+    /// What a person sees at the path.
+    fn seen(&self) -> (Option<Fingerprint>, Option<Attributes>, Option<String>) {
+        match &self.found {
+            Found::File(file) => (file.fingerprint(), Some(file.attributes()), None),
+            Found::Symlink { target, .. } => (None, None, Some(target.clone())),
+            Found::Absent | Found::Other(_) => (None, None, None),
+        }
+    }
+}
+
+fn path(text: &str) -> TargetPath {
+    text.parse().unwrap()
+}
+
+fn stamp(attributes: Attributes, size: u64, time: i64) -> Stamp {
+    let time = Time { seconds: time, nanoseconds: 0 };
+    Stamp {
+        inode: Inode { dev: 1, ino: time.seconds.unsigned_abs() },
+        raw_mode: 0o100000 | attributes.mode.bits(),
+        links: 1,
+        uid: attributes.uid,
+        gid: attributes.gid,
+        size,
+        modified: time,
+        changed: time,
+    }
+}
+
+fn file(content: &[u8], attributes: Attributes, time: i64) -> Found {
+    let stamp = stamp(attributes, content.len() as u64, time);
+    Found::File(FoundFile { stamp, digest: Some(Digest::of_bytes(content)) })
+}
+
+fn link(target: &str) -> Found {
+    let mut stamp = stamp(attributes(0o777), target.len() as u64, 1);
+    stamp.raw_mode = 0o120777;
+    Found::Symlink { target: target.into(), stamp }
+}
+
+fn attributes(mode: u32) -> Attributes {
+    Attributes { mode: Mode::from_bits(mode), uid: OWNER.uid, gid: OWNER.gid }
+}
+
+fn declared(content: &str, mode: u32) -> Goal<FileSpec> {
+    let content = Content::from(content.as_bytes().to_vec());
+    let digest = content.digest();
+    let spec =
+        FileSpec { path: path("/a/f"), content, mode: Mode::from_bits(mode), owner: None, group: None };
+    Goal::Present { spec: Arc::new(spec), digest }
+}
+
+/// The summaries of the steps of a pass that is carried out wholly.
+fn summaries(model: &Model, record: Option<&FileRecord>, goal: &Goal<FileSpec>) -> Vec<String> {
+    let target = Target { claim: Claim::File(path("/a/f")), goal: goal.clone(), record: record.cloned() };
+    plan(&target, &model.observe(record)).steps.iter().map(FileStep::summary).collect()
+}
+
+#[test]
+fn a_file_that_is_already_as_declared_is_only_kept_in_mind() {
+    let mut model = Model::new(file(b"one", attributes(0o644), 1));
+    let mut record = None;
+    let target =
+        Target { claim: Claim::File(path("/a/f")), goal: declared("one", 0o644), record: record.clone() };
+    let adopted = plan(&target, &model.observe(None));
+    assert!(adopted.steps.iter().all(|step| !step.alters_target()), "{:?}", adopted.steps);
+
+    model.pass(&mut record, &target.goal, usize::MAX);
+    assert_eq!(summaries(&model, record.as_ref(), &Goal::Absent), [""; 0]);
+}
+
+#[test]
+fn wrong_mode_alone_is_set_in_place_and_wrong_content_is_replaced() {
+    let adopted = |found| {
+        let mut model = Model::new(found);
+        let mut record = None;
+        model.pass(&mut record, &declared("one", 0o644), usize::MAX);
+        (model, record)
+    };
+    let (mut model, record) = adopted(Found::Absent);
+    model.found = file(b"one", attributes(0o600), 5);
+    assert_eq!(
+        summaries(&model, record.as_ref(), &declared("one", 0o644)),
+        ["set mode 0644 and owner 10:20 of /a/f"]
+    );
+    model.found = file(b"two", attributes(0o644), 5);
+    assert_eq!(summaries(&model, record.as_ref(), &declared("one", 0o644)), ["write /a/f"]);
+}
+
+#[test]
+fn a_file_with_a_second_name_is_never_altered_in_place() {
+    let mut model = Model::new(file(b"one", attributes(0o600), 1));
+    if let Found::File(file) = &mut model.found {
+        file.stamp.links = 2;
+    }
+    assert_eq!(summaries(&model, None, &declared("one", 0o644)), ["keep the original of /a/f", "write /a/f"]);
+}
+
+#[test]
+fn what_is_no_file_is_left_alone_whether_declared_or_dropped() {
+    let mut model = Model::new(Found::Absent);
+    let mut record = None;
+    model.pass(&mut record, &declared("one", 0o644), usize::MAX);
+    model.found = Found::Other("a folder");
+    let before = record.clone();
+
+    let then = model.pass(&mut record, &declared("one", 0o644), usize::MAX);
+    assert!(matches!(then, Standing::Failed(failure) if failure.reason == "NotRegularFile"));
+    assert_eq!(record, before);
+    assert_eq!(model.pass(&mut record, &Goal::Absent, usize::MAX), Standing::Gone);
+    assert_eq!(model.found, Found::Other("a folder"));
+}
+
+#[test]
+fn an_original_too_large_to_keep_is_left_alone_but_does_not_stop_a_repair() {
+    let mut huge = stamp(attributes(0o644), MAX_ORIGINAL + 1, 1);
+    let mut model = Model::new(Found::File(FoundFile { stamp: huge, digest: None }));
+    let mut record = None;
+    let then = model.pass(&mut record, &declared("one", 0o644), usize::MAX);
+    assert!(matches!(then, Standing::Failed(failure) if failure.reason == "OriginalTooLarge"));
+    assert_eq!(record, None);
+
+    model.found = Found::Absent;
+    model.pass(&mut record, &declared("one", 0o644), usize::MAX);
+    huge.size += 1;
+    model.found = Found::File(FoundFile { stamp: huge, digest: None });
+    assert_eq!(summaries(&model, record.as_ref(), &declared("one", 0o644)), ["write /a/f"]);
+}
+
+#[test]
+fn a_lost_original_blocks_the_removal_and_says_so() {
+    let mut model = Model::new(file(b"before", attributes(0o644), 1));
+    let mut record = None;
+    model.pass(&mut record, &declared("one", 0o644), usize::MAX);
+    model.kept.clear();
+    let then = model.pass(&mut record, &Goal::Absent, usize::MAX);
+    assert!(matches!(then, Standing::Failed(failure) if failure.reason == "OriginalLost"));
+    assert!(record.is_some());
+    // Letting go: what the message advises.
+    model.found = Found::Absent;
+    assert_eq!(model.pass(&mut record, &Goal::Absent, usize::MAX), Standing::Gone);
+    assert_eq!(record, None);
+}
+
+#[test]
+fn created_parents_of_others_are_shared_and_listed_from_the_top() {
+    let model = Model::new(Found::Absent);
+    let observed = FileObservation {
+        missing_parents: vec![path("/a/b/c")],
+        shared_parents: vec![path("/a/b"), path("/a")],
+        ..model.observe(None)
+    };
+    let goal = declared("one", 0o644);
+    let target = Target { claim: Claim::File(path("/a/b/c/f")), goal, record: None };
+    let created = plan(&target, &observed).record.unwrap().created_parents;
+    assert_eq!(created, [path("/a"), path("/a/b"), path("/a/b/c")]);
+}
+
+#[test]
+fn a_claim_that_was_never_acted_on_is_given_up_without_a_step() {
+    let model = Model::new(file(b"theirs", attributes(0o644), 1));
+    assert_eq!(summaries(&model, None, &Goal::Absent), [""; 0]);
+}
+
+/// Few contents, so that collisions of ours and theirs are common.
+fn any_content() -> impl Strategy<Value = &'static str> {
+    prop_oneof![Just("one"), Just("two"), Just("six"), Just("eleven")]
+}
+
+fn any_found() -> impl Strategy<Value = Found> {
+    prop_oneof![
+        Just(Found::Absent),
+        any_content().prop_map(link),
+        (any_content(), prop_oneof![Just(0o644), Just(0o600)]).prop_map(|(content, mode)| file(
+            content.as_bytes(),
+            attributes(mode),
+            1
+        )),
+    ]
+}
+
+fn any_goal() -> impl Strategy<Value = Goal<FileSpec>> {
+    (any_content(), prop_oneof![Just(0o644), Just(0o600)]).prop_map(|(content, mode)| declared(content, mode))
+}
+
+fn any_fingerprint() -> impl Strategy<Value = Option<Fingerprint>> {
+    proptest::option::of(any_content().prop_map(|content| Fingerprint {
+        digest: Digest::of_bytes(content.as_bytes()),
+        size: content.len() as u64,
+    }))
+}
+
+fn any_record() -> impl Strategy<Value = Option<FileRecord>> {
+    let record = (any_found(), any_fingerprint(), any_fingerprint(), any::<bool>());
+    proptest::option::of(record.prop_map(|(was, written, intended, created)| FileRecord {
+        original: original_of(&path("/a/f"), &was).unwrap(),
+        created_parents: if created { vec![path("/a")] } else { vec![] },
+        written,
+        intended,
+    }))
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_there_a_plan_reaches_the_goal_and_then_has_nothing_left_to_do(
+        found in any_found(), mut record in any_record(), goal in any_goal(),
+        temporary: bool, parent: bool,
+    ) {
+        let mut model = Model::new(found);
+        model.temporary = temporary;
+        model.parent = parent || model.found != Found::Absent;
+        prop_assert_eq!(model.pass(&mut record, &goal, usize::MAX), Standing::in_sync());
+        let Goal::Present { spec, .. } = &goal else { unreachable!() };
+        let expected = (Some(Fingerprint::of(&spec.content)), Some(attributes(spec.mode.bits())), None);
+        prop_assert_eq!(model.seen(), expected);
+        prop_assert!(!model.temporary);
+
+        let settled = record.clone();
+        prop_assert_eq!(summaries(&model, record.as_ref(), &goal), [""; 0]);
+        model.pass(&mut record, &goal, usize::MAX);
+        prop_assert_eq!(record, settled);
+    }
+
+    #[test]
+    fn removal_gives_back_the_original_after_any_updates_and_any_crashes(
+        found in any_found(),
+        passes in proptest::collection::vec((any_goal(), 0..4usize, any::<bool>()), 1..6),
+        crashes in proptest::collection::vec(0..3usize, 0..3),
+    ) {
+        let mut model = Model::new(found);
+        let original = model.seen();
+        let mut record = None;
+        for (goal, until, attributes_drift) in passes {
+            model.pass(&mut record, &goal, until);
+            if let (Found::File(file), true) = (&mut model.found, attributes_drift && record.as_ref().is_some_and(|record| record.written.is_some())) {
+                file.stamp.raw_mode ^= 0o111;
+            }
+        }
+        for until in crashes {
+            model.pass(&mut record, &Goal::Absent, until);
+        }
+        prop_assert_eq!(model.pass(&mut record, &Goal::Absent, usize::MAX), Standing::Gone);
+        prop_assert_eq!(record, None);
+        prop_assert_eq!(model.seen(), original);
+    }
+
+    #[test]
+    fn removal_leaves_alone_what_is_not_ours(
+        was in any_found(), goal in any_goal(), now in any_found(),
+    ) {
+        let mut model = Model::new(was);
+        let mut record = None;
+        model.pass(&mut record, &goal, usize::MAX);
+        let Goal::Present { spec, .. } = &goal else { unreachable!() };
+        prop_assume!(!now.holds(Some(Fingerprint::of(&spec.content))));
+        model.found = now;
+        let theirs = model.seen();
+        prop_assert_eq!(model.pass(&mut record, &Goal::Absent, usize::MAX), Standing::Gone);
+        prop_assert_eq!(model.seen(), theirs);
+    }
+}

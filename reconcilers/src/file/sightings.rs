@@ -1,0 +1,162 @@
+//! What was seen last at each declared path.
+//!
+//! It saves hashing what did not change, and tells an event that we caused, or have seen the
+//! outcome of already, from one that is news.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use agent_model::{Digest, TargetPath};
+
+use super::stamp::Stamp;
+
+/// How long before it was hashed a file must have been changed last for its stamp to vouch for
+/// the digest. A change within the resolution of the file system's times leaves the stamp as it
+/// was; the coarsest of those in use are 2 seconds (FAT) and 1 second (ext3).
+const SETTLED_AFTER: Duration = Duration::from_secs(2);
+
+/// What was seen at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sighting {
+    /// The entry; `None` for nothing.
+    pub(super) stamp: Option<Stamp>,
+    /// Of a regular file's content, where it was hashed.
+    pub(super) digest: Option<Digest>,
+    /// Whether an equal stamp proves the digest.
+    settled: bool,
+}
+
+impl Sighting {
+    /// `at` is when the look began: before the content was read.
+    pub(super) fn new(stamp: Option<Stamp>, digest: Option<Digest>, at: SystemTime) -> Self {
+        let settled = stamp.is_none_or(|stamp| stamp.changed.is_older_than(SETTLED_AFTER, at));
+        Self { stamp, digest, settled }
+    }
+
+    /// The digest of the entry that now has this stamp, if it can be told without reading.
+    pub(super) fn digest_for(&self, stamp: &Stamp) -> Option<Digest> {
+        self.digest.filter(|_| self.settled && self.stamp.as_ref() == Some(stamp))
+    }
+
+    /// Whether an equal stamp is proof that nothing changed.
+    pub(super) fn is_proof(&self) -> bool {
+        self.settled || !self.stamp.is_some_and(|stamp| stamp.is_regular())
+    }
+}
+
+/// The declared paths, with what was seen there.
+#[derive(Debug)]
+pub(super) struct Sightings {
+    entries: Mutex<BTreeMap<TargetPath, Entry>>,
+    /// Told when an entry is no longer being altered.
+    idle: Condvar,
+    hashed: AtomicU64,
+    /// The time of day, which file systems stamp with.
+    pub(super) clock: fn() -> SystemTime,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    sighting: Option<Sighting>,
+    /// Of the last pass that looked for it.
+    pass: u64,
+    /// Whether one of our steps is altering the path.
+    altering: bool,
+}
+
+impl Sightings {
+    pub(super) fn new(clock: fn() -> SystemTime) -> Self {
+        Self { entries: Mutex::default(), idle: Condvar::new(), hashed: AtomicU64::new(0), clock }
+    }
+
+    /// Declares `path` in this pass, before it is looked at, and tells what was seen there last.
+    pub(super) fn declare(&self, path: &TargetPath, pass: u64) -> Option<Sighting> {
+        let mut entries = self.lock();
+        if let Some(entry) = entries.get_mut(path) {
+            entry.pass = pass;
+            return entry.sighting;
+        }
+        entries.insert(path.clone(), Entry { pass, ..Entry::default() });
+        None
+    }
+
+    /// Remembers what was seen, if the path is declared.
+    pub(super) fn saw(&self, path: &TargetPath, sighting: Sighting) {
+        if let Some(entry) = self.lock().get_mut(path) {
+            entry.sighting = Some(sighting);
+        }
+    }
+
+    /// Forgets the paths that this pass did not declare.
+    pub(super) fn forget_before(&self, pass: u64) {
+        self.lock().retain(|_, entry| entry.pass >= pass);
+    }
+
+    /// Holds back judgement on events at `path` until the guard is gone.
+    pub(super) fn altering<'a>(&'a self, path: &'a TargetPath) -> Altering<'a> {
+        if let Some(entry) = self.lock().get_mut(path) {
+            entry.altering = true;
+        }
+        Altering { sightings: self, path }
+    }
+
+    /// What was seen last at a declared path, once no step of ours is altering it; the outer
+    /// `None` for a path that is not declared, the inner one for a path not looked at yet.
+    pub(super) fn when_idle(&self, path: &TargetPath) -> Option<Option<Sighting>> {
+        let entries = self
+            .idle
+            .wait_while(self.lock(), |entries| entries.get(path).is_some_and(|entry| entry.altering))
+            .unwrap_or_else(PoisonError::into_inner);
+        entries.get(path).map(|entry| entry.sighting)
+    }
+
+    /// The declared paths at `top` or below; all of them for `None`, the root.
+    pub(super) fn declared_at(&self, top: Option<&TargetPath>) -> Vec<TargetPath> {
+        let entries = self.lock();
+        match top {
+            None => entries.keys().cloned().collect(),
+            Some(top) => entries
+                .range(top..)
+                .map(|(path, _)| path)
+                .take_while(|path| path.as_str().starts_with(top.as_str()))
+                .filter(|path| *path == top || path.is_below(top))
+                .cloned()
+                .collect(),
+        }
+    }
+
+    /// Counts a file that had to be hashed.
+    pub(super) fn count_hashed(&self) {
+        self.hashed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many files were hashed so far.
+    pub(super) fn hashed(&self) -> u64 {
+        self.hashed.load(Ordering::Relaxed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<TargetPath, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A path that a step of ours is altering.
+pub(super) struct Altering<'a> {
+    sightings: &'a Sightings,
+    path: &'a TargetPath,
+}
+
+impl Drop for Altering<'_> {
+    fn drop(&mut self) {
+        if let Some(entry) = self.sightings.lock().get_mut(self.path) {
+            entry.altering = false;
+        }
+        self.sightings.idle.notify_all();
+    }
+}
