@@ -1,6 +1,9 @@
 //! Every device that is known, and what is known of it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use agent_core::kv::names;
 use agent_model::{AgentId, Timestamp, status::AgentStatus};
@@ -112,6 +115,19 @@ impl Report {
             status: serde_json::from_slice(bytes),
         }
     }
+}
+
+/// The ids of all devices, without reading anything about them; also of those whose entries were
+/// deleted and of which only the markers are left.
+///
+/// # Errors
+/// [`StoreError`], but for `Conflict` and `Refused`.
+pub async fn ids(fleet: &Fleet) -> Result<BTreeSet<AgentId>, StoreError> {
+    let mut ids = BTreeSet::new();
+    for bucket in BUCKETS {
+        ids.extend(store::keys(fleet, bucket).await?);
+    }
+    Ok(ids)
 }
 
 /// The devices of a fleet, kept up to date by one ordinary watch on each bucket.

@@ -17,11 +17,11 @@ use async_nats::{
         message::Message,
         publish::PublishAck,
         response::Response,
-        stream::LastRawMessageErrorKind,
+        stream::{self, LastRawMessageErrorKind},
     },
 };
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt as _, stream};
+use futures_util::{Stream, StreamExt as _, stream::BoxStream};
 
 use crate::{Fleet, provisioning::STREAM_NOT_FOUND};
 
@@ -229,12 +229,37 @@ impl Entry {
     }
 }
 
+/// The agents that a bucket has an entry or a marker for.
+pub(crate) async fn keys(fleet: &Fleet, bucket: &'static str) -> Result<Vec<AgentId>, StoreError> {
+    let stream = stream_of(fleet, bucket).await?;
+    let mut subjects = stream
+        .info_with_subjects(format!("$KV.{bucket}.*"))
+        .await
+        .map_err(|error| no_answer(fleet, bucket, error))?;
+    let mut keys = Vec::new();
+    while let Some(subject) = subjects.next().await {
+        let (subject, _) = subject.map_err(|error| no_answer(fleet, bucket, error))?;
+        keys.extend(agent_of(bucket, &subject));
+    }
+    Ok(keys)
+}
+
+async fn stream_of(fleet: &Fleet, bucket: &'static str) -> Result<stream::Stream, StoreError> {
+    let found = fleet.jetstream().get_stream(names::bucket_stream(bucket)).await;
+    found.map_err(|error| match error.kind() {
+        GetStreamErrorKind::JetStream(error) if error.error_code().0 == STREAM_NOT_FOUND => {
+            no_bucket(fleet, bucket)
+        }
+        _ => no_answer(fleet, bucket, error),
+    })
+}
+
 /// The entries of a bucket: first those that are there, then every change.
 pub(crate) struct Watch {
     /// What was there when the watch began, newest revision of each; empty entries included.
     pub(crate) present: VecDeque<Entry>,
     /// Everything since. Ends only with an error.
-    pub(crate) changes: stream::BoxStream<'static, Result<Entry, StoreError>>,
+    pub(crate) changes: BoxStream<'static, Result<Entry, StoreError>>,
 }
 
 /// Watches one agent's entry, or all. Keys that are no agent ids are passed over.
@@ -245,15 +270,7 @@ pub(crate) async fn watch(
 ) -> Result<Watch, StoreError> {
     let filter_subject =
         agent.map_or_else(|| format!("$KV.{bucket}.*"), |agent| names::entry_subject(bucket, agent));
-    let stream =
-        fleet.jetstream().get_stream(names::bucket_stream(bucket)).await.map_err(|error| {
-            match error.kind() {
-                GetStreamErrorKind::JetStream(error) if error.error_code().0 == STREAM_NOT_FOUND => {
-                    no_bucket(fleet, bucket)
-                }
-                _ => no_answer(fleet, bucket, error),
-            }
-        })?;
+    let stream = stream_of(fleet, bucket).await?;
     let consumer = stream
         .create_consumer(push::OrderedConfig {
             deliver_subject: fleet.client().new_inbox(),
@@ -295,9 +312,12 @@ fn changes(
     })
 }
 
+fn agent_of(bucket: &str, subject: &str) -> Option<AgentId> {
+    subject.strip_prefix("$KV.")?.strip_prefix(bucket)?.strip_prefix('.')?.parse().ok()
+}
+
 fn entry_of(bucket: &'static str, message: &Message) -> Option<Entry> {
-    let agent =
-        message.subject.strip_prefix("$KV.")?.strip_prefix(bucket)?.strip_prefix('.')?.parse().ok()?;
+    let agent = agent_of(bucket, &message.subject)?;
     let info = message.info().ok()?;
     Some(Entry {
         bucket,

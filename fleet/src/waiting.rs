@@ -96,6 +96,18 @@ pub struct Clock {
     pub offline_after: Duration,
 }
 
+/// How long to wait for devices.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// When to give up.
+    pub deadline: Instant,
+    /// The longest silence of an online device.
+    pub offline_after: Duration,
+    /// Whether a device that is offline may come back before the deadline; else it has its verdict
+    /// at once.
+    pub waits_for_offline: bool,
+}
+
 /// Where the agent stands to the goal. `None` for the agent: nothing at all is known of it.
 pub fn judge(goal: &Goal, agent: Option<&Agent>, clock: Clock) -> Verdict {
     let status = agent.and_then(Agent::status);
@@ -177,16 +189,17 @@ fn failures(status: &AgentStatus) -> String {
 pub async fn next_verdict(
     roster: &mut Roster,
     goals: &BTreeMap<AgentId, Goal>,
-    deadline: Instant,
-    offline_after: Duration,
+    patience: Patience,
     mut progress: impl FnMut(&Roster),
 ) -> Result<Option<(AgentId, Verdict)>, StoreError> {
+    let Patience { deadline, offline_after, waits_for_offline } = patience;
     let mut ticks = tokio::time::interval(TICK);
     loop {
         let clock = Clock { now: Timestamp::now(), offline_after };
         for (agent, goal) in goals {
             let verdict = judge(goal, roster.get(agent), clock);
-            if verdict != Verdict::InProgress {
+            let may_come_back = waits_for_offline && matches!(verdict, Verdict::Offline { .. });
+            if verdict != Verdict::InProgress && !may_come_back {
                 return Ok(Some((agent.clone(), verdict)));
             }
         }

@@ -1,1 +1,62 @@
-fn main() {}
+//! `harmonyctl`: the platform's command line.
+//!
+//! ```text
+//! cli (arguments) ──▶ command::* ──▶ fleet (NATS) ──▶ output (stdout: data, stderr: messages)
+//!                        │
+//!                        └──▶ manifest (files, validation)
+//! ```
+//!
+//! Every command ends in an [`outcome::Outcome`], which is the exit code.
+
+mod agent_words;
+mod cli;
+mod command;
+mod completion;
+mod failure;
+mod following;
+mod manifest;
+mod outcome;
+mod output;
+mod progress;
+mod quantity;
+mod table;
+mod words;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use crate::{cli::Cli, failure::Failure, outcome::Outcome, output::Output};
+
+fn main() -> ExitCode {
+    match completion::answer(Cli::command()) {
+        Ok(false) => {}
+        Ok(true) => return ExitCode::SUCCESS,
+        Err(_) => return Outcome::Error.into(),
+    }
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way too. Nobody is left to tell when printing fails.
+            let _ = error.print();
+            return if error.use_stderr() { Outcome::Usage } else { Outcome::Done }.into();
+        }
+    };
+    let mut output = Output::new();
+    match run(cli, &mut output) {
+        Ok(outcome) => outcome.into(),
+        Err(Failure::ReaderGone) => Outcome::Done.into(),
+        Err(failure) => {
+            output.error(failure::with_causes(&failure));
+            failure.outcome().into()
+        }
+    }
+}
+
+fn run(cli: Cli, output: &mut Output) -> Result<Outcome, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| Failure::Runtime { source })?;
+    runtime.block_on(command::run(cli, output))
+}

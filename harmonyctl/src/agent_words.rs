@@ -1,0 +1,89 @@
+//! How a command line names devices: `agents`, `agent ID…` or `agent/ID…`, as kubectl does.
+
+use agent_model::{AgentId, did_you_mean};
+
+const NOUNS: &[&str] = &["agents", "agent"];
+
+/// Which devices are meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    All,
+    /// In the order given, each once; never empty.
+    These(Vec<AgentId>),
+}
+
+/// Reads the words after a command.
+///
+/// # Errors
+/// What would be right, for a person.
+pub(crate) fn parse(words: &[String]) -> Result<Wanted, String> {
+    let Some((first, rest)) = words.split_first() else {
+        return Err("say what: agents, agent ID or agent/ID".to_owned());
+    };
+    let noun = first.split('/').next().unwrap_or_default();
+    if !NOUNS.contains(&noun) {
+        return Err(format!("there is no kind of thing called {noun:?}; {}", did_you_mean(noun, NOUNS)));
+    }
+    let ids = if first.contains('/') { words } else { rest };
+    let mut wanted = Vec::with_capacity(ids.len());
+    for word in ids {
+        let id = match word.split_once('/') {
+            None => word,
+            Some((noun, id)) if NOUNS.contains(&noun) => id,
+            Some((noun, _)) => {
+                return Err(format!(
+                    "there is no kind of thing called {noun:?}; {}",
+                    did_you_mean(noun, NOUNS)
+                ));
+            }
+        };
+        let id: AgentId = id.parse().map_err(|error: agent_model::InvalidAgentId| error.to_string())?;
+        if !wanted.contains(&id) {
+            wanted.push(id);
+        }
+    }
+    Ok(if wanted.is_empty() { Wanted::All } else { Wanted::These(wanted) })
+}
+
+/// As [`parse`], for commands that want each device named.
+///
+/// # Errors
+/// What would be right, for a person.
+pub(crate) fn parse_named(words: &[String]) -> Result<Vec<AgentId>, String> {
+    match parse(words)? {
+        Wanted::These(agents) => Ok(agents),
+        Wanted::All => Err("say which: agent ID or agent/ID".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(words: &[&str]) -> Result<Wanted, String> {
+        parse(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>())
+    }
+
+    fn these(ids: &[&str]) -> Result<Wanted, String> {
+        Ok(Wanted::These(ids.iter().map(|id| id.parse().unwrap()).collect()))
+    }
+
+    #[test]
+    fn every_way_of_kubectl_names_agents() {
+        assert_eq!(parsed(&["agents"]), Ok(Wanted::All));
+        assert_eq!(parsed(&["agent"]), Ok(Wanted::All));
+        assert_eq!(parsed(&["agent", "a", "b", "a"]), these(&["a", "b"]));
+        assert_eq!(parsed(&["agents", "a"]), these(&["a"]));
+        assert_eq!(parsed(&["agent/a", "agent/b"]), these(&["a", "b"]));
+    }
+
+    #[test]
+    fn other_nouns_and_bad_ids_are_told_with_what_would_be_right() {
+        assert!(parsed(&["agnets"]).unwrap_err().contains("did you mean \"agents\"?"));
+        assert!(parsed(&["pods"]).unwrap_err().contains("agents, agent"));
+        assert!(parsed(&["agent", "pod/a"]).is_err());
+        assert!(parsed(&["agent/"]).is_err());
+        assert!(parsed(&["agent", "a.b"]).unwrap_err().contains("a.b"));
+        assert!(parse_named(&["agents".to_owned()]).is_err());
+    }
+}

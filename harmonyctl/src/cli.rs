@@ -1,0 +1,315 @@
+//! The arguments.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
+
+use crate::{completion, quantity};
+
+/// State what should be on the devices of a fleet, and see what is.
+#[derive(Debug, Parser)]
+#[command(name = "harmonyctl", version, arg_required_else_help = true, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done (converged, when waiting)
+  1  error
+  2  wrong arguments, or an invalid document
+  3  refused by the device, or failed there; a difference, for diff
+  4  timed out, while the device was online
+  5  someone else changed the entry meanwhile
+  6  written, but the device is offline
+With several documents: the first of 2, 1, 5, 3, 4, 6 that occurred.
+
+Every option can also be given in the environment, as HARMONYCTL_NATS_URL for --nats-url.";
+
+/// Where the fleet's server is.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Connection {
+    /// The NATS server; several of one cluster with commas between them
+    #[arg(
+        long,
+        global = true,
+        env = "HARMONYCTL_NATS_URL",
+        hide_env_values = true,
+        value_name = "URL",
+        default_value = "nats://127.0.0.1:4222"
+    )]
+    pub(crate) nats_url: String,
+    /// A credentials file to log in with
+    #[arg(long, global = true, env = "HARMONYCTL_CREDS", value_name = "FILE")]
+    pub(crate) creds: Option<PathBuf>,
+    /// How long a device may be silent before it counts as offline
+    #[arg(
+        long,
+        global = true,
+        env = "HARMONYCTL_OFFLINE_AFTER",
+        value_name = "DURATION",
+        default_value = "5m",
+        value_parser = humantime::parse_duration
+    )]
+    pub(crate) offline_after: Duration,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make the buckets and the stream on the server, or bring them up to date
+    #[command(after_help = "\
+Doing it again changes nothing. Existing entries are kept.
+
+Examples:
+  harmonyctl init
+  harmonyctl init --replicas 3 --events-max-bytes 50Gi")]
+    Init(Init),
+    /// Write documents, and wait until the devices have applied them
+    #[command(after_help = "\
+All documents are checked before any is written. The generation and the time of issue are filled
+in; a document that says the same as before is left unchanged.
+
+Examples:
+  harmonyctl apply -f edge-0042.yaml
+  harmonyctl apply -f site/ --timeout 10m
+  render-site | harmonyctl apply -f - --no-wait")]
+    Apply(Apply),
+    /// List devices
+    #[command(after_help = "\
+Examples:
+  harmonyctl get agents
+  harmonyctl get agents -o wide --watch
+  harmonyctl get agent edge-0042 -o json")]
+    Get(Get),
+    /// Show everything about a device
+    #[command(after_help = "\
+Examples:
+  harmonyctl describe agent edge-0042")]
+    Describe(Named),
+    /// Show what apply would change
+    #[command(after_help = "\
+Ends with 0 when nothing would change and with 3 when something would.
+
+Examples:
+  harmonyctl diff -f edge-0042.yaml")]
+    Diff(Files),
+    /// Unassign a device, or remove everything from it
+    #[command(after_help = "\
+Unassigning deletes the document; the device goes on enforcing what it has. To remove that from the
+device, use --teardown.
+
+Examples:
+  harmonyctl delete agent edge-0042
+  harmonyctl delete agent edge-0042 --teardown")]
+    Delete(Delete),
+    /// Wait until devices have applied their documents
+    #[command(after_help = "\
+A device that is offline is waited for too.
+
+Examples:
+  harmonyctl wait agent/edge-0042
+  harmonyctl wait agent/edge-0042 --for=Unassigned --timeout 1m")]
+    Wait(Wait),
+    /// Check documents without a server
+    #[command(after_help = "\
+Examples:
+  harmonyctl validate -f site/")]
+    Validate(Files),
+    /// Print a script by which a shell completes commands and device names
+    #[command(after_help = "\
+Examples:
+  source <(harmonyctl completion bash)
+  harmonyctl completion fish > ~/.config/fish/completions/harmonyctl.fish")]
+    Completion {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// Copies of each entry in a cluster (default: 1, or as it is)
+    #[arg(long, env = "HARMONYCTL_REPLICAS", value_name = "N", value_parser = clap::value_parser!(u8).range(1..=5))]
+    pub(crate) replicas: Option<u8>,
+    /// Total size of the event stream (default: 10Gi, or as it is)
+    #[arg(long, env = "HARMONYCTL_EVENTS_MAX_BYTES", value_name = "SIZE", value_parser = quantity::parse)]
+    pub(crate) events_max_bytes: Option<i64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Files {
+    /// A file, a folder (its *.yaml, *.yml and *.json), or - for stdin; may be repeated
+    #[arg(short, long = "filename", required = true, value_name = "FILE|DIR|-")]
+    pub(crate) filename: Vec<PathBuf>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Waiting {
+    /// Do not wait until the devices have applied it
+    #[arg(long, env = "HARMONYCTL_NO_WAIT", value_parser = clap::builder::BoolishValueParser::new())]
+    pub(crate) no_wait: bool,
+    #[command(flatten)]
+    pub(crate) limit: Limit,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Limit {
+    /// How long to wait
+    #[arg(
+        long,
+        env = "HARMONYCTL_TIMEOUT",
+        value_name = "DURATION",
+        default_value = "5m",
+        value_parser = humantime::parse_duration
+    )]
+    pub(crate) timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Apply {
+    #[command(flatten)]
+    pub(crate) files: Files,
+    /// Only say what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Get {
+    /// agents, agent ID… or agent/ID…
+    #[arg(required = true, value_name = "AGENTS", add = ArgValueCompleter::new(completion::Agents))]
+    pub(crate) words: Vec<String>,
+    /// How to print it
+    #[arg(short, long, env = "HARMONYCTL_OUTPUT", value_enum, default_value_t = Format::Table)]
+    pub(crate) output: Format,
+    /// Go on printing what changes
+    #[arg(short, long)]
+    pub(crate) watch: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Named {
+    /// agent ID… or agent/ID…
+    #[arg(required = true, value_name = "AGENT", add = ArgValueCompleter::new(completion::Agents))]
+    pub(crate) words: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Delete {
+    #[command(flatten)]
+    pub(crate) agents: Named,
+    /// Write the empty document instead, which removes everything, and wait for that
+    #[arg(long)]
+    pub(crate) teardown: bool,
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Wait {
+    #[command(flatten)]
+    pub(crate) agents: Named,
+    /// What to wait for
+    #[arg(long = "for", value_enum, ignore_case = true, default_value_t = Condition::Converged)]
+    pub(crate) condition: Condition,
+    #[command(flatten)]
+    pub(crate) limit: Limit,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Table,
+    Wide,
+    Json,
+    Yaml,
+    Name,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "PascalCase")]
+pub(crate) enum Condition {
+    /// The device has fully applied its document
+    Converged,
+    /// The device has noticed that there is no document for it
+    Unassigned,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+    Elvish,
+    Powershell,
+}
+
+impl Shell {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Bash => "bash",
+            Self::Zsh => "zsh",
+            Self::Fish => "fish",
+            Self::Elvish => "elvish",
+            Self::Powershell => "powershell",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parse(words: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(words.split(' '))
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn documented_examples_are_accepted() {
+        let mut examples = 0;
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for line in help.lines().filter_map(|line| line.strip_prefix("  harmonyctl ")) {
+                let words = line.split(" > ").next().unwrap_or_default();
+                parse(&format!("harmonyctl {words}")).unwrap_or_else(|error| panic!("{line}: {error}"));
+                examples += 1;
+            }
+        }
+        assert!(examples >= 10, "only {examples} examples were found");
+    }
+
+    #[test]
+    fn global_options_stand_before_and_after_the_command() {
+        for words in
+            ["harmonyctl --offline-after 30s get agents", "harmonyctl get agents --offline-after 30s"]
+        {
+            assert_eq!(parse(words).unwrap().connection.offline_after, Duration::from_secs(30));
+        }
+    }
+
+    #[test]
+    fn files_may_be_repeated_and_must_be_given() {
+        let Command::Apply(apply) = parse("harmonyctl apply -f a -f -").unwrap().command else {
+            panic!("not apply");
+        };
+        assert_eq!(apply.files.filename, [PathBuf::from("a"), PathBuf::from("-")]);
+        assert_eq!(apply.waiting.limit.timeout, Duration::from_secs(300));
+        for words in
+            ["harmonyctl apply", "harmonyctl get", "harmonyctl wait agent/a --for=Ready", "harmonyctl logs"]
+        {
+            assert_eq!(parse(words).unwrap_err().exit_code(), 2, "{words}");
+        }
+    }
+}

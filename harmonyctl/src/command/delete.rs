@@ -1,0 +1,84 @@
+//! `delete`: unassigns devices, or has them remove everything.
+
+use agent_core::authoring::AuthoredDocument;
+use agent_manifest_v1::KIND;
+use agent_model::{AgentId, status::API_VERSION};
+use fleet::{Roster, Selection, desired_state};
+use serde_json::{Value, json};
+
+use super::{apply, connect, not_found};
+use crate::{
+    agent_words,
+    cli::{Connection, Delete},
+    failure::{Failure, with_causes},
+    manifest::Manifest,
+    outcome::Outcome,
+    output::Output,
+};
+
+pub(crate) async fn run(
+    connection: &Connection,
+    arguments: &Delete,
+    output: &mut Output,
+) -> Result<Outcome, Failure> {
+    let agents = agent_words::parse_named(&arguments.agents.words).map_err(Failure::Usage)?;
+    let fleet = connect(connection).await?;
+    let roster = Roster::read(&fleet, Selection::of(&agents)).await?;
+    let mut outcome = Outcome::Done;
+    let mut known = Vec::with_capacity(agents.len());
+    for agent in agents {
+        match roster.get(&agent) {
+            Some(_) => known.push(agent),
+            None => outcome = outcome.and(not_found(output, &agent)),
+        }
+    }
+    if arguments.teardown {
+        let empty = known.iter().map(empty_document).collect::<Result<Vec<_>, _>>()?;
+        if empty.is_empty() {
+            return Ok(outcome);
+        }
+        return Ok(outcome.and(apply::submit(connection, &empty, false, &arguments.waiting, output).await?));
+    }
+    for agent in known {
+        outcome = outcome.and(unassign(&roster, &agent, output).await?);
+    }
+    Ok(outcome)
+}
+
+async fn unassign(roster: &Roster, agent: &AgentId, output: &mut Output) -> Result<Outcome, Failure> {
+    let Some(entry) = roster.entry(agent).filter(|entry| entry.document.is_some()) else {
+        output.error(format_args!("agent/{agent} has no document; there is nothing to delete"));
+        return Ok(Outcome::Error);
+    };
+    match desired_state::delete(roster.fleet(), agent, entry).await {
+        Ok(_) => {
+            output.line(format_args!("agent/{agent} unassigned"))?;
+            output.message(format_args!(
+                "What is on {agent} stays and is enforced; `harmonyctl delete agent {agent} --teardown` removes it."
+            ));
+            Ok(Outcome::Done)
+        }
+        Err(error) => {
+            let failure = Failure::Store(error);
+            output.error(format_args!("agent/{agent}: {}", with_causes(&failure)));
+            Ok(failure.outcome())
+        }
+    }
+}
+
+/// The document that has a device remove everything it was ever given.
+fn empty_document(agent: &AgentId) -> Result<Manifest, Failure> {
+    let document = json!({
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": {"name": agent},
+        "spec": {"resources": []},
+    });
+    let Value::Object(fields) = document else {
+        return Err(Failure::InvalidDocuments("the empty document is no object".to_owned()));
+    };
+    Manifest::check(AuthoredDocument::from_fields("--teardown", fields)).map_err(|broken| {
+        let problems: Vec<String> = broken.problems.iter().map(ToString::to_string).collect();
+        Failure::InvalidDocuments(format!("{}: {}", broken.place, problems.join("; ")))
+    })
+}

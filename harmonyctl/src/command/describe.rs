@@ -1,0 +1,221 @@
+//! `describe`: everything about a device, for people.
+
+use std::time::Duration;
+
+use agent_model::{Timestamp, status::AgentStatus};
+use fleet::{Agent, Roster, Selection};
+
+use super::{connect, not_found};
+use crate::{
+    agent_words,
+    cli::{Connection, Named},
+    failure::Failure,
+    outcome::Outcome,
+    output::Output,
+    table::{Table, row},
+    words::{self, NOTHING},
+};
+
+pub(crate) async fn run(
+    connection: &Connection,
+    arguments: &Named,
+    output: &mut Output,
+) -> Result<Outcome, Failure> {
+    let agents = agent_words::parse_named(&arguments.words).map_err(Failure::Usage)?;
+    let fleet = connect(connection).await?;
+    let roster = Roster::read(&fleet, Selection::of(&agents)).await?;
+    let mut outcome = Outcome::Done;
+    let mut is_first = true;
+    for id in &agents {
+        let Some(agent) = roster.get(id) else {
+            outcome = outcome.and(not_found(output, id));
+            continue;
+        };
+        if !is_first {
+            output.line("")?;
+        }
+        is_first = false;
+        output.line(description(agent, Timestamp::now(), connection.offline_after).join("\n"))?;
+    }
+    Ok(outcome)
+}
+
+fn description(agent: &Agent, now: Timestamp, offline_after: Duration) -> Vec<String> {
+    let status = agent.status();
+    let mut head = vec![
+        row(["Name:", agent.id.as_str()]),
+        row(["Phase:", &status.map_or_else(|| "Unknown".to_owned(), |status| format!("{:?}", status.phase))]),
+        row(["Last seen:", &last_seen(agent, now, offline_after)]),
+        row(["Entry:", &entry(agent)]),
+    ];
+    match status {
+        Some(status) => {
+            head.extend(documents(status));
+            let mut lines = Table::new().lines(&head);
+            lines.extend(section("Conditions:", conditions(status, now)));
+            lines.extend(section(&resources_title(status), resources(status, now)));
+            lines.extend(section("Agent:", agent_info(status, now)));
+            lines
+        }
+        None => {
+            let why = match agent.report.as_ref().map(|report| &report.status) {
+                Some(Err(error)) => format!("cannot be read: {error}"),
+                _ => "none was ever written".to_owned(),
+            };
+            head.push(row(["Status:", &why]));
+            Table::new().lines(&head)
+        }
+    }
+}
+
+/// Indented below its title; left out when there is nothing but the header.
+fn section(title: &str, rows: Vec<Vec<String>>) -> Vec<String> {
+    let mut lines = vec![String::new(), title.to_owned()];
+    lines.extend(Table::new().lines(&rows).iter().map(|line| format!("  {line}")));
+    lines
+}
+
+fn last_seen(agent: &Agent, now: Timestamp, offline_after: Duration) -> String {
+    let seen = words::last_seen(agent.last_seen, now, offline_after);
+    agent.last_seen.map_or_else(|| seen.clone(), |time| format!("{seen}, at {time}"))
+}
+
+/// What is in the bucket, which the device may not have seen yet.
+fn entry(agent: &Agent) -> String {
+    let Some(entry) = &agent.desired else { return "none".to_owned() };
+    match &entry.document {
+        None => format!("deleted at {}", entry.written_at),
+        Some(document) => format!(
+            "generation {}, revision {}, {} {}, {}, written at {}",
+            words::generation(document.glance.generation),
+            entry.revision,
+            document.glance.kind.as_deref().unwrap_or(NOTHING),
+            document.glance.schema_version.as_deref().unwrap_or(NOTHING),
+            document.digest,
+            entry.written_at
+        ),
+    }
+}
+
+/// The three documents as the device knows them.
+fn documents(status: &AgentStatus) -> Vec<Vec<String>> {
+    let desired = status.desired.as_ref().map(|desired| {
+        format!(
+            "generation {}, revision {}, {}",
+            words::generation(desired.generation),
+            desired.revision,
+            desired.digest
+        )
+    });
+    let accepted = status.accepted.as_ref().map(|accepted| {
+        format!(
+            "generation {}, {} {}, {}, at {}",
+            accepted.generation, accepted.kind, accepted.schema_version, accepted.digest, accepted.at
+        )
+    });
+    let applied = status
+        .applied
+        .as_ref()
+        .map(|applied| format!("generation {}, {}, at {}", applied.generation, applied.digest, applied.at));
+    [("Desired:", desired), ("Accepted:", accepted), ("Applied:", applied)]
+        .into_iter()
+        .map(|(name, value)| row([name, value.as_deref().unwrap_or("none")]))
+        .chain([row(["Highest generation:", &words::generation(status.highest_generation)])])
+        .collect()
+}
+
+fn conditions(status: &AgentStatus, now: Timestamp) -> Vec<Vec<String>> {
+    let header = row(["TYPE", "STATUS", "REASON", "SINCE", "GENERATION", "MESSAGE"]);
+    let rows = status.conditions.iter().map(|condition| {
+        row([
+            &format!("{:?}", condition.condition_type),
+            &format!("{:?}", condition.status),
+            &condition.reason,
+            &words::age(now.since(condition.last_transition_time)),
+            &words::generation(condition.observed_generation),
+            &one_line(&condition.message),
+        ])
+    });
+    [header].into_iter().chain(rows).collect()
+}
+
+fn resources_title(status: &AgentStatus) -> String {
+    let summary = &status.summary;
+    let truncated = if status.truncated { "; not all are listed" } else { "" };
+    format!(
+        "Resources: {} ({} ready, {} failed, {} pending{truncated})",
+        summary.total, summary.ready, summary.failed, summary.pending
+    )
+}
+
+fn resources(status: &AgentStatus, now: Timestamp) -> Vec<Vec<String>> {
+    let header =
+        row(["KIND", "NAME", "STATE", "REASON", "SINCE", "CHANGES", "DRIFT", "RESTARTS", "RETRY", "MESSAGE"]);
+    let rows = status.resources.iter().map(|resource| {
+        let retry = resource.next_retry.map_or_else(
+            || NOTHING.to_owned(),
+            |retry| format!("in {} ({} failed)", words::age(retry.since(now)), resource.attempts),
+        );
+        row([
+            &resource.kind,
+            &resource.name,
+            &format!("{:?}", resource.state),
+            &resource.reason,
+            &words::age(now.since(resource.since)),
+            &resource.changes.to_string(),
+            &resource.drift_corrections.to_string(),
+            &resource.restarts.to_string(),
+            &retry,
+            &one_line(&resource.message),
+        ])
+    });
+    if status.resources.is_empty() { Vec::new() } else { [header].into_iter().chain(rows).collect() }
+}
+
+fn agent_info(status: &AgentStatus, now: Timestamp) -> Vec<Vec<String>> {
+    let info = &status.agent_info;
+    let formats: Vec<String> =
+        info.formats.iter().map(|(kind, versions)| format!("{kind} {}", versions.join(", "))).collect();
+    let list = |items: &[String]| if items.is_empty() { NOTHING.to_owned() } else { items.join(", ") };
+    let mut rows = vec![
+        row(["Version:", &info.version]),
+        row(["Formats:", &list(&formats)]),
+        row(["Scores:", &list(&info.scores)]),
+        row(["Reconcilers:", &list(&info.reconcilers)]),
+        row(["Started:", &format!("{} ago, at {}", words::age(now.since(info.started_at)), info.started_at)]),
+        row(["Boot id:", info.boot_id.as_deref().unwrap_or(NOTHING)]),
+    ];
+    rows.extend(info.facts.iter().map(|(name, value)| row([&format!("{name}:"), &one_line(value)])));
+    rows
+}
+
+fn one_line(text: &str) -> String {
+    text.replace('\n', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_without_a_status_is_described_as_far_as_it_is_known() {
+        let agent = Agent {
+            id: "a".parse().unwrap(),
+            desired: None,
+            report: None,
+            last_seen: None,
+            is_registered: true,
+        };
+        let lines = description(&agent, Timestamp::UNIX_EPOCH, Duration::from_secs(300));
+        assert_eq!(
+            lines,
+            [
+                "Name:        a",
+                "Phase:       Unknown",
+                "Last seen:   never",
+                "Entry:       none",
+                "Status:      none was ever written"
+            ]
+        );
+    }
+}

@@ -1,0 +1,313 @@
+//! `get`: devices as a table, or their statuses as they are.
+
+use std::collections::BTreeMap;
+
+use agent_model::{
+    AgentId, Timestamp,
+    status::{API_VERSION, AgentStatus, ConditionStatus, ConditionType, KIND, SCHEMA_VERSION},
+};
+use fleet::{Agent, Roster, Selection};
+use serde_json::{Value, json};
+
+use super::{connect, not_found};
+use crate::{
+    agent_words::{self, Wanted},
+    cli::{Connection, Format, Get},
+    failure::Failure,
+    outcome::Outcome,
+    output::Output,
+    table::{Table, row},
+    words::{self, NOTHING},
+};
+
+pub(crate) async fn run(
+    connection: &Connection,
+    arguments: &Get,
+    output: &mut Output,
+) -> Result<Outcome, Failure> {
+    let wanted = agent_words::parse(&arguments.words).map_err(Failure::Usage)?;
+    let fleet = connect(connection).await?;
+    let selection = match &wanted {
+        Wanted::All => Selection::All,
+        Wanted::These(agents) => Selection::of(agents),
+    };
+    let mut roster = Roster::read(&fleet, selection).await?;
+    let mut listing = Listing {
+        format: arguments.output,
+        offline_after: connection.offline_after,
+        table: Table::new(),
+        printed: BTreeMap::new(),
+    };
+    let outcome = listing.print_all(&roster, &wanted, output)?;
+    if arguments.watch {
+        watch(&mut roster, &wanted, &mut listing, output).await?;
+    }
+    Ok(outcome)
+}
+
+/// Prints what changes, until the user or the reader has enough.
+async fn watch(
+    roster: &mut Roster,
+    wanted: &Wanted,
+    listing: &mut Listing,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    loop {
+        let id = match roster.changed().await {
+            Ok(id) => id,
+            Err(error) => {
+                output.message(format_args!("watching again after: {error}"));
+                roster.read_again().await?;
+                continue;
+            }
+        };
+        let is_wanted = match wanted {
+            Wanted::All => true,
+            Wanted::These(agents) => agents.contains(&id),
+        };
+        if is_wanted && let Some(agent) = roster.get(&id) {
+            listing.print_change(agent, output)?;
+        }
+    }
+}
+
+struct Listing {
+    format: Format,
+    offline_after: std::time::Duration,
+    table: Table,
+    /// What was printed last of each, without what changes by itself.
+    printed: BTreeMap<AgentId, String>,
+}
+
+impl Listing {
+    fn print_all(
+        &mut self,
+        roster: &Roster,
+        wanted: &Wanted,
+        output: &mut Output,
+    ) -> Result<Outcome, Failure> {
+        let mut outcome = Outcome::Done;
+        let agents: Vec<&Agent> = match wanted {
+            Wanted::All => roster.agents().collect(),
+            Wanted::These(ids) => {
+                let mut found = Vec::with_capacity(ids.len());
+                for id in ids {
+                    match roster.get(id) {
+                        Some(agent) => found.push(agent),
+                        None => outcome = outcome.and(not_found(output, id)),
+                    }
+                }
+                found
+            }
+        };
+        for agent in &agents {
+            self.printed.insert(agent.id.clone(), self.fingerprint(agent));
+            warn_unreadable(agent, output);
+        }
+        match self.format {
+            Format::Table | Format::Wide if agents.is_empty() => {
+                if outcome == Outcome::Done {
+                    output.message("No agents found.");
+                }
+            }
+            Format::Table | Format::Wide => {
+                let mut rows = vec![self.header()];
+                rows.extend(agents.iter().map(|agent| self.row(agent)));
+                output.line(self.table.lines(&rows).join("\n"))?;
+            }
+            Format::Name => {
+                for agent in &agents {
+                    output.line(format_args!("agent/{}", agent.id))?;
+                }
+            }
+            Format::Json | Format::Yaml => {
+                let documents: Vec<Value> = agents.iter().map(|agent| document(agent)).collect();
+                let is_single = matches!(wanted, Wanted::These(ids) if ids.len() == 1);
+                match documents.as_slice() {
+                    [document] if is_single => output.line(self.written(document)?)?,
+                    [] if is_single => {}
+                    documents => output.line(self.written(&list(documents))?)?,
+                }
+            }
+        }
+        Ok(outcome)
+    }
+
+    fn print_change(&mut self, agent: &Agent, output: &mut Output) -> Result<(), Failure> {
+        let fingerprint = self.fingerprint(agent);
+        if self.printed.get(&agent.id) == Some(&fingerprint) {
+            return Ok(());
+        }
+        self.printed.insert(agent.id.clone(), fingerprint);
+        warn_unreadable(agent, output);
+        match self.format {
+            Format::Table | Format::Wide => {
+                let row = self.row(agent);
+                output.line(self.table.lines(&[row]).join("\n"))
+            }
+            Format::Name => output.line(format_args!("agent/{}", agent.id)),
+            Format::Json | Format::Yaml => output.line(self.written(&document(agent))?),
+        }
+    }
+
+    /// What is printed of an agent but for when it was last seen, which alone is no news.
+    fn fingerprint(&self, agent: &Agent) -> String {
+        match self.format {
+            Format::Json | Format::Yaml => document(agent).to_string(),
+            Format::Name => agent.id.to_string(),
+            Format::Table | Format::Wide => {
+                let mut cells = self.row(agent);
+                cells.remove(LAST_SEEN);
+                cells.join("\n")
+            }
+        }
+    }
+
+    fn header(&self) -> Vec<String> {
+        let mut cells = row(["NAME", "PHASE", "GENERATION", "APPLIED", "READY", "LAST-SEEN"]);
+        if self.format == Format::Wide {
+            cells.extend(row(["ACCEPTED", "FAILED", "VERSION", "PLATFORM", "CONDITIONS"]));
+        }
+        cells
+    }
+
+    fn row(&self, agent: &Agent) -> Vec<String> {
+        let status = agent.status();
+        let written = agent.desired.as_ref().and_then(|entry| entry.document.as_ref());
+        let of_status = |text: fn(&AgentStatus) -> String| status.map_or_else(|| NOTHING.to_owned(), text);
+        let mut cells = vec![
+            agent.id.to_string(),
+            status.map_or_else(|| "Unknown".to_owned(), |status| format!("{:?}", status.phase)),
+            words::generation(written.and_then(|document| document.glance.generation)),
+            words::generation(
+                status.and_then(|status| status.applied.as_ref()).map(|applied| applied.generation),
+            ),
+            of_status(|status| format!("{}/{}", status.summary.ready, status.summary.total)),
+            words::last_seen(agent.last_seen, Timestamp::now(), self.offline_after),
+        ];
+        if self.format == Format::Wide {
+            cells.extend([
+                words::generation(
+                    status.and_then(|status| status.accepted.as_ref()).map(|accepted| accepted.generation),
+                ),
+                of_status(|status| status.summary.failed.to_string()),
+                of_status(|status| status.agent_info.version.clone()),
+                of_status(platform),
+                of_status(remarkable_conditions),
+            ]);
+        }
+        cells
+    }
+
+    fn written(&self, document: &Value) -> Result<String, Failure> {
+        let format = |source| Failure::Format { what: "the status", source };
+        match self.format {
+            Format::Yaml => {
+                let text = serde_saphyr::to_string(document).map_err(|error| format(Box::new(error)))?;
+                Ok(format!("---\n{text}"))
+            }
+            _ => serde_json::to_string_pretty(document).map_err(|error| format(Box::new(error))),
+        }
+    }
+}
+
+/// Which of the columns tells when the device was last seen.
+const LAST_SEEN: usize = 5;
+
+fn warn_unreadable(agent: &Agent, output: &mut Output) {
+    if let Some(Err(error)) = agent.report.as_ref().map(|report| &report.status) {
+        output.message(format_args!("warning: the status of agent/{} cannot be read: {error}", agent.id));
+    }
+}
+
+fn platform(status: &AgentStatus) -> String {
+    let fact = |name: &str| status.agent_info.facts.get(name).map_or("?", String::as_str);
+    format!("{}/{}", fact("os"), fact("arch"))
+}
+
+/// Conditions that are not as they should be; `-` when all are.
+fn remarkable_conditions(status: &AgentStatus) -> String {
+    let remarkable: Vec<String> = status
+        .conditions
+        .iter()
+        .filter(|condition| {
+            let good = match condition.condition_type {
+                ConditionType::Paused | ConditionType::SafeMode => ConditionStatus::False,
+                ConditionType::Accepted | ConditionType::Converged | ConditionType::StateStore => {
+                    ConditionStatus::True
+                }
+            };
+            condition.status != good && condition.status != ConditionStatus::Unknown
+        })
+        .map(|condition| format!("{:?}={}", condition.condition_type, condition.reason))
+        .collect();
+    if remarkable.is_empty() { NOTHING.to_owned() } else { remarkable.join(",") }
+}
+
+/// The status as the device wrote it, with every key. A device that has never written one gets a
+/// status in which everything is unknown, so that a list has no gaps.
+fn document(agent: &Agent) -> Value {
+    match &agent.report {
+        Some(report) if report.document.is_object() => report.document.clone(),
+        _ => json!({
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "schemaVersion": SCHEMA_VERSION,
+            "agent": agent.id,
+            "writer": null,
+            "phase": null,
+            "desired": null,
+            "highestGeneration": null,
+            "accepted": null,
+            "applied": null,
+            "conditions": [],
+            "summary": {"total": 0, "ready": 0, "failed": 0, "pending": 0},
+            "resources": [],
+            "agentInfo": null,
+        }),
+    }
+}
+
+fn list(items: &[Value]) -> Value {
+    json!({"apiVersion": API_VERSION, "kind": "List", "items": items})
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn agent() -> Agent {
+        Agent { id: "a".parse().unwrap(), desired: None, report: None, last_seen: None, is_registered: true }
+    }
+
+    fn listing(format: Format) -> Listing {
+        let offline_after = Duration::from_secs(300);
+        Listing { format, offline_after, table: Table::new(), printed: BTreeMap::new() }
+    }
+
+    #[test]
+    fn a_device_without_a_status_is_listed_as_unknown() {
+        let listing = listing(Format::Table);
+        assert_eq!(listing.row(&agent()), row(["a", "Unknown", "-", "-", "-", "never"]));
+        assert_eq!(document(&agent())["phase"], Value::Null);
+        assert_eq!(document(&agent())["agent"], "a");
+    }
+
+    #[test]
+    fn every_row_has_a_cell_for_each_column() {
+        for format in [Format::Table, Format::Wide] {
+            let listing = listing(format);
+            assert_eq!(listing.header().len(), listing.row(&agent()).len(), "{format:?}");
+            assert_eq!(listing.header()[LAST_SEEN], "LAST-SEEN");
+        }
+    }
+
+    #[test]
+    fn a_heartbeat_alone_is_no_news() {
+        let listing = listing(Format::Wide);
+        let later = Agent { last_seen: Some(Timestamp::now()), ..agent() };
+        assert_eq!(listing.fingerprint(&agent()), listing.fingerprint(&later));
+    }
+}

@@ -1,0 +1,32 @@
+//! `init`: the buckets and the stream.
+
+use fleet::provisioning::{Change, Layout, provision};
+
+use super::connect;
+use crate::{
+    cli::{Connection, Init},
+    failure::Failure,
+    outcome::Outcome,
+    output::Output,
+};
+
+pub(crate) async fn run(
+    connection: &Connection,
+    arguments: &Init,
+    output: &mut Output,
+) -> Result<Outcome, Failure> {
+    let fleet = connect(connection).await?;
+    let layout = Layout {
+        replicas: arguments.replicas.map(usize::from),
+        events_max_bytes: arguments.events_max_bytes,
+    };
+    for provisioned in provision(&fleet, &layout).await? {
+        let change = match provisioned.change {
+            Change::Created => "created",
+            Change::Updated => "updated",
+            Change::Unchanged => "unchanged",
+        };
+        output.line(format_args!("{} {change}", provisioned.name))?;
+    }
+    Ok(Outcome::Done)
+}

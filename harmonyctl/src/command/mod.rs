@@ -1,0 +1,69 @@
+//! The commands, one file each.
+
+mod apply;
+mod delete;
+mod describe;
+mod diff;
+mod get;
+mod init;
+mod validate;
+mod wait;
+
+use fleet::{Endpoint, Fleet};
+
+use crate::{
+    cli::{Cli, Command, Connection},
+    completion,
+    failure::Failure,
+    manifest::{Manifest, Reading},
+    outcome::Outcome,
+    output::Output,
+};
+
+/// How long connecting, and each request, may take.
+const REQUEST_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Runs the command.
+///
+/// # Errors
+/// What kept it from going on.
+pub(crate) async fn run(cli: Cli, output: &mut Output) -> Result<Outcome, Failure> {
+    let Cli { connection, command } = cli;
+    match command {
+        Command::Init(arguments) => init::run(&connection, &arguments, output).await,
+        Command::Apply(arguments) => apply::run(&connection, &arguments, output).await,
+        Command::Get(arguments) => get::run(&connection, &arguments, output).await,
+        Command::Describe(arguments) => describe::run(&connection, &arguments, output).await,
+        Command::Diff(arguments) => diff::run(&connection, &arguments, output).await,
+        Command::Delete(arguments) => delete::run(&connection, &arguments, output).await,
+        Command::Wait(arguments) => wait::run(&connection, &arguments, output).await,
+        Command::Validate(arguments) => validate::run(&arguments, output),
+        Command::Completion { shell } => {
+            output.line(completion::script(shell)?)?;
+            Ok(Outcome::Done)
+        }
+    }
+}
+
+async fn connect(connection: &Connection) -> Result<Fleet, Failure> {
+    let endpoint = Endpoint {
+        url: connection.nats_url.clone(),
+        credentials: connection.creds.clone(),
+        timeout: REQUEST_TIMEOUT,
+    };
+    Ok(Fleet::connect(&endpoint).await?)
+}
+
+/// The documents, when all are valid; else says what is wrong with each.
+fn all_valid(reading: Reading, output: &mut Output) -> Result<Vec<Manifest>, Failure> {
+    for problem in reading.problems() {
+        output.error(problem);
+    }
+    reading.into_manifests()
+}
+
+fn not_found(output: &mut Output, agent: &agent_model::AgentId) -> Outcome {
+    output
+        .error(format_args!("agent/{agent} is not known here; `harmonyctl get agents` lists those that are"));
+    Outcome::Error
+}

@@ -1,0 +1,22 @@
+//! `validate`: everything that can be found wrong with documents without a server.
+
+use crate::{cli::Files, failure::Failure, manifest, outcome::Outcome, output::Output};
+
+pub(crate) fn run(arguments: &Files, output: &mut Output) -> Result<Outcome, Failure> {
+    let reading = manifest::read(&arguments.filename)?;
+    for error in &reading.unreadable {
+        output.line(format_args!("{error}"))?;
+    }
+    for document in &reading.documents {
+        match document {
+            Ok(manifest) => output.line(format_args!("{}: valid", manifest.place()))?,
+            Err(broken) => {
+                output.line(format_args!("{}: invalid", broken.place))?;
+                for problem in &broken.problems {
+                    output.line(format_args!("  {problem}"))?;
+                }
+            }
+        }
+    }
+    Ok(if reading.is_valid() { Outcome::Done } else { Outcome::Usage })
+}

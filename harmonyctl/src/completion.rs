@@ -1,0 +1,122 @@
+//! Completion of commands and, from the server, of device names.
+//!
+//! The script that `harmonyctl completion` prints calls this program again for each press of the
+//! Tab key, with `HARMONYCTL_COMPLETE` set. Nothing may then be printed but candidates: where the
+//! server cannot be asked, there are none.
+
+use std::{ffi::OsStr, path::PathBuf, time::Duration};
+
+use clap::Command;
+use clap_complete::{CompleteEnv, CompletionCandidate, engine::ValueCompleter, env::Shells};
+use fleet::{Endpoint, Fleet};
+
+use crate::{cli::Shell, failure::Failure};
+
+const VARIABLE: &str = "HARMONYCTL_COMPLETE";
+const PROGRAM: &str = "harmonyctl";
+/// Nobody waits longer for a Tab key.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Answers the shell; false when it was not the shell who called.
+pub(crate) fn answer(command: Command) -> Result<bool, clap::Error> {
+    let folder = std::env::current_dir().ok();
+    CompleteEnv::with_factory(|| command.clone())
+        .var(VARIABLE)
+        .bin(PROGRAM)
+        .completer(PROGRAM)
+        .try_complete(std::env::args_os(), folder.as_deref())
+}
+
+/// The script for a shell.
+///
+/// # Errors
+/// The shell is not known, which clap has ruled out.
+pub(crate) fn script(shell: Shell) -> Result<String, Failure> {
+    let format = |source| Failure::Format { what: "the script", source };
+    let shells = Shells::builtins();
+    let shell = shells.completer(shell.name()).ok_or_else(|| format("unknown shell".into()))?;
+    let mut script = Vec::new();
+    shell
+        .write_registration(VARIABLE, PROGRAM, PROGRAM, PROGRAM, &mut script)
+        .map_err(|error| format(error.into()))?;
+    String::from_utf8(script).map_err(|error| format(error.into()))
+}
+
+/// Completes `agents`, `agent ID` and `agent/ID`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Agents;
+
+impl ValueCompleter for Agents {
+    fn complete(&self, current: &OsStr) -> Vec<CompletionCandidate> {
+        self.complete_at(0, current)
+    }
+
+    fn complete_at(&self, position: usize, current: &OsStr) -> Vec<CompletionCandidate> {
+        let Some(current) = current.to_str() else { return Vec::new() };
+        let candidates = match current.split_once('/') {
+            Some((noun, _)) => ids().into_iter().map(|id| format!("{noun}/{id}")).collect(),
+            None if position == 0 => vec!["agent".to_owned(), "agents".to_owned()],
+            None => ids(),
+        };
+        candidates
+            .into_iter()
+            .filter(|candidate| candidate.starts_with(current))
+            .map(CompletionCandidate::new)
+            .collect()
+    }
+}
+
+/// The ids of all devices; none when the server does not answer at once.
+fn ids() -> Vec<String> {
+    let endpoint = endpoint(&std::env::args().collect::<Vec<_>>());
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+        return Vec::new();
+    };
+    let read = async {
+        let fleet = Fleet::connect(&endpoint).await.ok()?;
+        fleet::roster::ids(&fleet).await.ok()
+    };
+    let ids = runtime.block_on(async { tokio::time::timeout(PATIENCE, read).await });
+    ids.ok().flatten().unwrap_or_default().into_iter().map(String::from).collect()
+}
+
+/// The server that the command line being completed, or the environment, speaks of. The command
+/// line cannot be parsed as usual: it is not finished.
+fn endpoint(words: &[String]) -> Endpoint {
+    let option = |flag: &str, variable: &str| {
+        let given = words.iter().enumerate().find_map(|(i, word)| match word.split_once('=') {
+            Some((name, value)) if name == flag => Some(value.to_owned()),
+            None if word == flag => words.get(i + 1).cloned(),
+            _ => None,
+        });
+        given.or_else(|| std::env::var(variable).ok())
+    };
+    Endpoint {
+        url: option("--nats-url", "HARMONYCTL_NATS_URL")
+            .unwrap_or_else(|| "nats://127.0.0.1:4222".to_owned()),
+        credentials: option("--creds", "HARMONYCTL_CREDS").map(PathBuf::from),
+        timeout: PATIENCE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_server_is_found_in_an_unfinished_command_line() {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(endpoint(&words("harmonyctl get --nats-url nats://a agent")).url, "nats://a");
+        assert_eq!(endpoint(&words("harmonyctl --nats-url=nats://b get agent")).url, "nats://b");
+        let creds = endpoint(&words("harmonyctl --creds c.creds get")).credentials;
+        assert_eq!(creds, Some(PathBuf::from("c.creds")));
+    }
+
+    #[test]
+    fn each_shell_has_a_script_that_calls_this_program() {
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish, Shell::Elvish, Shell::Powershell] {
+            let script = script(shell).unwrap();
+            assert!(script.contains(VARIABLE) && script.contains(PROGRAM), "{shell:?}: {script}");
+        }
+    }
+}

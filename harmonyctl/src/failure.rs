@@ -1,0 +1,81 @@
+//! What ends a command at once.
+
+use std::{error::Error, io, path::PathBuf};
+
+use fleet::{ConnectError, StoreError, generation::Exhausted, provisioning::ProvisioningError};
+
+use crate::outcome::Outcome;
+
+/// Why a command could not go on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Provisioning(#[from] ProvisioningError),
+    #[error("no generation is left for agent/{agent}")]
+    Exhausted { agent: agent_model::AgentId, source: Exhausted },
+    /// What was asked for makes no sense; the message says what would.
+    #[error("{0}")]
+    Usage(String),
+    /// The documents are wrong; everything about that was said already.
+    #[error("nothing was written: {0}")]
+    InvalidDocuments(String),
+    #[error("cannot read {}", path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error("cannot write the output")]
+    Output { source: io::Error },
+    #[error("cannot write {what} as text")]
+    Format { what: &'static str, source: Box<dyn Error + Send + Sync> },
+    #[error("cannot start the async runtime")]
+    Runtime { source: io::Error },
+    /// Nobody reads stdout any more: ends the command quietly.
+    #[error("nobody reads the output any more")]
+    ReaderGone,
+}
+
+impl Failure {
+    pub(crate) fn outcome(&self) -> Outcome {
+        match self {
+            Self::Usage(_) | Self::InvalidDocuments(_) | Self::File { .. } => Outcome::Usage,
+            Self::Store(StoreError::Conflict { .. }) => Outcome::Conflict,
+            Self::ReaderGone => Outcome::Done,
+            Self::Connect(_)
+            | Self::Store(_)
+            | Self::Provisioning(_)
+            | Self::Exhausted { .. }
+            | Self::Output { .. }
+            | Self::Format { .. }
+            | Self::Runtime { .. } => Outcome::Error,
+        }
+    }
+}
+
+/// The error and its causes in one line. Causes that only repeat what is there are left out.
+pub(crate) fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_conflict_has_its_own_exit_code_and_causes_are_told_once() {
+        let conflict = StoreError::Conflict { bucket: "desired-state", agent: "a".parse().unwrap() };
+        assert_eq!(Failure::from(conflict).outcome(), Outcome::Conflict);
+        let failure = Failure::File { path: "/x".into(), source: io::Error::other("no such file") };
+        assert_eq!(with_causes(&failure), "cannot read /x: no such file");
+    }
+}
