@@ -75,7 +75,14 @@ impl NatsServer {
             }
             None => async_nats::ConnectOptions::new(),
         };
-        options.connect(self.url()).await.expect("a server that was started can be connected to")
+        options.connect(self.url()).await.expect("a running server can be connected to")
+    }
+
+    /// Stops it and starts it again with other settings, on its port and with what it had stored.
+    pub async fn restart_with(&mut self, settings: Settings) {
+        self.stop().await;
+        self.settings = settings;
+        self.start_again().await;
     }
 
     /// Starts it after [`stop`](Self::stop) or [`kill`](Self::kill), on its port and with what it

@@ -1,18 +1,24 @@
-//! The platform's side of the wire, by plain NATS: what anybody with a NATS client could do.
-
-use std::time::Duration;
+//! The platform's side of the wire: provisioned as the product does it, and from there on by plain
+//! NATS, as anybody with a NATS client could.
 
 use agent_model::status::AgentStatus;
 use async_nats::{
     Client, HeaderMap,
     jetstream::{
         self, Context,
-        stream::{Config, DirectGetErrorKind, DiscardPolicy, Republish, StorageType},
+        stream::{Config, DirectGetErrorKind},
     },
+};
+use fleet::{
+    Endpoint, Fleet,
+    provisioning::{Layout, Provisioned, provision},
 };
 use serde_json::Value;
 
-use crate::eventually::eventually;
+use crate::{
+    eventually::{PATIENCE, eventually},
+    nats_server::NatsServer,
+};
 
 // The names are those of the wire contract, written out here: were one of them changed by mistake
 // in the crate that agent and platform share, both would still understand one another.
@@ -23,15 +29,22 @@ pub const DESIRED_STATE: &str = "desired-state";
 pub const ACTUAL_STATE: &str = "actual-state";
 /// Bucket that holds each device's last sign of life.
 pub const HEARTBEAT: &str = "agent-heartbeat";
-/// Bucket that holds what the platform knows about each device.
-pub const REGISTRY: &str = "agents";
 
 /// A connection with the platform's rights.
 #[derive(Debug, Clone)]
 pub struct Platform {
     /// The connection itself.
     pub client: Client,
-    jetstream: Context,
+    /// Its streams.
+    pub jetstream: Context,
+}
+
+/// Makes every bucket and stream of the wire contract, as `harmonyctl init` does. The server must
+/// give that right to whoever comes without credentials.
+pub async fn provision_all(server: &NatsServer) -> Vec<Provisioned> {
+    let endpoint = Endpoint { url: server.url(), credentials: None, timeout: PATIENCE };
+    let fleet = Fleet::connect(&endpoint).await.expect("a running server can be connected to");
+    provision(&fleet, &Layout::default()).await.expect("a new server can be provisioned")
 }
 
 /// One entry of a bucket.
@@ -44,42 +57,28 @@ pub struct Entry {
 }
 
 impl Platform {
-    /// The platform on that connection.
-    pub fn new(client: Client) -> Self {
+    /// Connects to a server with the platform's rights.
+    pub async fn connect(server: &NatsServer) -> Self {
+        let client = server.connect().await;
         Self { jetstream: jetstream::new(client.clone()), client }
     }
 
-    /// Makes every bucket and stream of the wire contract.
-    pub async fn provision(&self) {
-        for bucket in [DESIRED_STATE, ACTUAL_STATE, HEARTBEAT, REGISTRY] {
-            self.make_bucket(bucket).await;
-        }
-        let events = Config {
-            name: "AGENT_EVENTS".to_owned(),
-            subjects: vec!["agent-events.*".to_owned()],
-            max_age: Duration::from_secs(30 * 24 * 3600),
-            max_messages_per_subject: 1000,
-            max_message_size: 8 << 10,
-            max_bytes: 10 << 30,
-            storage: StorageType::File,
-            ..Config::default()
-        };
-        self.jetstream.create_stream(events).await.expect("a stream can be made");
-    }
-
-    /// Makes a bucket, as the wire contract says it must be.
-    pub async fn make_bucket(&self, bucket: &str) {
-        self.jetstream.create_stream(bucket_config(bucket)).await.expect("a bucket can be made");
-    }
-
-    /// Removes a bucket with all that is in it.
-    pub async fn remove_bucket(&self, bucket: &str) {
+    /// Removes a bucket with all that is in it, and returns how it was set up.
+    pub async fn remove_bucket(&self, bucket: &str) -> Config {
+        let stream = self.jetstream.get_stream(format!("KV_{bucket}")).await.expect("the bucket is there");
         self.jetstream.delete_stream(format!("KV_{bucket}")).await.expect("a bucket can be removed");
+        stream.cached_info().config.clone()
+    }
+
+    /// Makes a bucket anew, empty.
+    pub async fn restore_bucket(&self, config: Config) {
+        self.jetstream.create_stream(config).await.expect("a bucket can be made");
     }
 
     /// From now on, entries of the desired state are stored and nobody is told.
     pub async fn stop_hints(&self) {
-        let config = Config { republish: None, ..bucket_config(DESIRED_STATE) };
+        let stream = self.jetstream.get_stream(format!("KV_{DESIRED_STATE}")).await.expect("it is there");
+        let config = Config { republish: None, ..stream.cached_info().config.clone() };
         self.jetstream.update_stream(config).await.expect("a bucket's settings can be changed");
     }
 
@@ -146,37 +145,5 @@ impl Platform {
             Err(format!("it says {}", serde_json::to_string_pretty(&status).unwrap_or_default()))
         })
         .await
-    }
-}
-
-/// A bucket of the wire contract, section 1.
-fn bucket_config(bucket: &str) -> Config {
-    let (history, max_value, republish) = match bucket {
-        DESIRED_STATE => (
-            16,
-            640 << 10,
-            Some(Republish {
-                source: format!("$KV.{bucket}.>"),
-                destination: format!("{bucket}.>"),
-                headers_only: true,
-            }),
-        ),
-        ACTUAL_STATE => (4, 256 << 10, None),
-        HEARTBEAT => (1, 1 << 10, None),
-        REGISTRY => (4, -1, None),
-        other => panic!("{other} is no bucket of the wire contract"),
-    };
-    Config {
-        name: format!("KV_{bucket}"),
-        subjects: vec![format!("$KV.{bucket}.>")],
-        max_messages_per_subject: history,
-        max_message_size: max_value,
-        storage: StorageType::File,
-        discard: DiscardPolicy::New,
-        allow_direct: true,
-        allow_rollup: matches!(bucket, DESIRED_STATE | REGISTRY),
-        deny_delete: true,
-        republish,
-        ..Config::default()
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     agent::Agent,
     nats_server::{NatsServer, Settings},
-    platform::Platform,
+    platform::{Platform, provision_all},
     proxy::Proxy,
 };
 
@@ -32,9 +32,20 @@ pub struct Site {
 impl Site {
     /// Starts a server and provisions it.
     pub async fn start(access: Access) -> Self {
-        let server = NatsServer::start(settings(access)).await;
-        let platform = Platform::new(server.connect().await);
-        platform.provision().await;
+        let server = match access {
+            Access::Open => {
+                let server = NatsServer::start(settings(access, "")).await;
+                provision_all(&server).await;
+                server
+            }
+            Access::Restricted => {
+                let mut server = NatsServer::start(settings(access, "platform")).await;
+                provision_all(&server).await;
+                server.restart_with(settings(access, "device")).await;
+                server
+            }
+        };
+        let platform = Platform::connect(&server).await;
         Self { server, platform }
     }
 
@@ -60,9 +71,9 @@ impl Site {
     }
 }
 
-/// The server's settings. A connection without credentials is the device's, so that a device is
-/// started alike at both kinds of site.
-pub fn settings(access: Access) -> Settings {
+/// The server's settings. A connection without credentials is the `nameless` user's; once all is
+/// provisioned that is the device, so that a device is started alike at both kinds of site.
+fn settings(access: Access, nameless: &str) -> Settings {
     let configuration = match access {
         Access::Open => String::new(),
         Access::Restricted => format!(
@@ -101,7 +112,7 @@ pub fn settings(access: Access) -> Settings {
                 }} }} ]
               }}
             }}
-            no_auth_user: "device"
+            no_auth_user: "{nameless}"
             "#
         ),
     };

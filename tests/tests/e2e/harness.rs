@@ -9,7 +9,7 @@ use tests::{
     eventually::eventually,
     nats_cluster::NatsCluster,
     nats_server::{NatsServer, Settings},
-    platform::{DESIRED_STATE, Platform},
+    platform::{DESIRED_STATE, Platform, provision_all},
     proxy::{Flow, Proxy},
     site::{Access, DEVICE, Site},
 };
@@ -25,8 +25,8 @@ async fn stored(platform: &Platform) -> Vec<u8> {
 #[tokio::test]
 async fn a_server_keeps_its_port_and_its_data_over_a_stop_and_a_kill() {
     let mut server = NatsServer::start(Settings { sync_always: true, ..Settings::default() }).await;
-    let platform = Platform::new(server.connect().await);
-    platform.provision().await;
+    provision_all(&server).await;
+    let platform = Platform::connect(&server).await;
     let document = manifest(DEVICE, 1, &[]);
     platform.put(DEVICE, &document).await;
     let port = server.port();

@@ -38,6 +38,7 @@ mod hints;
 mod ledger_damage;
 mod offline;
 mod power_cut;
+mod provisioning;
 mod rebuilt_buckets;
 mod refusals;
 mod state_disk;

@@ -1,0 +1,121 @@
+//! The buckets are those of the wire contract, and making them again loses nothing.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use async_nats::jetstream::stream::{Config, DiscardPolicy, Republish, StorageType};
+use fleet::provisioning::Change;
+use tests::{
+    document::manifest,
+    nats_server::{NatsServer, Settings},
+    platform::{DESIRED_STATE, Platform, provision_all},
+    site::DEVICE,
+};
+
+/// What the contract says of a stream; what it is silent about is not here.
+#[derive(Debug, PartialEq)]
+struct Promise {
+    subjects: Vec<String>,
+    history: i64,
+    max_message: i32,
+    max_age: Duration,
+    max_bytes: i64,
+    storage: StorageType,
+    direct_get: bool,
+    rollup: bool,
+    republish: Option<Republish>,
+}
+
+impl Promise {
+    fn of(config: &Config) -> Self {
+        Self {
+            subjects: config.subjects.clone(),
+            history: config.max_messages_per_subject,
+            max_message: config.max_message_size,
+            max_age: config.max_age,
+            max_bytes: config.max_bytes,
+            storage: config.storage,
+            direct_get: config.allow_direct,
+            rollup: config.allow_rollup,
+            republish: config.republish.clone(),
+        }
+    }
+
+    fn bucket(name: &str, history: i64, max_message: i32, rollup: bool) -> Self {
+        Self {
+            subjects: vec![format!("$KV.{name}.>")],
+            history,
+            max_message,
+            max_age: Duration::ZERO,
+            max_bytes: -1,
+            storage: StorageType::File,
+            direct_get: true,
+            rollup,
+            republish: None,
+        }
+    }
+}
+
+#[tokio::test]
+async fn buckets_are_as_the_wire_contract_has_them_and_made_once() {
+    let server = NatsServer::start(Settings::default()).await;
+    let made: BTreeMap<&str, Change> =
+        provision_all(&server).await.iter().map(|it| (it.name, it.change)).collect();
+    let names = ["AGENT_EVENTS", "actual-state", "agent-heartbeat", "agents", "desired-state"];
+    assert_eq!(made, names.map(|name| (name, Change::Created)).into());
+
+    let hints = Republish {
+        source: "$KV.desired-state.>".to_owned(),
+        destination: "desired-state.>".to_owned(),
+        headers_only: true,
+    };
+    let promises = [
+        (
+            "KV_desired-state",
+            Promise { republish: Some(hints), ..Promise::bucket("desired-state", 16, 640 << 10, true) },
+        ),
+        ("KV_actual-state", Promise::bucket("actual-state", 4, 256 << 10, false)),
+        ("KV_agent-heartbeat", Promise::bucket("agent-heartbeat", 1, 1 << 10, false)),
+        (
+            "AGENT_EVENTS",
+            Promise {
+                subjects: vec!["agent-events.*".to_owned()],
+                max_age: Duration::from_secs(30 * 24 * 3600),
+                max_bytes: 10 << 30,
+                ..Promise::bucket("", 1000, 8 << 10, false)
+            },
+        ),
+    ];
+    let platform = Platform::connect(&server).await;
+    for (stream, promise) in promises {
+        let stream = platform.jetstream.get_stream(stream).await.unwrap();
+        assert_eq!(Promise::of(&stream.cached_info().config), promise);
+    }
+    let registry = platform.jetstream.get_stream("KV_agents").await.unwrap();
+    assert_eq!(registry.cached_info().config.max_messages_per_subject, 4);
+
+    let again = provision_all(&server).await;
+    assert!(again.iter().all(|it| it.change == Change::Unchanged), "{again:?}");
+}
+
+#[tokio::test]
+async fn an_older_bucket_is_brought_up_to_date_without_losing_an_entry() {
+    let server = NatsServer::start(Settings::default()).await;
+    let platform = Platform::connect(&server).await;
+    let older = Config {
+        name: format!("KV_{DESIRED_STATE}"),
+        subjects: vec![format!("$KV.{DESIRED_STATE}.>")],
+        max_messages_per_subject: 1,
+        discard: DiscardPolicy::New,
+        deny_delete: true,
+        ..Config::default()
+    };
+    platform.jetstream.create_stream(older).await.unwrap();
+    let document = manifest(DEVICE, 1, &[]);
+    let revision = platform.put(DEVICE, &document).await;
+
+    let made = provision_all(&server).await;
+    let change = made.iter().find(|it| it.name == DESIRED_STATE).map(|it| it.change);
+    assert_eq!(change, Some(Change::Updated));
+    let entry = platform.entry(DESIRED_STATE, DEVICE).await.unwrap().unwrap();
+    assert_eq!((entry.revision, entry.value), (revision, document.to_string().into_bytes()));
+}
