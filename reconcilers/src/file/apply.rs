@@ -25,7 +25,7 @@ pub(super) fn apply(device: &Device, step: &FileStep, declared: Option<&Content>
     let path = &step.path;
     let _altering = device.sightings.altering(path);
     let protected = Protected::resolve(&device.protected);
-    let mut walker = Walker::open(&device.root, &protected, Some(&device.watcher))?;
+    let mut walker = Walker::open(&device.root, &protected, &device.watcher)?;
     match &step.action {
         FileAction::SweepTemporary => match walker.locate(path)? {
             Location::Folder(folder) => replace::sweep_temporary(&Spot { folder, path }),

@@ -29,6 +29,7 @@ mod watcher;
 
 use std::{
     collections::HashSet,
+    io,
     path::PathBuf,
     sync::{Arc, RwLock},
     time::SystemTime,
@@ -36,6 +37,7 @@ use std::{
 
 use agent_model::{Claim, Failure, FileSpec, Goal, Plan, Reconciler, ResourceKind, ResourceSpec, Target};
 use futures_core::Stream;
+use inotify::Inotify;
 
 pub use observation::FileObservation;
 pub use record::FileRecord;
@@ -81,17 +83,21 @@ impl FileReconciler {
     /// A reconciler of the files below the settings' root. Where the system has no means left to
     /// watch files, that is logged, and drift is found by the next pass only.
     pub fn new(settings: FileReconcilerSettings) -> Self {
-        Self::with_clock(settings, SystemTime::now)
+        Self::with(settings, SystemTime::now, Inotify::init())
     }
 
-    fn with_clock(settings: FileReconcilerSettings, clock: fn() -> SystemTime) -> Self {
+    fn with(
+        settings: FileReconcilerSettings,
+        clock: fn() -> SystemTime,
+        inotify: io::Result<Inotify>,
+    ) -> Self {
         let FileReconcilerSettings { root, originals, protected } = settings;
         let device = Device {
             root,
             protected,
             originals: Originals::in_folder(originals),
             sightings: Sightings::new(clock),
-            watcher: Watcher::new(),
+            watcher: Watcher::new(inotify),
             folders: RwLock::new(()),
         };
         Self { device: Arc::new(device) }

@@ -89,7 +89,7 @@ pub(super) fn answer(device: &Device, questions: &[Question]) -> Vec<Result<File
     let pass = device.watcher.begin_pass();
     let hashed_before = device.sightings.hashed();
     let protected = Protected::resolve(&device.protected);
-    let mut walker = match Walker::open(&device.root, &protected, Some(&device.watcher)) {
+    let mut walker = match Walker::open(&device.root, &protected, &device.watcher) {
         Ok(walker) => walker,
         Err(failure) => return vec![Err(failure); questions.len()],
     };

@@ -51,9 +51,8 @@ impl Protected {
 
     /// Whether a protected folder is `root` or holds it.
     pub(super) fn holds_root(&self, root: &Path) -> bool {
-        root.canonicalize().is_ok_and(|root| {
-            root.ancestors().filter_map(|folder| lstat(folder)).any(|stamp| self.is_entry(stamp.inode))
-        })
+        root.canonicalize()
+            .is_ok_and(|root| root.ancestors().filter_map(lstat).any(|stamp| self.is_entry(stamp.inode)))
     }
 
     fn add(&mut self, path: &Path) {

@@ -86,10 +86,14 @@ impl Sightings {
         None
     }
 
-    /// Remembers what was seen, if the path is declared.
+    /// Remembers what was seen, if the path is declared. A look that saw the same without reading
+    /// it does not take the digest away.
     pub(super) fn saw(&self, path: &TargetPath, sighting: Sighting) {
         if let Some(entry) = self.lock().get_mut(path) {
-            entry.sighting = Some(sighting);
+            let known = entry.sighting.is_some_and(|last| last.stamp == sighting.stamp);
+            if !known || sighting.digest.is_some() {
+                entry.sighting = Some(sighting);
+            }
         }
     }
 

@@ -52,7 +52,7 @@ fn events(device: &Device) -> stream::BoxStream<'static, Vec<EventOwned>> {
 }
 
 /// The claims that these events are news about. Blocking.
-fn news(device: &Device, events: &[EventOwned]) -> Vec<Claim> {
+pub(super) fn news(device: &Device, events: &[EventOwned]) -> Vec<Claim> {
     let mut touched = BTreeSet::new();
     let mut unseen = BTreeSet::new();
     for event in events {
@@ -66,8 +66,9 @@ fn news(device: &Device, events: &[EventOwned]) -> Vec<Claim> {
     touched.retain(|path| !unseen.contains(path));
     if !touched.is_empty() {
         let protected = Protected::resolve(&device.protected);
-        // Without a root nobody knows: a pass will tell.
-        if let Ok(mut walker) = Walker::open(&device.root, &protected, None) {
+        // The walk watches folders that have just come to be. Without a root nobody knows: a pass
+        // will tell.
+        if let Ok(mut walker) = Walker::open(&device.root, &protected, &device.watcher) {
             touched.retain(|path| is_news(device, &mut walker, path));
         }
     }

@@ -99,7 +99,7 @@ pub(super) enum Location {
 /// common; no more are open at once than the deepest path has.
 pub(super) struct Walker<'a> {
     protected: &'a Protected,
-    watcher: Option<&'a Watcher>,
+    watcher: &'a Watcher,
     /// The agent's own user.
     user: u32,
     /// From the root down to where the last walk came, as `walked` spells it.
@@ -131,13 +131,9 @@ enum Stop {
 }
 
 impl<'a> Walker<'a> {
-    /// Starts at `root`. With a watcher, every folder on a walk is watched before anything is
-    /// looked up in it, so that no change falls between the two.
-    pub(super) fn open(
-        root: &Path,
-        protected: &'a Protected,
-        watcher: Option<&'a Watcher>,
-    ) -> Result<Self, Failure> {
+    /// Starts at `root`. Every folder on a walk is watched before anything is looked up in it, so
+    /// that no change falls between the two.
+    pub(super) fn open(root: &Path, protected: &'a Protected, watcher: &'a Watcher) -> Result<Self, Failure> {
         let opened =
             rustix::fs::openat(CWD, root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
                 .and_then(|fd| Ok((Stamp::new(&rustix::fs::fstat(&fd)?), fd)));
@@ -227,7 +223,7 @@ impl<'a> Walker<'a> {
                 _ => {}
             }
             if followed > links {
-                self.watch(&at, Reach::via(&name, walked));
+                self.watcher.watch(&at, Reach::via(&name, walked));
             }
             let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let opened = rustix::fs::openat(&at.fd, name.as_slice(), flags, Mode::empty())
@@ -274,18 +270,12 @@ impl<'a> Walker<'a> {
 
     /// Watches the folder that the walk came to, once for all paths that lead through it.
     fn watch_last(&mut self, reach: Reach<'_>) {
-        if let (Some(watcher), Some(link)) = (self.watcher, self.chain.last_mut()) {
+        if let Some(link) = self.chain.last_mut() {
             let (through, into) = &mut link.watched;
             let watched = if reach.is_into() { into } else { through };
             if !std::mem::replace(watched, true) {
-                watcher.watch(&link.folder, reach);
+                self.watcher.watch(&link.folder, reach);
             }
-        }
-    }
-
-    fn watch(&self, folder: &Folder, reach: Reach<'_>) {
-        if let Some(watcher) = self.watcher {
-            watcher.watch(folder, reach);
         }
     }
 

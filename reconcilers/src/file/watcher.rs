@@ -58,7 +58,6 @@ impl<'a> Reach<'a> {
             | WatchMask::DELETE
             | WatchMask::MOVED_FROM
             | WatchMask::MOVED_TO
-            | WatchMask::DELETE_SELF
             | WatchMask::MOVE_SELF
             | WatchMask::ONLYDIR
             | WatchMask::EXCL_UNLINK
@@ -107,8 +106,9 @@ struct Meaning {
 }
 
 impl Watcher {
-    pub(super) fn new() -> Self {
-        let (watches, instance) = match Inotify::init() {
+    /// Watches by `instance`; goes without where the system had none left.
+    pub(super) fn new(instance: io::Result<Inotify>) -> Self {
+        let (watches, instance) = match instance {
             Ok(instance) => (Some(instance.watches()), Some(instance)),
             Err(error) => {
                 tracing::warn!(
@@ -235,5 +235,19 @@ impl Meaning {
             Some(via) => self.walked.parse().ok().filter(|_| via == name),
             None => format!("{}/{}", self.walked, std::str::from_utf8(name).ok()?).parse().ok(),
         }
+    }
+}
+
+#[cfg(test)]
+impl Watcher {
+    /// How many folders are watched.
+    pub(super) fn count(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// What the kernel says when its queue was full, about a descriptor of ours for want of one.
+    pub(super) fn overflow(&self) -> EventOwned {
+        let wd = self.lock().values().next().map(|watched| watched.descriptor.clone());
+        EventOwned { wd: wd.expect("a watch"), mask: EventMask::Q_OVERFLOW, cookie: 0, name: None }
     }
 }

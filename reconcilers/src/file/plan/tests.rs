@@ -244,6 +244,18 @@ fn a_lost_original_blocks_the_removal_and_says_so() {
 }
 
 #[test]
+fn a_second_document_that_comes_before_the_original_was_kept_does_not_lose_it() {
+    let mut model = Model::new(file(b"one", attributes(0o644), 1));
+    let mut record = None;
+    model.pass(&mut record, &declared("one", 0o644), 0);
+    model.pass(&mut record, &declared("two", 0o644), 0);
+    assert_eq!(
+        summaries(&model, record.as_ref(), &declared("two", 0o644)),
+        ["keep the original of /a/f", "write /a/f"]
+    );
+}
+
+#[test]
 fn created_parents_of_others_are_shared_and_listed_from_the_top() {
     let model = Model::new(Found::Absent);
     let observed = FileObservation {
