@@ -48,15 +48,12 @@ pub(crate) struct Agents;
 
 impl ValueCompleter for Agents {
     fn complete(&self, current: &OsStr) -> Vec<CompletionCandidate> {
-        self.complete_at(0, current)
-    }
-
-    fn complete_at(&self, position: usize, current: &OsStr) -> Vec<CompletionCandidate> {
         let Some(current) = current.to_str() else { return Vec::new() };
+        let words: Vec<String> = std::env::args().collect();
         let candidates = match current.split_once('/') {
-            Some((noun, _)) => ids().into_iter().map(|id| format!("{noun}/{id}")).collect(),
-            None if position == 0 => vec!["agent".to_owned(), "agents".to_owned()],
-            None => ids(),
+            Some((noun, _)) => ids(&words).iter().map(|id| format!("{noun}/{id}")).collect(),
+            None if names_noun(&words) => ids(&words),
+            None => NOUNS.map(str::to_owned).into(),
         };
         candidates
             .into_iter()
@@ -66,9 +63,16 @@ impl ValueCompleter for Agents {
     }
 }
 
+const NOUNS: [&str; 2] = ["agent", "agents"];
+
+/// Whether a noun stands before the word being completed, which is the last.
+fn names_noun(words: &[String]) -> bool {
+    words.iter().rev().skip(1).any(|word| NOUNS.contains(&word.as_str()))
+}
+
 /// The ids of all devices; none when the server does not answer at once.
-fn ids() -> Vec<String> {
-    let endpoint = endpoint(&std::env::args().collect::<Vec<_>>());
+fn ids(words: &[String]) -> Vec<String> {
+    let endpoint = endpoint(words);
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
         return Vec::new();
     };
@@ -110,6 +114,15 @@ mod tests {
         assert_eq!(endpoint(&words("harmonyctl --nats-url=nats://b get agent")).url, "nats://b");
         let creds = endpoint(&words("harmonyctl --creds c.creds get")).credentials;
         assert_eq!(creds, Some(PathBuf::from("c.creds")));
+    }
+
+    #[test]
+    fn names_are_offered_after_a_noun_and_not_in_its_place() {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        assert!(names_noun(&words("harmonyctl get agent ")));
+        assert!(names_noun(&words("harmonyctl get agents edge-1 e")));
+        assert!(!names_noun(&words("harmonyctl get agent")));
+        assert!(!names_noun(&words("harmonyctl get ")));
     }
 
     #[test]

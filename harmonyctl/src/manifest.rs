@@ -10,9 +10,9 @@ use std::{
 use agent_core::{
     authoring::{AuthoredDocument, AuthoringError, Completion, read_documents},
     dispatcher::Formats,
-    envelope::Envelope,
+    envelope::{Envelope, strict_json},
 };
-use agent_manifest_v1::AgentManifestV1;
+use agent_manifest_v1::{AgentManifestV1, KIND};
 use agent_model::{
     AgentId, DeviceFacts, Generation, ManifestFormat as _, Problem, RefusalReason, SpecDocument, Timestamp,
     UnknownKeys, status::AgentStatus,
@@ -94,11 +94,8 @@ impl Reading {
             self.unreadable.len() + self.documents.iter().filter(|document| document.is_err()).count();
         let manifests: Vec<Manifest> = self.documents.into_iter().filter_map(Result::ok).collect();
         if broken > 0 {
-            let others = match manifests.len() {
-                0 => String::new(),
-                valid => format!("; {valid} others are valid"),
-            };
-            return Err(Failure::InvalidDocuments(format!("{broken} invalid{others}")));
+            let valid = manifests.len();
+            return Err(Failure::InvalidDocuments(format!("{broken} invalid, {valid} valid")));
         }
         Ok(manifests)
     }
@@ -133,11 +130,20 @@ impl Manifest {
         let envelope = document.open(&completion(&schema_version, Generation::FIRST, Timestamp::UNIX_EPOCH));
         let mut problems: Vec<Problem> = agent.as_ref().err().cloned().into_iter().collect();
         match &envelope {
-            Ok(envelope) => problems.extend(spec_problems(envelope)),
+            Ok(envelope) => problems.extend(problems_of(envelope)),
             Err(refusal) => {
                 let problem = placed(&refusal.message);
                 if !problems.iter().any(|known| known.pointer == problem.pointer) {
                     problems.push(problem);
+                }
+                // A device would stop here; an author wants to know about the spec as well.
+                let bytes =
+                    document.complete(&completion(&schema_version, Generation::FIRST, Timestamp::UNIX_EPOCH));
+                let value = strict_json::parse(&bytes).unwrap_or_default();
+                if value["kind"] == KIND
+                    && let Some(spec) = value.get("spec")
+                {
+                    problems.extend(spec_problems(spec, &newest_schema_version()));
                 }
             }
         }
@@ -202,35 +208,29 @@ fn newest_schema_version() -> Version {
     AgentManifestV1.schema_versions().pop().unwrap_or(Version::new(1, 0, 0))
 }
 
-fn spec_problems(envelope: &Envelope) -> Vec<Problem> {
+/// What the dispatcher finds wrong: kind, schema version, spec.
+fn problems_of(envelope: &Envelope) -> Vec<Problem> {
     let formats = Formats::none().with(AgentManifestV1);
-    let facts = DeviceFacts::new();
-    let refusal = match formats.lower(envelope, &facts) {
-        Ok(_) => return Vec::new(),
-        Err(refusal) => refusal,
-    };
-    // The dispatcher has chosen the format and says only that the spec is wrong; ask the format
-    // itself for the list.
-    let spec = envelope.spec.as_ref().filter(|_| refusal.reason == RefusalReason::Invalid);
-    let lowered = spec.map(|spec| {
-        let unknown_keys = if envelope.schema_version > newest_schema_version() {
-            UnknownKeys::AreIgnored
-        } else {
-            UnknownKeys::AreProblems
-        };
-        let schema_version = &envelope.schema_version;
-        AgentManifestV1.lower(&SpecDocument { spec, schema_version, unknown_keys, facts: &facts })
-    });
-    match (lowered, refusal.reason) {
-        (Some(Err(invalid)), _) => invalid.problems,
-        (_, RefusalReason::UnsupportedKind) => {
-            vec![Problem { pointer: "/kind".into(), message: refusal.message }]
-        }
-        (_, RefusalReason::UnsupportedSchema) => {
-            vec![Problem { pointer: "/schemaVersion".into(), message: refusal.message }]
-        }
-        _ => vec![placed(&refusal.message)],
+    let Err(refusal) = formats.lower(envelope, &DeviceFacts::new()) else { return Vec::new() };
+    let at = |pointer: &str, message| vec![Problem { pointer: pointer.to_owned(), message }];
+    match (refusal.reason, &envelope.spec) {
+        (RefusalReason::UnsupportedKind, _) => at("/kind", refusal.message),
+        (RefusalReason::UnsupportedSchema, _) => at("/schemaVersion", refusal.message),
+        // The refusal holds all problems in one text; the format itself tells them apart.
+        (_, Some(spec)) => spec_problems(spec, &envelope.schema_version),
+        (_, None) => vec![placed(&refusal.message)],
     }
+}
+
+fn spec_problems(spec: &serde_json::Value, schema_version: &Version) -> Vec<Problem> {
+    let unknown_keys = if *schema_version > newest_schema_version() {
+        UnknownKeys::AreIgnored
+    } else {
+        UnknownKeys::AreProblems
+    };
+    let facts = DeviceFacts::new();
+    let document = SpecDocument { spec, schema_version, unknown_keys, facts: &facts };
+    AgentManifestV1.lower(&document).err().map(|invalid| invalid.problems).unwrap_or_default()
 }
 
 /// A refusal's message begins with the place where there is one.

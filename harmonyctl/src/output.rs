@@ -15,13 +15,13 @@ use crate::failure::Failure;
 pub(crate) struct Output {
     stdout: io::Stdout,
     stderr: io::Stderr,
-    /// Lines of a live table below which the next message has to go; they are drawn again.
-    live_lines: usize,
+    /// The live table that stands on the terminal now. Whatever is printed takes its place.
+    live: Vec<String>,
 }
 
 impl Output {
     pub(crate) fn new() -> Self {
-        Self { stdout: io::stdout(), stderr: io::stderr(), live_lines: 0 }
+        Self { stdout: io::stdout(), stderr: io::stderr(), live: Vec::new() }
     }
 
     /// Prints data; a line feed follows.
@@ -61,29 +61,37 @@ impl Output {
         Some((size.ws_col.into(), size.ws_row.into())).filter(|(columns, rows)| *columns > 0 && *rows > 0)
     }
 
-    /// Draws lines over those drawn last, in one write, so that nothing flickers. Each must fit
-    /// the terminal's width.
-    pub(crate) fn redraw(&mut self, lines: &[String]) {
+    /// Draws lines over those drawn last, in one write, so that nothing flickers. They are cut to
+    /// `columns`: one that wraps would spoil the count of lines to go back.
+    pub(crate) fn redraw(&mut self, lines: &[String], columns: usize) {
+        let cut = |line: &String| visible(line).replace('\n', " ").chars().take(columns).collect();
+        let lines: Vec<String> = lines.iter().map(cut).collect();
+        if lines == self.live {
+            return;
+        }
         let mut frame = self.back_to_top();
-        for line in lines {
-            frame.push_str(&visible(line));
+        for line in &lines {
+            frame.push_str(line);
             frame.push_str("\x1b[K\n");
         }
         frame.push_str("\x1b[J");
-        self.live_lines = lines.len();
+        self.live = lines;
         let _ = self.stderr.write_all(frame.as_bytes());
     }
 
     fn clear_live(&mut self) {
-        if self.live_lines > 0 {
+        if !self.live.is_empty() {
             let frame = format!("{}\x1b[J", self.back_to_top());
-            self.live_lines = 0;
+            self.live.clear();
             let _ = self.stderr.write_all(frame.as_bytes());
         }
     }
 
     fn back_to_top(&self) -> String {
-        if self.live_lines > 0 { format!("\x1b[{}A\r", self.live_lines) } else { String::new() }
+        match self.live.len() {
+            0 => String::new(),
+            lines => format!("\x1b[{lines}A\r"),
+        }
     }
 }
 

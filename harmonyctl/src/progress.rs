@@ -63,9 +63,7 @@ impl Progress {
         if goals.len() > shown {
             lines.push(format!("… and {} more", goals.len() - shown));
         }
-        // A line that wraps would spoil the count of lines to go back.
-        let fitting = lines.iter().map(|line| line.replace('\n', " ").chars().take(columns).collect());
-        output.redraw(&fitting.collect::<Vec<String>>());
+        output.redraw(&lines, columns);
     }
 
     fn print(&mut self, output: &mut Output, roster: &Roster, goals: &BTreeMap<AgentId, Goal>) {

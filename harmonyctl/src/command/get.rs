@@ -146,7 +146,8 @@ impl Listing {
                 output.line(self.table.lines(&[row]).join("\n"))
             }
             Format::Name => output.line(format_args!("agent/{}", agent.id)),
-            Format::Json | Format::Yaml => output.line(self.written(&document(agent))?),
+            Format::Json => output.line(self.written(&document(agent))?),
+            Format::Yaml => output.line(format_args!("---\n{}", self.written(&document(agent))?)),
         }
     }
 
@@ -202,10 +203,7 @@ impl Listing {
     fn written(&self, document: &Value) -> Result<String, Failure> {
         let format = |source| Failure::Format { what: "the status", source };
         match self.format {
-            Format::Yaml => {
-                let text = serde_saphyr::to_string(document).map_err(|error| format(Box::new(error)))?;
-                Ok(format!("---\n{text}"))
-            }
+            Format::Yaml => serde_saphyr::to_string(document).map_err(|error| format(Box::new(error))),
             _ => serde_json::to_string_pretty(document).map_err(|error| format(Box::new(error))),
         }
     }

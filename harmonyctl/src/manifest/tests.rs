@@ -55,7 +55,7 @@ spec: {}
 apiVersion: harmony/v1
 kind: AgentManifest
 metadata: {name: a.b, lables: {}}
-spec: {}
+spec: {resorces: []}
 ";
     let problems = reading(text).problems();
     let holds = |parts: &[&str]| problems.iter().any(|line| parts.iter().all(|part| line.contains(part)));
@@ -64,6 +64,7 @@ spec: {}
     assert!(holds(&["f.yaml, document 2 (agent/edge-2): /kind: ", "AgentManifset"]), "{problems:#?}");
     assert!(holds(&["f.yaml, document 3: /metadata/name: ", "a.b"]), "{problems:#?}");
     assert!(holds(&["f.yaml, document 3: /metadata/lables: ", "did you mean \"labels\"?"]), "{problems:#?}");
+    assert!(holds(&["f.yaml, document 3: /spec/resorces: ", "resources"]), "{problems:#?}");
 }
 
 #[test]
@@ -74,7 +75,7 @@ fn one_invalid_document_keeps_all_from_being_written() {
     assert!(!reading.is_valid());
     let failure = reading.into_manifests().unwrap_err();
     assert_eq!(failure.outcome(), crate::outcome::Outcome::Usage);
-    assert!(failure.to_string().contains("1 others are valid"), "{failure}");
+    assert!(failure.to_string().contains("1 invalid, 1 valid"), "{failure}");
 }
 
 #[test]
