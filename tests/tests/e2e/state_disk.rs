@@ -55,11 +55,16 @@ async fn with_a_full_disk_nothing_new_is_accepted_until_there_is_room() {
 
 #[tokio::test]
 async fn with_a_read_only_disk_nothing_new_is_accepted_until_it_can_be_written() {
-    let remount = |device: &Agent, how: &str| {
+    let inside = |device: &Agent| {
         let path = device.state_dir().to_string_lossy().into_owned();
-        let inside = path.split_once("/root/").map(|(_, inside)| format!("/{inside}")).unwrap();
-        device.run_inside(&format!("mount -o remount,{how} '{inside}'"));
+        path.split_once("/root/").map(|(_, inside)| format!("/{inside}")).unwrap()
     };
-    nothing_new_until_mended("ReadOnly", |device| remount(device, "ro"), |device| remount(device, "rw"))
-        .await;
+    // A read-only view on top of the same folder: the disk itself cannot be made read-only while
+    // the agent holds its lock file open.
+    let spoil = |device: &Agent| {
+        let folder = inside(device);
+        device.run_inside(&format!("mount --bind {folder} {folder}; mount -o remount,bind,ro {folder}"));
+    };
+    let mend = |device: &Agent| device.run_inside(&format!("umount {}", inside(device)));
+    nothing_new_until_mended("ReadOnly", spoil, mend).await;
 }
