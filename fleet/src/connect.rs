@@ -8,6 +8,7 @@ use std::{
 };
 
 use async_nats::{ConnectErrorKind, ConnectOptions, Event, ServerAddr, jetstream};
+use percent_encoding::percent_decode_str;
 
 /// Where the platform's NATS server is, and how to log in there.
 #[derive(Debug, Clone)]
@@ -85,7 +86,7 @@ impl Fleet {
             endpoint.url.split(',').map(|url| parse_address(url.trim())).collect::<Result<_, _>>()?;
         let server = addresses.iter().map(without_password).collect::<Vec<_>>().join(", ");
         let options = match &endpoint.credentials {
-            None => ConnectOptions::new(),
+            None => log_in_as_in(&addresses),
             Some(path) => ConnectOptions::with_credentials_file(path)
                 .await
                 .map_err(|source| ConnectError::Credentials { path: path.clone(), source })?,
@@ -159,6 +160,18 @@ fn parse_address(url: &str) -> Result<ServerAddr, ConnectError> {
         let url = url.rsplit('@').next().unwrap_or_default().to_owned();
         ConnectError::Address { url, source }
     })
+}
+
+/// The client leaves a login in the URL unused, unlike other NATS tools.
+fn log_in_as_in(addresses: &[ServerAddr]) -> ConnectOptions {
+    let options = ConnectOptions::new();
+    let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let login = addresses.iter().find_map(|address| Some((address.username()?, address.password())));
+    match login {
+        Some((user, Some(password))) => options.user_and_password(plain(user), plain(password)),
+        Some((token, None)) => options.token(plain(token)),
+        None => options,
+    }
 }
 
 fn without_password(address: &ServerAddr) -> String {

@@ -74,8 +74,8 @@ pub enum ProvisioningError {
         server: String,
     },
     /// The server accepts no such stream.
-    #[error("the server refuses to create {name}: {said}")]
-    CreateRefused {
+    #[error("the server refuses the settings of {name}: {said}")]
+    Refused {
         /// The bucket or stream.
         name: &'static str,
         /// The server's words.
@@ -83,10 +83,10 @@ pub enum ProvisioningError {
     },
     /// A setting cannot be changed once the stream exists.
     #[error(
-        "the server refuses to bring {name} up to date: {said}. Some settings are fixed once a stream \
-         exists: save it (nats stream backup {stream} DIR), delete it, and run init again"
+        "{name} cannot be brought up to date: {said}. That setting is fixed once a stream exists: copy \
+         its entries, delete the stream {stream}, run init again and put them back"
     )]
-    UpdateRefused {
+    Fixed {
         /// The bucket or stream.
         name: &'static str,
         /// The stream behind it.
@@ -138,38 +138,38 @@ async fn bring_about(fleet: &Fleet, store: &Store, layout: &Layout) -> Result<Ch
         },
     };
     let wanted = store.config(existing.as_ref(), layout);
-    match existing {
-        None => match fleet.jetstream().create_stream(wanted).await {
-            Ok(_) => Ok(Change::Created),
-            Err(error) => Err(match error.kind() {
-                CreateStreamErrorKind::JetStream(said) => {
-                    ProvisioningError::CreateRefused { name: store.name, said: said.to_string() }
-                }
-                _ => no_answer(fleet, store, error),
-            }),
-        },
-        Some(existing) if existing == wanted => Ok(Change::Unchanged),
-        Some(_) => match fleet.jetstream().update_stream(&wanted).await {
-            Ok(_) => Ok(Change::Updated),
-            Err(error) => Err(match error.kind() {
-                CreateStreamErrorKind::JetStream(said) => {
-                    ProvisioningError::UpdateRefused { name: store.name, stream, said: said.to_string() }
-                }
-                _ => no_answer(fleet, store, error),
-            }),
-        },
+    let (done, change) = match existing {
+        None => (fleet.jetstream().create_stream(wanted).await.map(|_| ()), Change::Created),
+        Some(existing) if existing == wanted => return Ok(Change::Unchanged),
+        Some(_) => (fleet.jetstream().update_stream(&wanted).await.map(|_| ()), Change::Updated),
+    };
+    let name = store.name;
+    match done {
+        Ok(()) => Ok(change),
+        Err(error) => Err(match error.kind() {
+            CreateStreamErrorKind::JetStream(said) if said.error_code().0 == SETTING_IS_FIXED => {
+                ProvisioningError::Fixed { name, stream, said: said.to_string() }
+            }
+            CreateStreamErrorKind::JetStream(said) => {
+                ProvisioningError::Refused { name, said: said.to_string() }
+            }
+            _ => no_answer(fleet, store, error),
+        }),
     }
 }
+
+/// Server error: a setting of a stream cannot be changed, or not to this.
+const SETTING_IS_FIXED: u64 = 10052;
 
 /// Server error: there is no such stream.
 pub(crate) const STREAM_NOT_FOUND: u64 = 10059;
 
 /// Server errors: JetStream is off, for the server or for the account.
-fn is_not_enabled(code: u64) -> bool {
+pub(crate) fn is_not_enabled(code: u64) -> bool {
     matches!(code, 10039 | 10076)
 }
 
-fn has_no_responders(error: &(dyn std::error::Error + 'static)) -> bool {
+pub(crate) fn has_no_responders(error: &(dyn std::error::Error + 'static)) -> bool {
     std::iter::successors(Some(error), |error| error.source()).any(|error| {
         error
             .downcast_ref::<async_nats::jetstream::context::RequestError>()

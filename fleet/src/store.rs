@@ -23,7 +23,10 @@ use async_nats::{
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream::BoxStream};
 
-use crate::{Fleet, provisioning::STREAM_NOT_FOUND};
+use crate::{
+    Fleet,
+    provisioning::{STREAM_NOT_FOUND, has_no_responders, is_not_enabled},
+};
 
 /// The header that marks what is no value: `DEL` or `PURGE` (ADR-8 of the NATS project).
 const KV_OPERATION: &str = "KV-Operation";
@@ -44,6 +47,14 @@ pub enum StoreError {
     NoBucket {
         /// The bucket.
         bucket: &'static str,
+        /// The server.
+        server: String,
+    },
+    /// The server stores nothing.
+    #[error(
+        "the server at {server} has no JetStream for this account: check which server and account this is"
+    )]
+    NoJetStream {
         /// The server.
         server: String,
     },
@@ -246,10 +257,13 @@ pub(crate) async fn keys(fleet: &Fleet, bucket: &'static str) -> Result<Vec<Agen
 
 async fn stream_of(fleet: &Fleet, bucket: &'static str) -> Result<stream::Stream, StoreError> {
     let found = fleet.jetstream().get_stream(names::bucket_stream(bucket)).await;
+    let no_jetstream = || StoreError::NoJetStream { server: fleet.server().to_owned() };
     found.map_err(|error| match error.kind() {
-        GetStreamErrorKind::JetStream(error) if error.error_code().0 == STREAM_NOT_FOUND => {
+        GetStreamErrorKind::JetStream(said) if said.error_code().0 == STREAM_NOT_FOUND => {
             no_bucket(fleet, bucket)
         }
+        GetStreamErrorKind::JetStream(said) if is_not_enabled(said.error_code().0) => no_jetstream(),
+        GetStreamErrorKind::Request if has_no_responders(&error) => no_jetstream(),
         _ => no_answer(fleet, bucket, error),
     })
 }
