@@ -1,0 +1,176 @@
+//! This device's entry in `actual-state`: the two requests that are made for it, and what their
+//! answers mean to the protocol.
+
+use std::future::Future;
+
+use agent_model::{
+    AgentId,
+    status::{AgentStatus, KIND, Writer},
+};
+use async_nats::{HeaderMap, RequestError, RequestErrorKind, header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE};
+use bytes::Bytes;
+use serde::Deserialize;
+
+use super::decision::{Author, Fact, Found};
+use crate::kv::{
+    Connection,
+    acked_publish::AckError,
+    direct_get::{Entry, ReadError},
+    names,
+};
+
+/// The server's numbers for "wrong last sequence". The second comes from clusters only, and there
+/// most often.
+const CONFLICTS: [u64; 2] = [10071, 10164];
+
+/// How the entry is reached; another implementation serves the tests.
+pub(super) trait OwnEntry: Send + Sync + 'static {
+    /// Reads the last entry.
+    fn read(&self) -> impl Future<Output = Result<Entry, ReadError>> + Send;
+
+    /// Writes `payload` if the entry's revision is `expected`, and gives the new one.
+    fn write(&self, expected: u64, payload: Bytes) -> impl Future<Output = Result<u64, AckError>> + Send;
+}
+
+/// The entry of one agent on the server.
+pub(super) struct EntryOnServer {
+    connection: Connection,
+    agent: AgentId,
+}
+
+impl EntryOnServer {
+    pub(super) fn new(connection: Connection, agent: AgentId) -> Self {
+        Self { connection, agent }
+    }
+}
+
+impl OwnEntry for EntryOnServer {
+    async fn read(&self) -> Result<Entry, ReadError> {
+        self.connection.read_last(names::ACTUAL_STATE_BUCKET, &self.agent).await
+    }
+
+    async fn write(&self, expected: u64, payload: Bytes) -> Result<u64, AckError> {
+        let mut headers = HeaderMap::new();
+        headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected.to_string());
+        let subject = names::entry_subject(names::ACTUAL_STATE_BUCKET, &self.agent);
+        self.connection.publish_acked(subject, Some(headers), payload).await
+    }
+}
+
+/// What the answer to a write means.
+pub(super) fn outcome(answer: &Result<u64, AckError>) -> Fact {
+    match answer {
+        Ok(revision) => Fact::Acked { revision: *revision },
+        Err(AckError::Refused { code, .. }) if CONFLICTS.contains(code) => Fact::NotAcked,
+        Err(AckError::Refused { .. }) => Fact::Refused,
+        Err(AckError::Unknown { source }) => match source.downcast_ref::<RequestError>() {
+            // The client itself refused it, because the server would.
+            Some(error) if error.kind() == RequestErrorKind::MaxPayloadExceeded => Fact::Refused,
+            _ => Fact::NotAcked,
+        },
+    }
+}
+
+/// What tells a status of this device apart from anything else under its key. Read on its own, so
+/// that a clone with another version of the agent is still known as one.
+#[derive(Deserialize)]
+struct Signature {
+    kind: String,
+    agent: AgentId,
+    writer: Writer,
+}
+
+/// Who wrote `entry`, and what it says where this agent can read it.
+pub(super) fn examine(entry: &Entry, agent: &AgentId) -> (Found, Option<AgentStatus>) {
+    let (author, status) = match entry {
+        Entry::Absent | Entry::Deleted { .. } => (Author::Nobody, None),
+        Entry::Present { value, .. } => match serde_json::from_slice::<Signature>(value) {
+            Ok(signature) if signature.kind == KIND && signature.agent == *agent => {
+                (Author::Writer(signature.writer), serde_json::from_slice(value).ok())
+            }
+            _ => (Author::Stranger, None),
+        },
+    };
+    (Found { revision: entry.revision(), author }, status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::pace::tests::converged;
+    use serde_json::{Value, json};
+
+    fn refused(code: u64) -> Result<u64, AckError> {
+        Err(AckError::Refused { code, description: String::new() })
+    }
+
+    fn unknown(kind: RequestErrorKind) -> Result<u64, AckError> {
+        Err(AckError::Unknown { source: Box::new(RequestError::new(kind)) })
+    }
+
+    #[test]
+    fn only_what_cannot_be_stored_at_all_is_refused() {
+        assert_eq!(outcome(&Ok(7)), Fact::Acked { revision: 7 });
+        for doubtful in [
+            refused(10071),
+            refused(10164),
+            unknown(RequestErrorKind::TimedOut),
+            unknown(RequestErrorKind::NoResponders),
+            unknown(RequestErrorKind::Other),
+        ] {
+            assert_eq!(outcome(&doubtful), Fact::NotAcked, "{doubtful:?}");
+        }
+        for definite in [refused(10054), refused(10077), unknown(RequestErrorKind::MaxPayloadExceeded)] {
+            assert_eq!(outcome(&definite), Fact::Refused, "{definite:?}");
+        }
+    }
+
+    fn examined(change: impl FnOnce(&mut Value)) -> (Author, Option<AgentStatus>) {
+        let mut status = converged(1);
+        status.writer = Writer { instance: "a".to_owned(), epoch: 12, op: 341 };
+        let mut value = serde_json::to_value(status).unwrap();
+        change(&mut value);
+        let entry = Entry::Present { revision: 8, value: value.to_string().into() };
+        let (found, status) = examine(&entry, &"edge-0042".parse().unwrap());
+        assert_eq!(found.revision, 8);
+        (found.author, status)
+    }
+
+    #[test]
+    fn a_status_of_this_device_names_its_writer_also_where_the_rest_cannot_be_read() {
+        let author = Author::Writer(Writer { instance: "a".to_owned(), epoch: 12, op: 341 });
+        let (read_author, status) = examined(|_| {});
+        assert_eq!((&read_author, status.is_some()), (&author, true));
+        assert_eq!(examined(|value| value["phase"] = json!("Hibernating")), (author, None));
+    }
+
+    #[test]
+    fn whatever_else_lies_under_the_key_was_put_there_by_a_stranger() {
+        for (pointer, wrong) in [
+            ("/agent", json!("edge-0043")),
+            ("/agent", json!("*")),
+            ("/kind", json!("AgentManifest")),
+            ("/writer", json!(null)),
+            ("/writer/epoch", json!(-1)),
+            ("/writer/epoch", json!(1e30)),
+            ("", json!([])),
+            ("", json!("text")),
+        ] {
+            let examined = examined(|value| *value.pointer_mut(pointer).unwrap() = wrong);
+            assert_eq!(examined, (Author::Stranger, None), "{pointer}");
+        }
+        let agent = "edge-0042".parse().unwrap();
+        for bytes in ["", "\u{0}", "{", "{}"] {
+            let entry = Entry::Present { revision: 8, value: bytes.into() };
+            assert_eq!(examine(&entry, &agent).0.author, Author::Stranger);
+        }
+    }
+
+    #[test]
+    fn a_deletion_marker_is_nobodys_and_its_revision_counts() {
+        let agent = "edge-0042".parse().unwrap();
+        let nobody = |revision| (Found { revision, author: Author::Nobody }, None);
+        assert_eq!(examine(&Entry::Absent, &agent), nobody(0));
+        assert_eq!(examine(&Entry::Deleted { revision: 5 }, &agent), nobody(5));
+    }
+}
