@@ -179,7 +179,7 @@ fn failures(status: &AgentStatus) -> String {
 }
 
 /// Waits until one of the agents has a final verdict, and returns it; `None` when the deadline
-/// comes first. `progress` is called after each change, and each second.
+/// comes first. `progress` is called with each agent that changed, and each second without one.
 ///
 /// A watch that breaks is begun again until the deadline: while a cluster elects a leader, nothing
 /// can be read, and that passes.
@@ -190,33 +190,43 @@ pub async fn next_verdict(
     roster: &mut Roster,
     goals: &BTreeMap<AgentId, Goal>,
     patience: Patience,
-    mut progress: impl FnMut(&Roster),
+    mut progress: impl FnMut(&Roster, Option<&AgentId>),
 ) -> Result<Option<(AgentId, Verdict)>, StoreError> {
-    let Patience { deadline, offline_after, waits_for_offline } = patience;
     let mut ticks = tokio::time::interval(TICK);
+    let mut changed = None;
     loop {
-        let clock = Clock { now: Timestamp::now(), offline_after };
-        for (agent, goal) in goals {
-            let verdict = judge(goal, roster.get(agent), clock);
-            let may_come_back = waits_for_offline && matches!(verdict, Verdict::Offline { .. });
-            if verdict != Verdict::InProgress && !may_come_back {
-                return Ok(Some((agent.clone(), verdict)));
-            }
+        let suspects = goals.iter().filter(|(agent, _)| changed.as_ref().is_none_or(|id| id == *agent));
+        if let Some(found) =
+            suspects.filter_map(|(agent, goal)| settled(roster, agent, goal, patience)).next()
+        {
+            return Ok(Some(found));
         }
-        progress(roster);
+        progress(roster, changed.as_ref());
         // Each arm may be dropped half-way: a change is taken in without an await after it
         // arrived, and the timers keep their time.
-        let changed = tokio::select! {
-            changed = roster.changed() => changed.map(|_| ()),
-            _ = ticks.tick() => Ok(()),
-            () = tokio::time::sleep_until(deadline) => return Ok(None),
+        let woken = tokio::select! {
+            agent = roster.changed() => agent.map(Some),
+            _ = ticks.tick() => Ok(None),
+            () = tokio::time::sleep_until(patience.deadline) => return Ok(None),
         };
-        if let Err(error) = changed
-            && !begin_again(roster, error, deadline).await?
-        {
-            return Ok(None);
-        }
+        changed = match woken {
+            Ok(agent) => agent,
+            Err(error) => {
+                if !begin_again(roster, error, patience.deadline).await? {
+                    return Ok(None);
+                }
+                None
+            }
+        };
     }
+}
+
+/// The agent with its verdict, if that is final.
+fn settled(roster: &Roster, agent: &AgentId, goal: &Goal, patience: Patience) -> Option<(AgentId, Verdict)> {
+    let clock = Clock { now: Timestamp::now(), offline_after: patience.offline_after };
+    let verdict = judge(goal, roster.get(agent), clock);
+    let may_come_back = patience.waits_for_offline && matches!(verdict, Verdict::Offline { .. });
+    (verdict != Verdict::InProgress && !may_come_back).then(|| (agent.clone(), verdict))
 }
 
 /// Begins a broken watch again; false when the deadline came first.

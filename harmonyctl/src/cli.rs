@@ -28,7 +28,7 @@ Exit codes:
   6  written, but the device is offline
 With several documents: the first of 2, 1, 5, 3, 4, 6 that occurred.
 
-Every option can also be given in the environment, as HARMONYCTL_NATS_URL for --nats-url.";
+Options that show an [env: …] can also be given in the environment; the command line wins.";
 
 /// Where the fleet's server is.
 #[derive(Debug, Clone, Args)]

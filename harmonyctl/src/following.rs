@@ -39,6 +39,8 @@ impl Following<'_> {
     /// # Errors
     /// The server cannot be read any more.
     pub(crate) async fn finish(mut self, output: &mut Output) -> Result<Outcome, Failure> {
+        // Dropping `follow` half-way is what an interrupt means: a document being written again is
+        // then either written or not, as with any other end of the program.
         tokio::select! {
             outcome = self.follow(output) => return outcome,
             // An error means that there is no way to be told: then Ctrl-C ends the program as usual.
@@ -57,9 +59,10 @@ impl Following<'_> {
         let mut progress = Progress::new();
         let mut outcome = Outcome::Done;
         while !self.goals.is_empty() {
-            let verdict = waiting::next_verdict(&mut self.roster, &self.goals, patience, |roster| {
-                progress.show(output, roster, &self.goals);
-            });
+            let verdict =
+                waiting::next_verdict(&mut self.roster, &self.goals, patience, |roster, changed| {
+                    progress.show(output, roster, &self.goals, changed);
+                });
             let Some((agent, verdict)) = verdict.await? else { break };
             if verdict.asks_for_higher_generation()
                 && let Some(manifest) = self.resubmittable.remove(&agent)

@@ -26,11 +26,26 @@ impl Progress {
         Self { printed: BTreeMap::new(), table: Table::new() }
     }
 
-    /// Shows the devices that are still waited for.
-    pub(crate) fn show(&mut self, output: &mut Output, roster: &Roster, goals: &BTreeMap<AgentId, Goal>) {
-        match output.terminal() {
-            Some((columns, rows)) => self.draw(output, roster, goals, columns, rows),
-            None => self.print(output, roster, goals),
+    /// Shows the devices that are still waited for, after this one (or time alone) has changed.
+    pub(crate) fn show(
+        &mut self,
+        output: &mut Output,
+        roster: &Roster,
+        goals: &BTreeMap<AgentId, Goal>,
+        changed: Option<&AgentId>,
+    ) {
+        match (output.terminal(), changed) {
+            (Some((columns, rows)), _) => self.draw(output, roster, goals, columns, rows),
+            (None, Some(agent)) => {
+                if let Some(goal) = goals.get(agent) {
+                    self.print(output, roster, agent, goal);
+                }
+            }
+            (None, None) => {
+                for (agent, goal) in goals {
+                    self.print(output, roster, agent, goal);
+                }
+            }
         }
     }
 
@@ -66,13 +81,11 @@ impl Progress {
         output.redraw(&lines, columns);
     }
 
-    fn print(&mut self, output: &mut Output, roster: &Roster, goals: &BTreeMap<AgentId, Goal>) {
-        for (id, goal) in goals {
-            let line = state_line(roster.get(id).and_then(fleet::Agent::status), goal);
-            if self.printed.get(id) != Some(&line) {
-                output.message(format_args!("agent/{id}: {line}"));
-                self.printed.insert(id.clone(), line);
-            }
+    fn print(&mut self, output: &mut Output, roster: &Roster, id: &AgentId, goal: &Goal) {
+        let line = state_line(roster.get(id).and_then(fleet::Agent::status), goal);
+        if self.printed.get(id) != Some(&line) {
+            output.message(format_args!("agent/{id}: {line}"));
+            self.printed.insert(id.clone(), line);
         }
     }
 }

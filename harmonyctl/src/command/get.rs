@@ -167,7 +167,7 @@ impl Listing {
     fn header(&self) -> Vec<String> {
         let mut cells = row(["NAME", "PHASE", "GENERATION", "APPLIED", "READY", "LAST-SEEN"]);
         if self.format == Format::Wide {
-            cells.extend(row(["ACCEPTED", "FAILED", "VERSION", "PLATFORM", "CONDITIONS"]));
+            cells.extend(row(["ACCEPTED", "FAILED", "VERSION", "OS", "ARCH", "CONDITIONS"]));
         }
         cells
     }
@@ -193,7 +193,8 @@ impl Listing {
                 ),
                 of_status(|status| status.summary.failed.to_string()),
                 of_status(|status| status.agent_info.version.clone()),
-                of_status(platform),
+                of_status(|status| fact(status, "os")),
+                of_status(|status| fact(status, "arch")),
                 of_status(remarkable_conditions),
             ]);
         }
@@ -218,9 +219,8 @@ fn warn_unreadable(agent: &Agent, output: &mut Output) {
     }
 }
 
-fn platform(status: &AgentStatus) -> String {
-    let fact = |name: &str| status.agent_info.facts.get(name).map_or("?", String::as_str);
-    format!("{}/{}", fact("os"), fact("arch"))
+fn fact(status: &AgentStatus, name: &str) -> String {
+    status.agent_info.facts.get(name).cloned().unwrap_or_else(|| NOTHING.to_owned())
 }
 
 /// Conditions that are not as they should be; `-` when all are.
