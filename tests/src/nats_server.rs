@@ -67,6 +67,14 @@ impl NatsServer {
         format!("nats://127.0.0.1:{}", self.port())
     }
 
+    /// Its URL, with the credentials of the user who may look at everything, if one is needed.
+    pub fn url_with_credentials(&self) -> String {
+        match self.settings.credentials {
+            Some((user, password)) => format!("nats://{user}:{password}@127.0.0.1:{}", self.port()),
+            None => self.url(),
+        }
+    }
+
     /// A client with every right that the configuration gives anyone.
     pub async fn connect(&self) -> async_nats::Client {
         let options = match self.settings.credentials {
@@ -76,13 +84,6 @@ impl NatsServer {
             None => async_nats::ConnectOptions::new(),
         };
         options.connect(self.url()).await.expect("a running server can be connected to")
-    }
-
-    /// Stops it and starts it again with other settings, on its port and with what it had stored.
-    pub async fn restart_with(&mut self, settings: Settings) {
-        self.stop().await;
-        self.settings = settings;
-        self.start_again().await;
     }
 
     /// Starts it after [`stop`](Self::stop) or [`kill`](Self::kill), on its port and with what it

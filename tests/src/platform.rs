@@ -39,10 +39,9 @@ pub struct Platform {
     pub jetstream: Context,
 }
 
-/// Makes every bucket and stream of the wire contract, as `harmonyctl init` does. The server must
-/// give that right to whoever comes without credentials.
+/// Makes every bucket and stream of the wire contract, as `harmonyctl init` does.
 pub async fn provision_all(server: &NatsServer) -> Vec<Provisioned> {
-    let endpoint = Endpoint { url: server.url(), credentials: None, timeout: PATIENCE };
+    let endpoint = Endpoint { url: server.url_with_credentials(), credentials: None, timeout: PATIENCE };
     let fleet = Fleet::connect(&endpoint).await.expect("a running server can be connected to");
     provision(&fleet, &Layout::default()).await.expect("a new server can be provisioned")
 }
@@ -63,16 +62,9 @@ impl Platform {
         Self { jetstream: jetstream::new(client.clone()), client }
     }
 
-    /// Removes a bucket with all that is in it, and returns how it was set up.
-    pub async fn remove_bucket(&self, bucket: &str) -> Config {
-        let stream = self.jetstream.get_stream(format!("KV_{bucket}")).await.expect("the bucket is there");
+    /// Removes a bucket with all that is in it.
+    pub async fn remove_bucket(&self, bucket: &str) {
         self.jetstream.delete_stream(format!("KV_{bucket}")).await.expect("a bucket can be removed");
-        stream.cached_info().config.clone()
-    }
-
-    /// Makes a bucket anew, empty.
-    pub async fn restore_bucket(&self, config: Config) {
-        self.jetstream.create_stream(config).await.expect("a bucket can be made");
     }
 
     /// From now on, entries of the desired state are stored and nobody is told.

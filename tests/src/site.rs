@@ -32,19 +32,8 @@ pub struct Site {
 impl Site {
     /// Starts a server and provisions it.
     pub async fn start(access: Access) -> Self {
-        let server = match access {
-            Access::Open => {
-                let server = NatsServer::start(settings(access, "")).await;
-                provision_all(&server).await;
-                server
-            }
-            Access::Restricted => {
-                let mut server = NatsServer::start(settings(access, "platform")).await;
-                provision_all(&server).await;
-                server.restart_with(settings(access, "device")).await;
-                server
-            }
-        };
+        let server = NatsServer::start(settings(access)).await;
+        provision_all(&server).await;
         let platform = Platform::connect(&server).await;
         Self { server, platform }
     }
@@ -71,9 +60,9 @@ impl Site {
     }
 }
 
-/// The server's settings. A connection without credentials is the `nameless` user's; once all is
-/// provisioned that is the device, so that a device is started alike at both kinds of site.
-fn settings(access: Access, nameless: &str) -> Settings {
+/// The server's settings. A connection without credentials is the device's, so that a device is
+/// started alike at both kinds of site.
+fn settings(access: Access) -> Settings {
     let configuration = match access {
         Access::Open => String::new(),
         Access::Restricted => format!(
@@ -112,7 +101,7 @@ fn settings(access: Access, nameless: &str) -> Settings {
                 }} }} ]
               }}
             }}
-            no_auth_user: "{nameless}"
+            no_auth_user: "device"
             "#
         ),
     };

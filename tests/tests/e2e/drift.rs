@@ -9,7 +9,10 @@ use tests::{
 
 use crate::status_words::{converged_at, resource};
 
-at_both_sites!(what_was_altered_by_hand_is_repaired_at_once_and_counted_as_drift);
+at_both_sites!(
+    what_was_altered_by_hand_is_repaired_at_once_and_counted_as_drift,
+    a_file_in_a_new_folder_that_leads_on_to_others_is_watched_from_the_first_pass_on,
+);
 
 async fn what_was_altered_by_hand_is_repaired_at_once_and_counted_as_drift(site: &mut Site) {
     // With a drift timer this long, only an event can be what wakes the agent.
@@ -58,4 +61,19 @@ async fn what_was_altered_by_hand_is_repaired_at_once_and_counted_as_drift(site:
                 && resource(status, "b").drift_corrections == 1
         })
         .await;
+}
+
+async fn a_file_in_a_new_folder_that_leads_on_to_others_is_watched_from_the_first_pass_on(site: &mut Site) {
+    let mut device = site.device().with("drift_interval", "1h").with("resync_interval", "1h");
+    device.start();
+    let resources = [file("deep", "/etc/app/deep/a", "ours"), file("shallow", "/etc/motd", "ours")];
+    site.platform.put(DEVICE, &manifest(DEVICE, 1, &resources)).await;
+    site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
+    for (name, path) in [("shallow", "/etc/motd"), ("deep", "/etc/app/deep/a")] {
+        device.write_by_hand(path, "by hand");
+        device.eventually_holds(path, "ours").await;
+        site.platform
+            .status_where(DEVICE, "one repair", |status| resource(status, name).drift_corrections == 1)
+            .await;
+    }
 }

@@ -3,19 +3,18 @@
 use std::fs;
 
 use agent_model::status::{AgentStatus, Phase};
-use async_nats::jetstream::stream::Config;
 use tests::{
     agent::Agent,
     document::{file, manifest},
     eventually::eventually,
-    platform::{ACTUAL_STATE, DESIRED_STATE, HEARTBEAT},
+    platform::{ACTUAL_STATE, DESIRED_STATE, HEARTBEAT, provision_all},
     site::{Access, DEVICE, Site},
 };
 
 use crate::status_words::{accepted, converged_at, refused};
 
 /// A device that converged at generation 3, and then lost both buckets.
-async fn after_the_loss() -> (Site, Agent, AgentStatus, [Config; 3]) {
+async fn after_the_loss() -> (Site, Agent, AgentStatus) {
     let site = Site::start(Access::Restricted).await;
     let mut device = site.device().with("resync_interval", "1s");
     device.start();
@@ -25,27 +24,19 @@ async fn after_the_loss() -> (Site, Agent, AgentStatus, [Config; 3]) {
         site.platform.status_where(DEVICE, "converged", converged_at(generation)).await;
     }
     let before = site.platform.status(DEVICE).await.unwrap();
-    let lost = [
-        site.platform.remove_bucket(DESIRED_STATE).await,
-        site.platform.remove_bucket(ACTUAL_STATE).await,
-        site.platform.remove_bucket(HEARTBEAT).await,
-    ];
+    for bucket in [DESIRED_STATE, ACTUAL_STATE, HEARTBEAT] {
+        site.platform.remove_bucket(bucket).await;
+    }
     // With no bucket there is no answer, which says nothing about what is wanted.
     fs::write(device.path("/etc/a"), "by hand").unwrap();
     device.eventually_holds("/etc/a", "3").await;
-    (site, device, before, lost)
-}
-
-async fn rebuild(site: &Site, lost: [Config; 3]) {
-    for config in lost {
-        site.platform.restore_bucket(config).await;
-    }
+    (site, device, before)
 }
 
 #[tokio::test]
 async fn empty_buckets_are_filled_with_status_and_the_device_enforces_on() {
-    let (site, mut device, before, lost) = after_the_loss().await;
-    rebuild(&site, lost).await;
+    let (site, mut device, before) = after_the_loss().await;
+    provision_all(&site.server).await;
     let status = site.platform.status_where(DEVICE, "unassigned", |it| it.phase == Phase::Unassigned).await;
     assert_eq!((&status.accepted, &status.applied), (&before.accepted, &before.applied));
     assert_eq!(status.highest_generation, before.highest_generation);
@@ -62,8 +53,8 @@ async fn empty_buckets_are_filled_with_status_and_the_device_enforces_on() {
 
 #[tokio::test]
 async fn an_older_document_from_a_backup_is_refused_until_a_newer_one_comes() {
-    let (site, device, before, lost) = after_the_loss().await;
-    rebuild(&site, lost).await;
+    let (site, device, before) = after_the_loss().await;
+    provision_all(&site.server).await;
     let document = manifest(DEVICE, 2, &[file("a", "/etc/a", "2")]);
     let revision = site.platform.put(DEVICE, &document).await;
     let status =
@@ -85,8 +76,8 @@ async fn a_status_bucket_that_is_lost_alone_is_filled_again_by_the_next_resync()
     device.start();
     site.platform.put(DEVICE, &manifest(DEVICE, 1, &[file("a", "/etc/a", "1")])).await;
     let before = site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
-    let config = site.platform.remove_bucket(ACTUAL_STATE).await;
-    site.platform.restore_bucket(config).await;
+    site.platform.remove_bucket(ACTUAL_STATE).await;
+    provision_all(&site.server).await;
     let status = eventually("the status is back", async || site.platform.status(DEVICE).await).await;
     assert_eq!((&status.accepted, &status.applied), (&before.accepted, &before.applied));
     assert_eq!(status.phase, Phase::Converged);
