@@ -1,7 +1,7 @@
 //! Documents as authors write them: YAML or JSON files, several documents to a file, with
 //! everything that a tool can fill in left out.
 
-use agent_model::{AgentId, Digest, Generation, Problem, Timestamp, status::API_VERSION};
+use agent_model::{AgentId, Digest, Generation, Problem, Timestamp};
 use serde_json::{Map, Value};
 
 use crate::envelope::{Envelope, MAX_DOCUMENT_BYTES, Received, Refusal};
@@ -123,7 +123,6 @@ impl AuthoredDocument {
     /// The bytes of the envelope with everything filled in, ready to be written.
     pub fn complete(&self, completion: &Completion) -> Vec<u8> {
         let mut fields = self.fields.clone();
-        fields.entry("apiVersion").or_insert_with(|| API_VERSION.into());
         fields.entry("schemaVersion").or_insert_with(|| completion.schema_version.clone().into());
         if let Value::Object(metadata) = fields.entry("metadata").or_insert_with(|| Map::new().into()) {
             metadata.insert("generation".into(), completion.generation.get().into());

@@ -43,9 +43,8 @@ impl Formats {
             let message = format!("no format reads the kind {kind:?}; this agent reads {}", kinds.join(", "));
             Refusal::new(RefusalReason::UnsupportedKind, message)
         })?;
-        let reader = choose_reader(&format.schema_versions(), envelope).map_err(|message| {
-            Refusal::new(RefusalReason::UnsupportedSchema, format!("{} {message}", envelope.kind))
-        })?;
+        let reader = choose_reader(&format.schema_versions(), envelope)
+            .map_err(|message| Refusal::new(RefusalReason::UnsupportedSchema, message))?;
         let Some(spec) = &envelope.spec else {
             return Err(Refusal::new(RefusalReason::Invalid, "/spec: missing"));
         };
@@ -57,20 +56,25 @@ impl Formats {
     }
 }
 
-/// The newest of the reader's versions that may read the document: it shares the major version
+/// The newest of a reader's versions that may read the document: it shares the major version
 /// (below 1.0.0, where minor versions may break, also the minor one) and is at least the version
 /// that the author says is needed.
-fn choose_reader(versions: &[Version], envelope: &Envelope) -> Result<Version, String> {
-    let Envelope { schema_version: written, min_schema_version: needed, .. } = envelope;
+///
+/// # Errors
+/// Why none may, in words for a person.
+pub fn choose_reader(versions: &[Version], envelope: &Envelope) -> Result<Version, String> {
+    let Envelope { kind, schema_version: written, min_schema_version: needed, .. } = envelope;
     let related = |reader: &&Version| {
         reader.major == written.major && (written.major != 0 || reader.minor == written.minor)
     };
     let reader = versions.iter().filter(related).max().ok_or_else(|| {
         let versions: Vec<String> = versions.iter().map(Version::to_string).collect();
-        format!("{written} is of another version line; this agent reads {}", versions.join(", "))
+        format!("{kind} {written} is of another version line; the device reads {}", versions.join(", "))
     })?;
     if reader < needed {
-        return Err(format!("{written} needs a reader of at least {needed}; this agent reads {reader}"));
+        return Err(format!(
+            "{kind} {written} needs a reader of at least {needed}; the device reads {reader}"
+        ));
     }
     Ok(reader.clone())
 }

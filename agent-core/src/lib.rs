@@ -24,5 +24,6 @@ pub mod kv;
 pub mod ledger;
 pub mod once;
 pub mod protected_paths;
+pub mod runtime;
 pub mod state_dir;
 pub mod status;

@@ -122,12 +122,12 @@ pub async fn run(
             }
             Ok(()) = channels.prior.changed(), if asks_for_floor => {
                 let prior = channels.prior.borrow_and_update().clone();
-                let ready = prior.is_some_and(|PriorStatus(prior)| device.take_floor(prior.as_ref()));
+                let ready = prior.is_some_and(|PriorStatus(prior)| device.take_floor(prior.as_deref()));
                 ready.then_some(WakeReason::NewDocument)
             }
             Ok(()) = channels.standing.changed() => {
-                let standing = *channels.standing.borrow_and_update();
-                teller.stands(standing, &mut device, &channels.events);
+                let standing = channels.standing.borrow_and_update().clone();
+                teller.stands(&standing, &mut device, &channels.events);
                 None
             }
             Some(claim) = next_wake(&mut wakes, wakes_from) => {
@@ -217,8 +217,9 @@ impl Teller {
     }
 
     fn beat(&self, status: &AgentStatus) {
-        // Without an epoch nobody could tell whose sign of life it is.
-        if self.epoch == 0 {
+        // Without an epoch nobody could tell whose sign of life it is, and a device that was
+        // superseded gives none.
+        if self.epoch == 0 || self.duplicate.is_some() {
             return;
         }
         let accepted_generation = status.accepted.as_ref().map(|accepted| accepted.generation);
@@ -231,11 +232,12 @@ impl Teller {
     }
 
     /// Takes note of a new epoch, or of another device with this one's name.
-    fn stands(&mut self, standing: WriterStanding, device: &mut Device, events: &mpsc::Sender<Event>) {
+    fn stands(&mut self, standing: &WriterStanding, device: &mut Device, events: &mpsc::Sender<Event>) {
         self.epoch = standing.epoch;
-        if !standing.superseded || self.duplicate.is_some() {
+        if !standing.is_superseded() || self.duplicate.is_some() {
             return;
         }
+        self.heartbeats.send_replace(None);
         let message = "another device reports under this name with a higher epoch; this one reports no longer and goes \
                        on enforcing what it accepted; revoke one of the two and enrol it anew";
         tracing::error!("{message}");

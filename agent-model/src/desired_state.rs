@@ -10,6 +10,11 @@ use crate::{
 
 /// Most resources that one document may declare.
 pub const MAX_RESOURCES: usize = 1024;
+/// Most unknown names for which the nearest known one is searched: each search looks at all names,
+/// and a document has room for a hundred thousand unknown ones.
+const MAX_SUGGESTIONS: usize = 100;
+/// Most unknown names that are listed.
+const MAX_UNKNOWN_NAMES: usize = 1000;
 
 /// A set of resources that can be had together: names are unique, every name referred to exists,
 /// dependencies have no cycle and no two resources claim the same thing. Made by
@@ -164,21 +169,29 @@ impl DesiredStateBuilder {
     }
 
     fn check_references(&mut self, by_name: &BTreeMap<ResourceName, usize>) {
+        let mut suggestions = 0..MAX_SUGGESTIONS;
+        let mut unknown = 0;
         for declaration in &self.declarations {
             for (key, names) in
                 [("dependsOn", &declaration.depends_on), ("restartOn", &declaration.restart_on)]
             {
                 for (i, name) in names.iter().enumerate() {
+                    if unknown == MAX_UNKNOWN_NAMES {
+                        return;
+                    }
                     let message = if *name == declaration.name {
                         "a resource cannot name itself".to_owned()
                     } else if by_name.contains_key(name) {
                         continue;
                     } else {
-                        let hint = nearest(name.as_str(), by_name.keys().map(ResourceName::as_str))
+                        let hint = suggestions
+                            .next()
+                            .and_then(|_| nearest(name.as_str(), by_name.keys().map(ResourceName::as_str)))
                             .map(|near| format!("; did you mean {near:?}?"))
                             .unwrap_or_default();
                         format!("no resource is named {:?}{hint}", name.as_str())
                     };
+                    unknown += 1;
                     let pointer = pointer_to(&pointer_to(&declaration.pointer, key), i);
                     self.problems.push(Problem { pointer, message });
                 }

@@ -30,7 +30,7 @@ impl Timestamp {
     /// The time `duration` later; the latest time there is when that overflows.
     pub fn saturating_add(self, duration: Duration) -> Self {
         let duration = time::Duration::try_from(duration).unwrap_or(time::Duration::MAX);
-        Self(self.0.saturating_add(duration))
+        self.0.saturating_add(duration).into()
     }
 
     /// How long after `earlier` this is; zero when it is not after it.
@@ -106,6 +106,8 @@ mod tests {
     fn arithmetic_never_overflows() {
         let far = Timestamp::now().saturating_add(Duration::MAX);
         assert!(far > Timestamp::now());
+        let later = Timestamp::UNIX_EPOCH.saturating_add(Duration::from_micros(1_500));
+        assert_eq!(later.to_string(), "1970-01-01T00:00:00.001Z");
         assert_eq!(Timestamp::UNIX_EPOCH.since(Timestamp::now()), Duration::ZERO);
     }
 }

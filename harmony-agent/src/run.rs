@@ -47,17 +47,10 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, CommandError> {
     let desired = DesiredWatch::spawn(&connection, &agent, DesiredWatchSettings { resync_interval });
     let writer = StatusWriter::spawn(
         &connection,
-        &agent,
-        StatusWriterSettings { instance: wired.instance, resync_interval },
+        StatusWriterSettings { agent: agent.clone(), instance: wired.instance, resync_interval },
         newest_report,
     );
-    let _heartbeat = HeartbeatTask::spawn(
-        &connection,
-        &agent,
-        configuration.heartbeat_interval,
-        newest_heartbeat,
-        writer.standing(),
-    );
+    let _heartbeat = HeartbeatTask::spawn(&connection, &agent, configuration.heartbeat_interval, newest_heartbeat);
     let events = EventQueue::spawn(&connection, &agent);
     let channels = Channels {
         entries: desired.entries(),

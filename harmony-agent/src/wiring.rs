@@ -15,7 +15,7 @@ use agent_core::{
 };
 use agent_manifest_v1::AgentManifestV1;
 use agent_model::{AgentId, status::AgentInfo};
-use reconcilers::file::{FileReconciler, FileReconcilerSettings};
+use reconcilers::{FileReconciler, FileReconcilerSettings};
 
 use crate::{CommandError, facts};
 
@@ -41,6 +41,7 @@ pub(crate) fn wire(
     root: PathBuf,
     own_files: Vec<PathBuf>,
 ) -> Result<Wired, CommandError> {
+    std::fs::create_dir_all(&root).map_err(|source| CommandError::unusable_root(&root, &source))?;
     let layout = state.layout();
     let loaded = Ledger::load(layout, agent).map_err(CommandError::failed)?;
     let protected = own_paths(state, own_files);

@@ -9,7 +9,7 @@ use std::{
 
 use agent_core::{
     authoring::{AuthoredDocument, AuthoringError, Completion, read_documents},
-    dispatcher::Formats,
+    dispatcher::{Formats, choose_reader},
     envelope::{Envelope, strict_json},
 };
 use agent_manifest_v1::{AgentManifestV1, KIND};
@@ -172,25 +172,13 @@ impl Manifest {
 
     /// What the device says it cannot read, if it has said anything.
     pub(crate) fn not_supported_by(&self, status: &AgentStatus) -> Option<String> {
-        let Envelope { kind, schema_version, min_schema_version, .. } = &self.envelope;
         let formats = &status.agent_info.formats;
-        let Some(versions) = formats.get(kind) else {
+        let Some(versions) = formats.get(&self.envelope.kind) else {
             let kinds: Vec<&str> = formats.keys().map(String::as_str).collect();
-            return Some(format!("the device reads no {kind}, only {}", kinds.join(", ")));
+            return Some(format!("the device reads no {}, only {}", self.envelope.kind, kinds.join(", ")));
         };
-        let reads = |version: &String| {
-            Version::parse(version).is_ok_and(|reader| {
-                reader.major == schema_version.major
-                    && (reader.major != 0 || reader.minor == schema_version.minor)
-                    && reader >= *min_schema_version
-            })
-        };
-        (!versions.iter().any(reads)).then(|| {
-            format!(
-                "the device reads {kind} {}; this is {schema_version} and needs at least {min_schema_version}",
-                versions.join(", ")
-            )
-        })
+        let versions: Vec<Version> = versions.iter().filter_map(|version| version.parse().ok()).collect();
+        choose_reader(&versions, &self.envelope).err()
     }
 }
 

@@ -1,1 +1,302 @@
+//! The executor with a reconciler of a dozen lines, whose device is a map from paths to contents.
 
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex},
+};
+
+use agent_model::{
+    Claim, Declaration, DesiredState, DesiredStateBuilder, Failure, FileSpec, Goal, Mode, Plan, Reconciler,
+    ResourceKind, ResourceSpec, Standing, Step, Target, Timestamp, status::ResourceState,
+};
+use futures_util::stream;
+use tokio::time::Instant;
+
+use super::*;
+
+#[derive(Default)]
+struct Disk {
+    contents: BTreeMap<Claim, String>,
+    /// Paths whose writing fails.
+    broken: BTreeSet<String>,
+    /// What was done, in order.
+    done: Vec<String>,
+    released: usize,
+}
+
+#[derive(Clone, Default)]
+struct Fake(Arc<Mutex<Disk>>);
+
+#[derive(Debug)]
+struct Write(Option<String>);
+
+impl Step for Write {
+    fn summary(&self) -> String {
+        "write".into()
+    }
+
+    fn alters_target(&self) -> bool {
+        true
+    }
+}
+
+impl Reconciler for Fake {
+    type Spec = FileSpec;
+    type Record = String;
+    type Observation = Option<String>;
+    type Step = Write;
+
+    const KIND: ResourceKind = ResourceKind::File;
+
+    fn spec_of(spec: &ResourceSpec) -> Option<Arc<FileSpec>> {
+        let ResourceSpec::File(file) = spec;
+        Some(Arc::clone(file))
+    }
+
+    async fn observe(&self, targets: &[Target<FileSpec, String>]) -> Vec<Result<Option<String>, Failure>> {
+        let disk = self.0.lock().unwrap();
+        targets.iter().map(|target| Ok(disk.contents.get(&target.claim).cloned())).collect()
+    }
+
+    fn plan(target: &Target<FileSpec, String>, observed: &Option<String>) -> Plan<Write, String> {
+        let wanted = match &target.goal {
+            Goal::Present { spec, .. } => Some(String::from_utf8_lossy(spec.content.bytes()).into_owned()),
+            Goal::Absent => None,
+        };
+        let then = if wanted.is_some() { Standing::in_sync() } else { Standing::Gone };
+        if wanted == *observed {
+            return Plan::nothing(wanted, then);
+        }
+        Plan { intent: Some("begun".into()), steps: vec![Write(wanted.clone())], record: wanted, then }
+    }
+
+    async fn apply(&self, target: &Target<FileSpec, String>, step: &Write) -> Result<(), Failure> {
+        let mut disk = self.0.lock().unwrap();
+        let path = target.claim.to_string();
+        if disk.broken.contains(&path) {
+            return Err(Failure::passing("Broken", format!("{path} is broken")));
+        }
+        match &step.0 {
+            Some(content) => {
+                disk.contents.insert(target.claim.clone(), content.clone());
+                disk.done.push(format!("+{path}"));
+            }
+            None => {
+                disk.contents.remove(&target.claim);
+                disk.done.push(format!("-{path}"));
+            }
+        }
+        Ok(())
+    }
+
+    async fn release(&self, dropped: &[String], _kept: &[String]) {
+        self.0.lock().unwrap().released += dropped.len();
+    }
+
+    fn wakes(&self) -> impl futures_util::Stream<Item = Claim> + Send + 'static {
+        stream::pending()
+    }
+}
+
+struct Bench {
+    fake: Fake,
+    executor: Executor,
+    inventory: Inventory,
+    seconds: u64,
+    start: Instant,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let fake = Fake::default();
+        let executor = Executor::new(Registry::none().with(fake.clone()), 7);
+        Self { fake, executor, inventory: Inventory::new(), seconds: 0, start: Instant::now() }
+    }
+
+    async fn pass(&mut self, desired: &DesiredState) -> PassOutcome {
+        let passed = std::time::Duration::from_secs(self.seconds);
+        let now =
+            Moment { wall: Timestamp::UNIX_EPOCH.saturating_add(passed), monotonic: self.start + passed };
+        let pass = self.executor.prepare(desired, &self.inventory, now).await;
+        let mut outcome = pass.run(|| false).await;
+        self.executor.learn(&mut outcome, now);
+        self.inventory = outcome.inventory.clone();
+        outcome
+    }
+
+    fn take_done(&self) -> Vec<String> {
+        std::mem::take(&mut self.fake.0.lock().unwrap().done)
+    }
+
+    fn set_broken(&self, path: &str, broken: bool) {
+        let mut disk = self.fake.0.lock().unwrap();
+        let claim = format!("File:{path}");
+        if broken {
+            disk.broken.insert(claim)
+        } else {
+            disk.broken.remove(&claim)
+        };
+    }
+}
+
+/// Resources `(name, path, content, depends on)`.
+fn desired(resources: &[(&str, &str, &str, &[&str])]) -> DesiredState {
+    let mut builder = DesiredStateBuilder::default();
+    for (name, path, content, depends_on) in resources {
+        builder.declare(Declaration {
+            pointer: String::new(),
+            name: name.parse().unwrap(),
+            depends_on: depends_on.iter().map(|name| name.parse().unwrap()).collect(),
+            restart_on: Vec::new(),
+            spec: Some(ResourceSpec::File(Arc::new(FileSpec {
+                path: path.parse().unwrap(),
+                content: content.as_bytes().to_vec().into(),
+                mode: Mode::default(),
+                owner: None,
+                group: None,
+            }))),
+        });
+    }
+    builder.finish().unwrap()
+}
+
+fn states(outcome: &PassOutcome) -> Vec<(&str, ResourceState, &str)> {
+    outcome.resources.iter().map(|r| (r.name.as_str(), r.state, r.reason.as_str())).collect()
+}
+
+#[tokio::test]
+async fn dependencies_come_first_and_a_second_pass_does_nothing() {
+    let mut bench = Bench::new();
+    let state = desired(&[("c", "/c", "1", &["b"]), ("b", "/b", "1", &["a"]), ("a", "/a", "1", &[])]);
+    let outcome = bench.pass(&state).await;
+    assert_eq!(bench.take_done(), ["+File:/a", "+File:/b", "+File:/c"]);
+    assert!(outcome.is_converged());
+    assert!(outcome.resources.iter().all(|resource| resource.changes == 1));
+    let before = bench.inventory.clone();
+    assert!(bench.pass(&state).await.is_converged());
+    assert_eq!((bench.take_done(), bench.inventory), (vec![], before));
+}
+
+#[tokio::test]
+async fn a_failing_resource_holds_back_its_dependents_alone_and_recovers() {
+    let mut bench = Bench::new();
+    bench.set_broken("/a", true);
+    let state = desired(&[
+        ("a", "/a", "1", &[]),
+        ("b", "/b", "1", &["a"]),
+        ("c", "/c", "1", &["b"]),
+        ("d", "/d", "1", &[]),
+    ]);
+    let outcome = bench.pass(&state).await;
+    assert_eq!(
+        states(&outcome),
+        [
+            ("a", ResourceState::Failed, "Broken"),
+            ("b", ResourceState::Pending, "DependencyNotReady"),
+            ("c", ResourceState::Pending, "DependencyNotReady"),
+            ("d", ResourceState::Ready, "InSync"),
+        ]
+    );
+    assert_eq!(outcome.resources[1].message, "waits for \"a\", which is failing");
+    assert!(outcome.resources[0].next_retry.is_some());
+
+    let outcome = bench.pass(&state).await;
+    assert_eq!(outcome.resources[0].attempts, 1, "too early for another try");
+    bench.seconds = 10;
+    assert_eq!(bench.pass(&state).await.resources[0].attempts, 2);
+    bench.set_broken("/a", false);
+    bench.seconds = 20;
+    bench.take_done();
+    let outcome = bench.pass(&state).await;
+    assert!(outcome.is_converged());
+    assert_eq!(bench.take_done(), ["+File:/a", "+File:/b", "+File:/c"]);
+    assert_eq!(outcome.resources[0].attempts, 0);
+}
+
+#[tokio::test]
+async fn a_repair_is_no_change_and_a_change_is_no_repair() {
+    let mut bench = Bench::new();
+    let counts =
+        |outcome: PassOutcome| (outcome.resources[0].changes, outcome.resources[0].drift_corrections);
+    assert_eq!(counts(bench.pass(&desired(&[("a", "/a", "1", &[])])).await), (1, 0));
+    bench.fake.0.lock().unwrap().contents.clear();
+    assert_eq!(counts(bench.pass(&desired(&[("a", "/a", "1", &[])])).await), (1, 1));
+    assert_eq!(counts(bench.pass(&desired(&[("a", "/a", "2", &[])])).await), (2, 1));
+    assert_eq!(counts(bench.pass(&desired(&[("renamed", "/a", "2", &[])])).await), (2, 1));
+}
+
+#[tokio::test]
+async fn what_is_declared_no_longer_goes_dependents_first_and_after_the_new_is_there() {
+    let mut bench = Bench::new();
+    bench.pass(&desired(&[("a", "/a", "1", &[]), ("b", "/b", "1", &["a"]), ("c", "/c", "1", &["b"])])).await;
+    bench.take_done();
+    let outcome = bench.pass(&desired(&[("n", "/n", "1", &[])])).await;
+    assert_eq!(bench.take_done(), ["+File:/n", "-File:/c", "-File:/b", "-File:/a"]);
+    assert_eq!(states(&outcome).len(), 1, "what is gone is not spoken of");
+    assert_eq!(bench.inventory.len(), 1);
+    assert_eq!(bench.fake.0.lock().unwrap().released, 3);
+}
+
+#[tokio::test]
+async fn what_is_in_the_way_goes_before_the_new_comes_with_all_that_hangs_on_it() {
+    let mut bench = Bench::new();
+    bench.pass(&desired(&[("a", "/x/y", "1", &[]), ("b", "/b", "1", &["a"])])).await;
+    bench.take_done();
+    let outcome = bench.pass(&desired(&[("n", "/x", "1", &[]), ("m", "/m", "1", &[])])).await;
+    let done = bench.take_done();
+    let place = |step: &str| done.iter().position(|one| one == step).unwrap();
+    assert!(place("-File:/b") < place("-File:/x/y") && place("-File:/x/y") < place("+File:/x"), "{done:?}");
+    assert!(outcome.is_converged());
+}
+
+#[tokio::test]
+async fn a_removal_that_fails_is_told_and_tried_again() {
+    let mut bench = Bench::new();
+    bench.pass(&desired(&[("a", "/a", "1", &[])])).await;
+    bench.set_broken("/a", true);
+    let outcome = bench.pass(&DesiredState::default()).await;
+    assert_eq!(states(&outcome), [("a", ResourceState::Failed, "Broken")]);
+    assert!(!outcome.is_converged());
+    bench.set_broken("/a", false);
+    bench.seconds = 10;
+    assert!(bench.pass(&DesiredState::default()).await.is_converged());
+    assert!(bench.inventory.is_empty());
+}
+
+#[tokio::test]
+async fn two_half_applied_documents_that_left_a_circle_behind_are_removed_all_the_same() {
+    let mut bench = Bench::new();
+    bench.pass(&desired(&[("a", "/a", "1", &[]), ("b", "/b", "1", &["a"])])).await;
+    let claim = |text: &str| text.parse::<Claim>().unwrap();
+    bench.inventory.get_mut(&claim("File:/a")).unwrap().depends_on = vec![claim("File:/b")];
+    assert!(bench.pass(&DesiredState::default()).await.is_converged());
+    assert!(bench.inventory.is_empty());
+}
+
+#[tokio::test]
+async fn a_newer_document_ends_a_pass_between_two_steps_and_loses_nothing() {
+    let mut bench = Bench::new();
+    let state = desired(&[("a", "/a", "1", &[]), ("b", "/b", "1", &["a"])]);
+    let now = Moment { wall: Timestamp::UNIX_EPOCH, monotonic: bench.start };
+    let pass = bench.executor.prepare(&state, &bench.inventory, now).await;
+    assert!(pass.has_work());
+    let fake = bench.fake.clone();
+    let outcome = pass.run(|| !fake.0.lock().unwrap().done.is_empty()).await;
+    assert_eq!(
+        states(&outcome),
+        [("a", ResourceState::Ready, "InSync"), ("b", ResourceState::Pending, "Superseded")]
+    );
+    assert!(outcome.interrupted && !outcome.is_converged());
+    assert_eq!(outcome.inventory.len(), 1);
+}
+
+#[tokio::test]
+async fn the_intent_of_every_step_to_come_is_known_before_the_first() {
+    let mut bench = Bench::new();
+    let state = desired(&[("a", "/a", "1", &[]), ("b", "/b", "1", &["a"])]);
+    let now = Moment { wall: Timestamp::UNIX_EPOCH, monotonic: bench.start };
+    let pass = bench.executor.prepare(&state, &bench.inventory, now).await;
+    let intents: Vec<_> = pass.intents().into_values().map(|entry| entry.record).collect();
+    assert_eq!(intents, ["begun", "begun"]);
+    assert!(bench.take_done().is_empty());
+}

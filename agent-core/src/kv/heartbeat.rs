@@ -1,6 +1,6 @@
 //! The device's sign of life: small, unacknowledged, and replaced by the next one.
 
-use std::{future::pending, time::Duration};
+use std::time::Duration;
 
 use agent_model::{AgentId, status::Heartbeat};
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -15,7 +15,7 @@ use super::{Connection, jitter::spread, names};
 /// Shortest time between two heartbeats, however often the phase changes.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Publishes heartbeats until it is dropped or the device is superseded.
+/// Publishes heartbeats until it is dropped.
 #[derive(Debug)]
 pub struct HeartbeatTask {
     /// Ends its task when dropped.
@@ -27,34 +27,19 @@ impl HeartbeatTask {
     pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(120);
 
     /// Begins to publish what `heartbeat` holds: when a server is reached, when the value
-    /// changes, and else every `interval`, a quarter more or less. Nothing is sent while it is
-    /// `None` or without a server, and nothing ever again once `superseded` holds true.
+    /// changes, and else every `interval`, a quarter more or less. Nothing is sent without a
+    /// server, nor while it is `None`, as for a device that was superseded.
     pub fn spawn(
         connection: &Connection,
         agent: &AgentId,
         interval: Duration,
         heartbeat: watch::Receiver<Option<Heartbeat>>,
-        superseded: watch::Receiver<bool>,
     ) -> Self {
         let schedule = BeatSchedule::new(interval, StdRng::from_rng(&mut rand::rng()), Instant::now());
         let subject = names::entry_subject(names::HEARTBEAT_BUCKET, agent);
-        let beats = beat(connection.clone(), subject, schedule, heartbeat);
         let mut task = JoinSet::new();
-        task.spawn(async move {
-            tokio::select! {
-                // Both are dropped with the task: neither is ever polled again after the other ended.
-                () = until_true(superseded) => tracing::info!("superseded: no more heartbeats"),
-                () = beats => {}
-            }
-        });
+        task.spawn(beat(connection.clone(), subject, schedule, heartbeat));
         Self { _task: task }
-    }
-}
-
-/// Never returns when the sender is gone without having sent true.
-async fn until_true(mut flag: watch::Receiver<bool>) {
-    if flag.wait_for(|flag| *flag).await.is_err() {
-        pending().await
     }
 }
 

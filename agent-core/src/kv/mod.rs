@@ -19,7 +19,7 @@ mod events;
 mod heartbeat;
 mod jitter;
 pub mod names;
-pub mod status_writer;
+mod status_writer;
 mod token_bucket;
 
 pub use connection::{ConnectError, Connection, ConnectionSettings, Link};
@@ -28,3 +28,4 @@ pub use direct_get::Entry;
 pub use event_queue::EventQueue;
 pub use events::{EventError, publish_event};
 pub use heartbeat::HeartbeatTask;
+pub use status_writer::{PriorStatus, StatusWriter, StatusWriterSettings, WriterStanding};

@@ -77,6 +77,16 @@ fn a_document_may_have_1024_resources_and_not_one_more() {
 }
 
 #[test]
+fn a_flood_of_unknown_names_is_reported_up_to_a_bound() {
+    let flood = (0..200).map(|i| Declaration {
+        depends_on: (0..50).map(|j| name(&format!("unknown-{j}"))).collect(),
+        ..declaration(i, &format!("r{i}"), &format!("/x/{i}"), &[])
+    });
+    let problems = build(flood.collect()).unwrap_err();
+    assert_eq!(problems.len(), MAX_UNKNOWN_NAMES);
+}
+
+#[test]
 fn a_chain_of_1024_dependencies_is_no_cycle_and_does_not_exhaust_the_stack() {
     let chain = (0..MAX_RESOURCES)
         .map(|i| {

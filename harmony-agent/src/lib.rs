@@ -1,0 +1,95 @@
+//! `harmony-agent`: makes a device what the platform says it should be, and keeps it so.
+//!
+//! Configuration and wiring, nothing clever: the work is done in `agent-core`, `reconcilers` and
+//! the manifest formats.
+
+mod cli;
+mod configuration;
+mod facts;
+mod logging;
+mod once;
+mod run;
+mod status;
+mod wiring;
+
+use std::{error::Error, io::Write, path::Path, process::ExitCode};
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+
+/// What a command came to. The codes are part of the wire contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exit {
+    /// Stopped, or converged.
+    Done = 0,
+    /// Something went wrong.
+    Error = 1,
+    /// The command line, the configuration or the document is wrong.
+    Usage = 2,
+    /// Not converged.
+    NotConverged = 3,
+}
+
+/// Why a command ended without doing what it was asked to.
+#[derive(Debug, thiserror::Error)]
+enum CommandError {
+    /// The caller has to ask in another way.
+    #[error("{0}")]
+    Usage(String),
+    /// Something else has to change first.
+    #[error(transparent)]
+    Failed(Box<dyn Error + Send + Sync>),
+}
+
+impl CommandError {
+    fn unusable_root(root: &Path, error: &std::io::Error) -> Self {
+        Self::Usage(format!("cannot make {} the root: {error}; give another --root", root.display()))
+    }
+
+    fn failed(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// The program: reads the command line, does what it says, and tells how that went.
+pub fn main() -> ExitCode {
+    let exit = match execute(Cli::parse()) {
+        Ok(exit) => exit,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "harmony-agent: {}", with_causes(&error));
+            match error {
+                CommandError::Usage(_) => Exit::Usage,
+                CommandError::Failed(_) => Exit::Error,
+            }
+        }
+    };
+    ExitCode::from(exit as u8)
+}
+
+fn execute(cli: Cli) -> Result<Exit, CommandError> {
+    // One thread: an idle agent should cost a small device next to nothing, and what blocks goes
+    // to the pool beside it.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(8)
+        .build()
+        .map_err(CommandError::failed)?;
+    match cli.command {
+        Command::Run(args) => runtime.block_on(run::run(args)),
+        Command::Once(args) => runtime.block_on(once::once(args)),
+        Command::Status(args) => status::status(&args),
+    }
+}
+
+/// The error and what lies beneath it, outermost first.
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}
