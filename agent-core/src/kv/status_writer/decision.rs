@@ -290,12 +290,14 @@ impl<D> Protocol<D> {
         self.rebase(found)
     }
 
-    /// Nothing is claimed yet: the claim goes above whatever is there.
+    /// Nothing is claimed yet: the claim goes above whatever is there, and was there at an earlier
+    /// start read.
     fn start(&mut self, found: Found) -> State<D> {
-        self.epoch = match &found.author {
+        let above = match &found.author {
             Author::Writer(writer) => writer.epoch.saturating_add(1),
             Author::Nobody | Author::Stranger => 1,
         };
+        self.epoch = self.epoch.max(above);
         self.base = found;
         self.settle()
     }
