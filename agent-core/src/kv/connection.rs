@@ -54,6 +54,12 @@ pub enum ConnectError {
         /// What was given, without user and password.
         url: String,
     },
+    /// A URL names a user, which the client would silently ignore.
+    #[error("the URL of {url:?} names a user: leave it out and give the agent a credentials file instead")]
+    UserInUrl {
+        /// What was given, without user and password.
+        url: String,
+    },
     /// The credentials cannot be used.
     #[error(
         "cannot use the credentials file {path}: give the agent a readable file with a user JWT and its seed, as the platform issued it",
@@ -152,7 +158,13 @@ impl Connection {
 fn server_addr(url: &str) -> Result<ServerAddr, ConnectError> {
     let invalid = || ConnectError::InvalidUrl { url: without_user(url) };
     let addr: ServerAddr = url.parse().map_err(|_| invalid())?;
-    if matches!(addr.scheme(), "nats" | "tls") && !addr.host().is_empty() { Ok(addr) } else { Err(invalid()) }
+    if !matches!(addr.scheme(), "nats" | "tls") || addr.host().is_empty() {
+        return Err(invalid());
+    }
+    if addr.has_user_pass() || addr.password().is_some() {
+        return Err(ConnectError::UserInUrl { url: without_user(url) });
+    }
+    Ok(addr)
 }
 
 /// `url` without what could be a password: it ends up in logs.
@@ -226,7 +238,7 @@ mod tests {
 
     #[test]
     fn urls_of_servers_are_accepted_with_and_without_scheme_and_port() {
-        for url in ["nats://a", "nats://a:4222", "tls://a.example:4443", "a:4222", "nats://u:p@[::1]:4222"] {
+        for url in ["nats://a", "nats://a:4222", "tls://a.example:4443", "a:4222", "nats://[::1]:4222"] {
             assert!(server_addr(url).is_ok(), "{url:?} was refused");
         }
     }
@@ -244,6 +256,11 @@ mod tests {
             let error = server_addr(url).unwrap_err().to_string();
             assert!(!error.contains("secret"), "{error}");
             assert!(error.contains("nats://HOST:PORT"), "{error}");
+        }
+        for url in ["nats://u:secret@a", "nats://:secret@a:4222", "secret@a"] {
+            let error = server_addr(url).unwrap_err();
+            assert!(matches!(&error, ConnectError::UserInUrl { .. }), "{error:?}");
+            assert!(!error.to_string().contains("secret"), "{error}");
         }
     }
 
