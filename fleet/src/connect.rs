@@ -7,8 +7,8 @@ use std::{
     time::Duration,
 };
 
+use agent_core::kv::log_in_as_in;
 use async_nats::{ConnectErrorKind, ConnectOptions, Event, ServerAddr, jetstream};
-use percent_encoding::percent_decode_str;
 
 /// Where the platform's NATS server is, and how to log in there.
 #[derive(Debug, Clone)]
@@ -160,18 +160,6 @@ fn parse_address(url: &str) -> Result<ServerAddr, ConnectError> {
         let url = url.rsplit('@').next().unwrap_or_default().to_owned();
         ConnectError::Address { url, source }
     })
-}
-
-/// The client leaves a login in the URL unused, unlike other NATS tools.
-fn log_in_as_in(addresses: &[ServerAddr]) -> ConnectOptions {
-    let options = ConnectOptions::new();
-    let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-    let login = addresses.iter().find_map(|address| Some((address.username()?, address.password())));
-    match login {
-        Some((user, Some(password))) => options.user_and_password(plain(user), plain(password)),
-        Some((token, None)) => options.token(plain(token)),
-        None => options,
-    }
 }
 
 fn without_password(address: &ServerAddr) -> String {

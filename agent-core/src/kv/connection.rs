@@ -7,10 +7,10 @@ use std::{
 };
 
 use agent_model::AgentId;
-use async_nats::{Client, ClientError, ConnectOptions, Event, ServerAddr, jetstream};
+use async_nats::{Client, ClientError, Event, ServerAddr, jetstream};
 use tokio::{sync::watch, time::Instant};
 
-use super::{names, token_bucket::TokenBucket};
+use super::{names, token_bucket::TokenBucket, url_login::log_in_as_in};
 use crate::backoff::Backoff;
 
 /// How long a request may take before it counts as unanswered.
@@ -32,8 +32,8 @@ const LOG_INTERVAL: Duration = Duration::from_secs(60);
 /// How to connect.
 #[derive(Debug, Clone)]
 pub struct ConnectionSettings {
-    /// The servers, `nats://HOST[:PORT]` or `tls://HOST[:PORT]`; the port defaults to 4222. They
-    /// are one cluster: any of them will do.
+    /// The servers, `nats://[USER:PASSWORD@]HOST[:PORT]` or `tls://…`; the port defaults to 4222.
+    /// They are one cluster: any of them will do, with the same login.
     pub urls: Vec<String>,
     /// Which device this is.
     pub agent: AgentId,
@@ -51,12 +51,6 @@ pub enum ConnectError {
     /// A URL cannot be used.
     #[error("{url:?} is no URL of a NATS server: write nats://HOST:PORT or tls://HOST:PORT")]
     InvalidUrl {
-        /// What was given, without user and password.
-        url: String,
-    },
-    /// A URL names a user, which the client would silently ignore.
-    #[error("the URL of {url:?} names a user: leave it out and give the agent a credentials file instead")]
-    UserInUrl {
         /// What was given, without user and password.
         url: String,
     },
@@ -112,7 +106,7 @@ impl Connection {
         let (link_sender, link) = watch::channel(Link::default());
         let observer = Mutex::new(LinkObserver::new(link_sender, Instant::now()));
         let observer = Arc::new(observer);
-        let options = ConnectOptions::new()
+        let options = log_in_as_in(&servers)
             .name(format!("harmony-agent {}", settings.agent))
             .custom_inbox_prefix(names::inbox_prefix(&settings.agent))
             .retry_on_initial_connect()
@@ -160,9 +154,6 @@ fn server_addr(url: &str) -> Result<ServerAddr, ConnectError> {
     let addr: ServerAddr = url.parse().map_err(|_| invalid())?;
     if !matches!(addr.scheme(), "nats" | "tls") || addr.host().is_empty() {
         return Err(invalid());
-    }
-    if addr.has_user_pass() || addr.password().is_some() {
-        return Err(ConnectError::UserInUrl { url: without_user(url) });
     }
     Ok(addr)
 }
@@ -238,7 +229,7 @@ mod tests {
 
     #[test]
     fn urls_of_servers_are_accepted_with_and_without_scheme_and_port() {
-        for url in ["nats://a", "nats://a:4222", "tls://a.example:4443", "a:4222", "nats://[::1]:4222"] {
+        for url in ["nats://a", "nats://a:4222", "tls://a.example:4443", "a:4222", "nats://u:p@[::1]:4222"] {
             assert!(server_addr(url).is_ok(), "{url:?} was refused");
         }
     }
@@ -256,11 +247,6 @@ mod tests {
             let error = server_addr(url).unwrap_err().to_string();
             assert!(!error.contains("secret"), "{error}");
             assert!(error.contains("nats://HOST:PORT"), "{error}");
-        }
-        for url in ["nats://u:secret@a", "nats://:secret@a:4222", "secret@a"] {
-            let error = server_addr(url).unwrap_err();
-            assert!(matches!(&error, ConnectError::UserInUrl { .. }), "{error:?}");
-            assert!(!error.to_string().contains("secret"), "{error}");
         }
     }
 

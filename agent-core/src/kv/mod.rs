@@ -21,6 +21,7 @@ mod jitter;
 pub mod names;
 mod status_writer;
 mod token_bucket;
+mod url_login;
 
 pub use connection::{ConnectError, Connection, ConnectionSettings, Link};
 pub use desired_watch::{DesiredWatch, DesiredWatchSettings};
@@ -29,3 +30,4 @@ pub use event_queue::EventQueue;
 pub use events::{EventError, publish_event};
 pub use heartbeat::HeartbeatTask;
 pub use status_writer::{PriorStatus, StatusWriter, StatusWriterSettings, WriterStanding};
+pub use url_login::log_in_as_in;
