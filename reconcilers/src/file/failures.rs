@@ -99,3 +99,25 @@ pub(super) fn parent_lost(path: &TargetPath) -> Failure {
 pub(super) fn interrupted(error: &tokio::task::JoinError) -> Failure {
     Failure::passing("Interrupted", format!("the work on files was interrupted: {error}; it is tried again"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use agent_model::Retry;
+
+    #[test]
+    fn what_the_system_refused_has_a_reason_that_programs_can_tell_apart() {
+        for (errno, reason) in [
+            (Errno::ACCESS, "PermissionDenied"),
+            (Errno::PERM, "PermissionDenied"),
+            (Errno::NOSPC, "DiskFull"),
+            (Errno::DQUOT, "DiskFull"),
+            (Errno::ROFS, "ReadOnly"),
+            (Errno::IO, "IoError"),
+        ] {
+            let failure = io("write", "/etc/app.conf", errno);
+            assert_eq!((failure.reason.as_ref(), failure.retry), (reason, Retry::WithBackoff));
+            assert!(failure.message.starts_with("cannot write /etc/app.conf: "), "{}", failure.message);
+        }
+    }
+}

@@ -164,3 +164,69 @@ impl Drop for Altering<'_> {
         self.sightings.idle.notify_all();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file::stamp::{Inode, Time};
+
+    fn stamp(changed: i64) -> Stamp {
+        let time = Time { seconds: changed, nanoseconds: 0 };
+        Stamp {
+            inode: Inode { dev: 1, ino: 1 },
+            raw_mode: 0o100644,
+            links: 1,
+            uid: 0,
+            gid: 0,
+            size: 1,
+            modified: time,
+            changed: time,
+        }
+    }
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_digest_is_trusted_only_when_the_file_had_rested_before_it_was_read() {
+        let digest = Digest::of_bytes(b"x");
+        for (changed, read, trusted) in
+            [(100, 102, true), (100, 101, false), (100, 100, false), (100, 50, false)]
+        {
+            let sighting = Sighting::new(Some(stamp(changed)), Some(digest), at(read));
+            assert_eq!(sighting.digest_for(&stamp(changed)), trusted.then_some(digest), "read at {read}");
+            assert_eq!(sighting.digest_for(&stamp(changed + 1)), None);
+        }
+    }
+
+    #[test]
+    fn a_look_that_read_nothing_takes_no_digest_away_unless_the_file_changed() {
+        let sightings = Sightings::new(SystemTime::now);
+        let path = "/a".parse().unwrap();
+        sightings.declare(&path, 1);
+        let digest = Some(Digest::of_bytes(b"x"));
+        let known = || sightings.when_idle(&path).flatten().unwrap().digest;
+        sightings.saw(&path, Sighting::new(Some(stamp(100)), digest, at(100)));
+        sightings.saw(&path, Sighting::new(Some(stamp(100)), None, at(200)));
+        assert_eq!(known(), digest);
+        sightings.saw(&path, Sighting::new(Some(stamp(101)), None, at(200)));
+        assert_eq!(known(), None);
+    }
+
+    #[test]
+    fn paths_at_or_below_a_folder_are_found_and_its_namesakes_are_not() {
+        let sightings = Sightings::new(SystemTime::now);
+        for path in ["/a", "/a-b/c", "/a/b", "/a/b/c", "/b"] {
+            sightings.declare(&path.parse().unwrap(), 1);
+        }
+        let found = |top: Option<&str>| {
+            let found = sightings.declared_at(top.map(|top| top.parse().unwrap()).as_ref());
+            found.iter().map(TargetPath::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(found(Some("/a")), ["/a", "/a/b", "/a/b/c"]);
+        assert_eq!(found(Some("/a/b/c")), ["/a/b/c"]);
+        assert_eq!(found(Some("/c")), [""; 0]);
+        assert_eq!(found(None).len(), 5);
+    }
+}

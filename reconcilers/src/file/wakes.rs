@@ -76,7 +76,7 @@ pub(super) fn news(device: &Device, events: &[EventOwned]) -> Vec<Claim> {
 }
 
 /// Whether `path` is not as it was seen last, or as we left it.
-fn is_news(device: &Device, walker: &mut Walker<'_>, path: &TargetPath) -> bool {
+pub(super) fn is_news(device: &Device, walker: &mut Walker<'_>, path: &TargetPath) -> bool {
     for _ in 0..JUDGEMENTS {
         let Some(seen) = device.sightings.when_idle(path) else { return false };
         let Some(last) = seen else { return true };

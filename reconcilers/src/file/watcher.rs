@@ -240,11 +240,6 @@ impl Meaning {
 
 #[cfg(test)]
 impl Watcher {
-    /// How many folders are watched.
-    pub(super) fn count(&self) -> usize {
-        self.lock().len()
-    }
-
     /// What the kernel says when its queue was full, about a descriptor of ours for want of one.
     pub(super) fn overflow(&self) -> EventOwned {
         let wd = self.lock().values().next().map(|watched| watched.descriptor.clone());

@@ -242,3 +242,39 @@ async fn what_changed_between_look_and_step_is_not_overwritten_unseen() {
     rig.pass().await;
     assert_eq!(rig.read("/app.conf"), "newer");
 }
+
+#[tokio::test]
+async fn what_changed_between_look_and_removal_is_not_removed_unseen() {
+    for original in [None, Some("theirs")] {
+        let mut rig = Rig::new();
+        if let Some(original) = original {
+            rig.put("/app.conf", original);
+        }
+        rig.declare("/app.conf", "one");
+        rig.pass().await;
+        rig.drop("/app.conf");
+        let targets = rig.targets();
+        let observed = rig.reconciler.observe(&targets).await.remove(0).unwrap();
+        let plan = FileReconciler::plan(&targets[0], &observed);
+        fs::remove_file(rig.at("/app.conf")).unwrap();
+        rig.put("/app.conf", "newer");
+        let failure = rig.reconciler.apply(&targets[0], &plan.steps[0]).await.unwrap_err();
+        assert_eq!(failure.reason, "ChangedMeanwhile");
+        assert_eq!((rig.read("/app.conf").as_str(), rig.names("/").len()), ("newer", 1));
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_got_a_second_name_since_the_look_keeps_its_mode() {
+    let mut rig = Rig::new();
+    rig.put("/app.conf", "one");
+    rig.chmod("/app.conf", 0o600);
+    rig.declare("/app.conf", "one");
+    let targets = rig.targets();
+    let observed = rig.reconciler.observe(&targets).await.remove(0).unwrap();
+    let plan = FileReconciler::plan(&targets[0], &observed);
+    assert_eq!(plan.steps.len(), 2);
+    fs::hard_link(rig.at("/app.conf"), rig.at("/second")).unwrap();
+    let failure = rig.reconciler.apply(&targets[0], &plan.steps[1]).await.unwrap_err();
+    assert_eq!((failure.reason.as_ref(), rig.mode("/second")), ("ChangedMeanwhile", 0o600));
+}

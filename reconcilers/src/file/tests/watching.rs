@@ -1,11 +1,13 @@
 //! Wakes: for what others did, and never for what we did.
 
-use std::pin::Pin;
+use std::{os::fd::AsRawFd, pin::Pin};
 
+use agent_model::Digest;
 use futures_core::Stream;
 use futures_util::StreamExt;
 
 use super::*;
+use crate::file::{protected::Protected, sightings::Sighting, wakes, walk::Walker};
 
 type Wakes = Pin<Box<dyn Stream<Item = Claim> + Send>>;
 
@@ -141,6 +143,7 @@ async fn a_link_on_the_way_that_is_turned_elsewhere_wakes_what_lies_behind_it() 
     rig.mkdir("/real/two");
     rig.link("/current", "real/one");
     rig.declare("/current/a", "one");
+    rig.declare("/marker", "marker");
     let mut wakes = rig.wakes();
     rig.pass().await;
     rig.link("/next", "real/two");
@@ -149,8 +152,10 @@ async fn a_link_on_the_way_that_is_turned_elsewhere_wakes_what_lies_behind_it() 
     rig.pass().await;
     assert_eq!(rig.read("/real/two/a"), "one");
 
-    // And so does the folder that it leads through.
-    fs::rename(rig.at("/real/two"), rig.at("/real/gone")).unwrap();
+    // And so does a folder that it leads through.
+    rig.put("/marker", "moved");
+    while next(&mut wakes).await != "/marker" {}
+    fs::rename(rig.at("/real"), rig.at("/gone")).unwrap();
     assert_eq!(next(&mut wakes).await, "/current/a");
 }
 
@@ -171,13 +176,39 @@ async fn a_folder_that_somebody_makes_is_watched_before_there_is_a_file_in_it() 
 
 #[tokio::test]
 async fn watches_that_no_claim_needs_are_given_back() {
-    let (mut rig, _wakes) = watched(&["/x/a", "/y/b"]).await;
+    let inotify = Inotify::init().unwrap();
+    let kernel_side = format!("/proc/self/fdinfo/{}", inotify.as_raw_fd());
+    let mut rig = Rig::with(SystemTime::now, Ok(inotify));
+    let watches = || fs::read_to_string(&kernel_side).unwrap().matches("inotify wd:").count();
+    rig.mkdir("/x");
+    for path in ["/x/a", "/y/b", "/c"] {
+        rig.declare(path, "one");
+    }
     rig.pass().await;
-    assert_eq!(rig.reconciler.device.watcher.count(), 3);
+    assert_eq!(watches(), 3);
     rig.drop("/x/a");
     rig.pass().await;
     rig.pass().await;
-    assert_eq!(rig.reconciler.device.watcher.count(), 2);
+    assert!(rig.exists("/x"));
+    assert_eq!(watches(), 2);
+}
+
+#[tokio::test]
+async fn a_change_within_the_resolution_of_the_clock_is_still_news() {
+    let (rig, _wakes) = watched(&["/x/a"]).await;
+    let device = &rig.reconciler.device;
+    let path = "/x/a".parse().unwrap();
+    let is_news = || {
+        let protected = Protected::resolve(&device.protected);
+        let mut walker = Walker::open(&device.root, &protected, &device.watcher).unwrap();
+        wakes::is_news(device, &mut walker, &path)
+    };
+    assert!(!is_news());
+    // As if the content had changed since, and left every field of the stamp as it was.
+    let seen = device.sightings.when_idle(&path).flatten().unwrap();
+    let other = Digest::of_bytes(b"another content");
+    device.sightings.saw(&path, Sighting::new(seen.stamp, Some(other), SystemTime::now()));
+    assert!(is_news());
 }
 
 #[tokio::test]
@@ -185,7 +216,7 @@ async fn lost_events_wake_every_claim() {
     let (rig, _wakes) = watched(&["/x/a"]).await;
     let device = &rig.reconciler.device;
     let overflow = device.watcher.overflow();
-    let woken = crate::file::wakes::news(device, &[overflow]);
+    let woken = wakes::news(device, &[overflow]);
     let claim = |path: &str| Claim::File(path.parse().unwrap());
     assert_eq!(woken, [claim("/marker"), claim("/x/a")]);
 }
