@@ -7,7 +7,7 @@ use super::{
     stamp::Stamp,
 };
 
-/// What was found for one claim: all that [`plan`](super::plan) needs to know of the device.
+/// What was found for one claim: all that a plan needs to know of the device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileObservation {
     /// What lies at the path.
