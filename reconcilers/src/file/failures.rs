@@ -22,7 +22,7 @@ pub(super) fn io(doing: &str, path: impl Display, error: impl Into<io::Error>) -
 }
 
 pub(super) fn not_regular_file(path: &TargetPath, what: &str) -> Failure {
-    Failure::lasting(
+    Failure::passing(
         "NotRegularFile",
         format!("{path} is {what} and is left alone; move it away, or declare another path"),
     )
@@ -32,14 +32,14 @@ pub(super) fn not_regular_file(path: &TargetPath, what: &str) -> Failure {
 pub(super) const NOT_A_DIRECTORY: &str = "NotADirectory";
 
 pub(super) fn not_a_directory(path: &str, what: &str) -> Failure {
-    Failure::lasting(
+    Failure::passing(
         NOT_A_DIRECTORY,
         format!("{path} is {what} where a folder is needed; move it away, or declare another path"),
     )
 }
 
 pub(super) fn unsafe_path(path: &str, why: &str) -> Failure {
-    Failure::lasting(
+    Failure::passing(
         "UnsafePath",
         format!(
             "{path} is a symbolic link that is not followed: {why}; replace it by a folder, or make link and \
@@ -49,14 +49,14 @@ pub(super) fn unsafe_path(path: &str, why: &str) -> Failure {
 }
 
 pub(super) fn denied(path: impl Display) -> Failure {
-    Failure::lasting(
+    Failure::passing(
         "PolicyDenied",
         format!("{path} leads to the agent's own files, which no resource may alter; declare another path"),
     )
 }
 
 pub(super) fn original_too_large(path: &TargetPath, size: u64) -> Failure {
-    Failure::lasting(
+    Failure::passing(
         "OriginalTooLarge",
         format!(
             "{path} holds {size} bytes, and only {MAX_ORIGINAL} can be kept to be restored later, so it is left \
@@ -66,7 +66,7 @@ pub(super) fn original_too_large(path: &TargetPath, size: u64) -> Failure {
 }
 
 pub(super) fn original_lost(path: &TargetPath, original: Digest) -> Failure {
-    Failure::lasting(
+    Failure::passing(
         "OriginalLost",
         format!(
             "what {path} replaced was kept as originals/{} in the agent's state folder and is missing or damaged \
