@@ -10,6 +10,7 @@
 
 mod failing;
 mod order;
+mod part;
 mod pass;
 mod registry;
 
@@ -27,12 +28,13 @@ use tokio::time::Instant;
 use self::{
     failing::FailingClaims,
     order::Edge,
-    pass::{Part, Role},
+    part::{Part, Role},
     registry::{Request, Wanted},
 };
 use crate::{clock::Moment, ledger::InventoryEntry};
 
-pub use pass::{Pass, PassOutcome, ResourceOutcome};
+pub use part::ResourceOutcome;
+pub use pass::{Pass, PassOutcome};
 pub use registry::Registry;
 
 /// What we hold on this device, by claim.

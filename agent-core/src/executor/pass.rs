@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use agent_model::{
-    Claim, Digest, Failure, Resource, ResourceKind, ResourceName, Standing, Timestamp,
+    Claim, Failure, ResourceKind, Standing,
     status::{ResourceState, Summary},
 };
 use futures_util::{StreamExt, stream::FuturesUnordered};
 
 use super::{
     Inventory, Registry,
-    failing::{Failing, Stage},
+    failing::Stage,
     order::{Edge, Order, Turn},
-    registry::{Prepared, Work},
+    part::{Due, Part, PartPlan, ResourceOutcome},
+    registry::Work,
 };
 use crate::ledger::InventoryEntry;
 
@@ -25,75 +26,6 @@ pub struct Pass {
     edges: Vec<Vec<Edge>>,
     registry: Registry,
 }
-
-/// One claim of a pass.
-pub(super) struct Part {
-    pub(super) claim: Claim,
-    pub(super) role: Role,
-    name: ResourceName,
-    depends_on: Vec<Claim>,
-    entry: Option<InventoryEntry>,
-    plan: PartPlan,
-}
-
-/// What a claim is to the document.
-#[derive(Clone, Copy)]
-pub(super) enum Role {
-    Declared { spec_digest: Digest, wanted: Digest },
-    Removed,
-}
-
-enum PartPlan {
-    /// Nothing is to be done.
-    Settled { record: Option<serde_json::Value>, then: Standing },
-    /// There are steps to be done.
-    Due(Due),
-    /// There are steps to be done, but not yet.
-    BackingOff(Box<Failing>),
-}
-
-struct Due {
-    intent: Option<serde_json::Value>,
-    record: Option<serde_json::Value>,
-    then: Standing,
-    work: Arc<dyn Work>,
-}
-
-/// How one resource came out of a pass.
-#[derive(Debug, Clone)]
-pub struct ResourceOutcome {
-    /// What it is about.
-    pub claim: Claim,
-    /// Its name.
-    pub name: ResourceName,
-    /// The digest of its spec; `None` while it is being removed.
-    pub spec_digest: Option<Digest>,
-    /// Where it stands.
-    pub state: ResourceState,
-    /// One PascalCase word.
-    pub reason: String,
-    /// For people.
-    pub message: String,
-    /// Facts of the kind's own.
-    pub details: serde_json::Value,
-    /// Passes that altered it for a new spec.
-    pub changes: u64,
-    /// Repairs.
-    pub drift_corrections: u64,
-    /// Restarts.
-    pub restarts: u64,
-    /// Failures in a row.
-    pub attempts: u64,
-    /// When it is tried again.
-    pub next_retry: Option<Timestamp>,
-    pub(super) wanted: Option<Digest>,
-    /// It was not looked into, because of something else.
-    pub(super) held_back: bool,
-    /// It was removed, and nothing is left to be said about it.
-    gone: bool,
-    pub(super) failure: Option<(Stage, Failure)>,
-}
-
 /// What came of a pass.
 #[derive(Debug)]
 pub struct PassOutcome {
@@ -128,148 +60,6 @@ impl PassOutcome {
         summary
     }
 }
-
-impl Part {
-    pub(super) fn declared(
-        claim: Claim,
-        resource: &Resource,
-        wanted: Digest,
-        depends_on: Vec<Claim>,
-        entry: Option<&InventoryEntry>,
-    ) -> Self {
-        let role = Role::Declared { spec_digest: resource.spec_digest(), wanted };
-        Self {
-            claim,
-            role,
-            name: resource.name.clone(),
-            depends_on,
-            entry: entry.cloned(),
-            plan: PartPlan::Settled { record: None, then: Standing::Gone },
-        }
-    }
-
-    pub(super) fn removed(claim: Claim, entry: InventoryEntry) -> Self {
-        let (name, depends_on) = (entry.name.clone(), entry.depends_on.clone());
-        Self {
-            claim,
-            role: Role::Removed,
-            name,
-            depends_on,
-            entry: Some(entry),
-            plan: PartPlan::Settled { record: None, then: Standing::Gone },
-        }
-    }
-
-    /// The claims it depends on, or depended on when it was made.
-    pub(super) fn depends_on(&self) -> &[Claim] {
-        &self.depends_on
-    }
-
-    /// The effective digest that is wanted; `None` for a removal.
-    pub(super) fn wanted(&self) -> Option<Digest> {
-        match self.role {
-            Role::Declared { wanted, .. } => Some(wanted),
-            Role::Removed => None,
-        }
-    }
-
-    pub(super) fn take_plan(&mut self, prepared: Prepared, too_early: Option<Failing>) {
-        let Prepared { intent, record, then, work } = prepared;
-        self.plan = match (work, too_early) {
-            (None, _) => PartPlan::Settled { record, then },
-            (Some(_), Some(failing)) => PartPlan::BackingOff(Box::new(failing)),
-            (Some(work), None) => PartPlan::Due(Due { intent, record, then, work: work.into() }),
-        };
-    }
-
-    /// The inventory's entry with this record, before or after the steps.
-    fn entry_with(&self, record: serde_json::Value) -> InventoryEntry {
-        let entry = self.entry.as_ref();
-        InventoryEntry {
-            name: self.name.clone(),
-            depends_on: self.depends_on.clone(),
-            record,
-            applied_digest: entry.and_then(|entry| entry.applied_digest),
-            changes: entry.map_or(0, |entry| entry.changes),
-            drift_corrections: entry.map_or(0, |entry| entry.drift_corrections),
-            restarts: entry.map_or(0, |entry| entry.restarts),
-        }
-    }
-
-    /// The inventory's entry once every step is done. Steps that altered the target repaired
-    /// something if the same was fully applied before, and brought something new otherwise.
-    fn entry_after(&self, record: serde_json::Value, altered: bool) -> InventoryEntry {
-        let mut entry = self.entry_with(record);
-        let repaired = entry.applied_digest == self.wanted();
-        match (altered, repaired) {
-            (true, true) => entry.drift_corrections += 1,
-            (true, false) => entry.changes += 1,
-            (false, _) => {}
-        }
-        entry.applied_digest = self.wanted();
-        entry
-    }
-
-    fn outcome(
-        &self,
-        state: ResourceState,
-        reason: impl Into<String>,
-        message: impl Into<String>,
-    ) -> ResourceOutcome {
-        let state = match (self.role, state) {
-            (Role::Removed, ResourceState::Pending | ResourceState::Applying) => ResourceState::Removing,
-            (_, state) => state,
-        };
-        let entry = self.entry.as_ref();
-        ResourceOutcome {
-            claim: self.claim.clone(),
-            name: self.name.clone(),
-            spec_digest: match self.role {
-                Role::Declared { spec_digest, .. } => Some(spec_digest),
-                Role::Removed => None,
-            },
-            state,
-            reason: reason.into(),
-            message: message.into(),
-            details: serde_json::Value::Null,
-            changes: entry.map_or(0, |entry| entry.changes),
-            drift_corrections: entry.map_or(0, |entry| entry.drift_corrections),
-            restarts: entry.map_or(0, |entry| entry.restarts),
-            attempts: 0,
-            next_retry: None,
-            wanted: self.wanted(),
-            held_back: false,
-            gone: false,
-            failure: None,
-        }
-    }
-
-    fn held_back(&self, reason: &str, message: impl Into<String>) -> ResourceOutcome {
-        ResourceOutcome { held_back: true, ..self.outcome(ResourceState::Pending, reason, message) }
-    }
-
-    fn failed(&self, stage: Stage, failure: Failure) -> ResourceOutcome {
-        let mut outcome =
-            self.outcome(ResourceState::Failed, failure.reason.clone(), failure.message.clone());
-        outcome.failure = Some((stage, failure));
-        outcome
-    }
-
-    /// How it stands when there is nothing (more) to do for it.
-    fn settled(&self, then: Standing) -> ResourceOutcome {
-        match then {
-            Standing::Ready { reason, message, details } => {
-                ResourceOutcome { details, ..self.outcome(ResourceState::Ready, reason, message) }
-            }
-            Standing::Pending { reason, message } => self.outcome(ResourceState::Pending, reason, message),
-            Standing::Failed(failure) => self.failed(Stage::Planning, failure),
-            Standing::Gone => {
-                ResourceOutcome { gone: true, ..self.outcome(ResourceState::Ready, "Gone", "") }
-            }
-        }
-    }
-}
-
 impl Pass {
     pub(super) fn new(parts: Vec<Part>, edges: Vec<Vec<Edge>>, registry: Registry) -> Self {
         Self { parts, edges, registry }
@@ -297,7 +87,7 @@ impl Pass {
     pub fn preview(&self, state: ResourceState, reason: &str, message: &str) -> PassOutcome {
         let resources = self.parts.iter().map(|part| match &part.plan {
             PartPlan::Settled { then, .. } => part.settled(then.clone()),
-            PartPlan::BackingOff(failing) => still_failing(part, failing),
+            PartPlan::BackingOff(failing) => part.still_failing(failing),
             PartPlan::Due(_) => part.outcome(state, reason, message),
         });
         let resources = resources.filter(|outcome| !outcome.gone).collect();
@@ -331,7 +121,6 @@ impl Pass {
         outcome
     }
 }
-
 /// A pass under way.
 struct Run {
     parts: Vec<Part>,
@@ -361,7 +150,7 @@ impl Run {
             match &part.plan {
                 PartPlan::Due(_) => run.open.push(i),
                 PartPlan::BackingOff(failing) => {
-                    run.close(i, still_failing(part, failing), part.entry.clone())
+                    run.close(i, part.still_failing(failing), part.entry.clone())
                 }
                 PartPlan::Settled { record, then } => {
                     let entry = match then {
@@ -457,17 +246,6 @@ impl Run {
         PassOutcome { inventory: self.inventory, resources, interrupted: self.interrupted }
     }
 }
-
-fn still_failing(part: &Part, failing: &Failing) -> ResourceOutcome {
-    let failure = &failing.failure;
-    ResourceOutcome {
-        attempts: failing.attempts,
-        next_retry: failing.next.map(|(_, wall)| wall),
-        held_back: true,
-        ..part.outcome(ResourceState::Failed, failure.reason.clone(), failure.message.clone())
-    }
-}
-
 async fn release_dropped(registry: &Registry, held: Vec<(Claim, serde_json::Value)>, inventory: &Inventory) {
     let dropped: Vec<(ResourceKind, serde_json::Value)> = held
         .into_iter()
