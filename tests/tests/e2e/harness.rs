@@ -6,7 +6,7 @@ use futures_util::StreamExt as _;
 use serde_json::json;
 use tests::{
     document::manifest,
-    eventually::eventually,
+    eventually::{PATIENCE, eventually},
     nats_cluster::NatsCluster,
     nats_server::{NatsServer, Settings},
     platform::{DESIRED_STATE, Platform, provision_all},
@@ -83,6 +83,17 @@ async fn a_cut_cable_closes_connections_and_a_plugged_one_takes_them_again() {
     .await;
 }
 
+/// Waits until the server knows of all that this client subscribed to: it answers in order.
+async fn subscribed(client: &async_nats::Client) {
+    let answer = client.request("nobody-listens-here", "".into()).await;
+    assert!(answer.is_err(), "somebody answered: {answer:?}");
+}
+
+async fn next(subscriber: &mut async_nats::Subscriber) -> String {
+    let message = tokio::time::timeout(PATIENCE, subscriber.next()).await.expect("a message came");
+    String::from_utf8(message.unwrap().payload.to_vec()).unwrap()
+}
+
 #[tokio::test]
 async fn a_held_direction_delivers_nothing_until_it_is_let_go_and_the_other_one_passes() {
     let server = NatsServer::start(Settings::default()).await;
@@ -90,19 +101,19 @@ async fn a_held_direction_delivers_nothing_until_it_is_let_go_and_the_other_one_
     let (far, near) = (async_nats::connect(proxy.url()).await.unwrap(), server.connect().await);
     let mut at_far = far.subscribe("to-far").await.unwrap();
     let mut at_near = near.subscribe("to-near").await.unwrap();
-    far.flush().await.unwrap();
-    near.flush().await.unwrap();
+    subscribed(&far).await;
+    subscribed(&near).await;
 
     proxy.set(Flow::Pass, Flow::Hold);
     near.publish("to-far", "held".into()).await.unwrap();
     near.flush().await.unwrap();
     far.publish("to-near", "passes".into()).await.unwrap();
-    assert_eq!(at_near.next().await.unwrap().payload, "passes");
+    assert_eq!(next(&mut at_near).await, "passes");
     let early = tokio::time::timeout(Duration::from_millis(200), at_far.next()).await;
     assert!(early.is_err(), "a held direction delivered {early:?}");
 
     proxy.set(Flow::Delay(Duration::from_millis(1)), Flow::Delay(Duration::from_millis(1)));
-    assert_eq!(at_far.next().await.unwrap().payload, "held");
+    assert_eq!(next(&mut at_far).await, "held");
 }
 
 #[tokio::test]
