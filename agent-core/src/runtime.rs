@@ -11,7 +11,7 @@ use agent_model::{
     status::{AgentStatus, Event, Heartbeat},
 };
 use futures_util::{FutureExt, Stream, StreamExt};
-use rand::Rng;
+use rand::RngExt;
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, sleep_until},

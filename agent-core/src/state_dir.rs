@@ -128,7 +128,9 @@ impl StateDir {
 fn open_lock(path: &Path) -> io::Result<File> {
     match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)
+            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+            // Held open for reading only, so that the file system can be remounted read-only.
+            File::open(path)
         }
         opened => opened,
     }

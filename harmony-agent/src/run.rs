@@ -50,7 +50,8 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, CommandError> {
         StatusWriterSettings { agent: agent.clone(), instance: wired.instance, resync_interval },
         newest_report,
     );
-    let _heartbeat = HeartbeatTask::spawn(&connection, &agent, configuration.heartbeat_interval, newest_heartbeat);
+    let _heartbeat =
+        HeartbeatTask::spawn(&connection, &agent, configuration.heartbeat_interval, newest_heartbeat);
     let events = EventQueue::spawn(&connection, &agent);
     let channels = Channels {
         entries: desired.entries(),

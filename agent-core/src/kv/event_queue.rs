@@ -1,7 +1,7 @@
 //! Events on their way to the stream: few, in order, each until it is stored.
 
 use agent_model::{AgentId, status::Event};
-use rand::{Rng, SeedableRng, rngs::StdRng};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::{sync::mpsc, task::JoinSet, time::sleep};
 
 use super::{Connection, publish_event};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rand::Rng;
+use rand::{Rng, RngExt};
 
 /// Longest interval that is taken at its word: an absurd one in a configuration must not overflow
 /// the clock.
