@@ -369,3 +369,6 @@ fn newly_applied(body: &LedgerBody, outcome: &PassOutcome, now: Timestamp) -> Op
         None => Some(AppliedDocument { generation: document.generation, digest: document.digest, at: now }),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,8 @@ pub mod dispatcher;
 mod durable_file;
 pub mod envelope;
 pub mod executor;
+#[cfg(test)]
+mod fakes;
 pub mod kv;
 pub mod ledger;
 pub mod once;

@@ -1,105 +1,11 @@
-//! The executor with a reconciler of a dozen lines, whose device is a map from paths to contents.
-
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex},
-};
-
-use agent_model::{
-    Claim, Declaration, DesiredState, DesiredStateBuilder, Failure, FileSpec, Goal, Mode, Plan, Reconciler,
-    ResourceKind, ResourceSpec, Standing, Step, Target, Timestamp, status::ResourceState,
-};
-use futures_util::stream;
+use agent_model::{Claim, DesiredState, Timestamp, status::ResourceState};
 use tokio::time::Instant;
 
 use super::*;
-
-#[derive(Default)]
-struct Disk {
-    contents: BTreeMap<Claim, String>,
-    /// Paths whose writing fails.
-    broken: BTreeSet<String>,
-    /// What was done, in order.
-    done: Vec<String>,
-    released: usize,
-}
-
-#[derive(Clone, Default)]
-struct Fake(Arc<Mutex<Disk>>);
-
-#[derive(Debug)]
-struct Write(Option<String>);
-
-impl Step for Write {
-    fn summary(&self) -> String {
-        "write".into()
-    }
-
-    fn alters_target(&self) -> bool {
-        true
-    }
-}
-
-impl Reconciler for Fake {
-    type Spec = FileSpec;
-    type Record = String;
-    type Observation = Option<String>;
-    type Step = Write;
-
-    const KIND: ResourceKind = ResourceKind::File;
-
-    fn spec_of(spec: &ResourceSpec) -> Option<Arc<FileSpec>> {
-        let ResourceSpec::File(file) = spec;
-        Some(Arc::clone(file))
-    }
-
-    async fn observe(&self, targets: &[Target<FileSpec, String>]) -> Vec<Result<Option<String>, Failure>> {
-        let disk = self.0.lock().unwrap();
-        targets.iter().map(|target| Ok(disk.contents.get(&target.claim).cloned())).collect()
-    }
-
-    fn plan(target: &Target<FileSpec, String>, observed: &Option<String>) -> Plan<Write, String> {
-        let wanted = match &target.goal {
-            Goal::Present { spec, .. } => Some(String::from_utf8_lossy(spec.content.bytes()).into_owned()),
-            Goal::Absent => None,
-        };
-        let then = if wanted.is_some() { Standing::in_sync() } else { Standing::Gone };
-        if wanted == *observed {
-            return Plan::nothing(wanted, then);
-        }
-        Plan { intent: Some("begun".into()), steps: vec![Write(wanted.clone())], record: wanted, then }
-    }
-
-    async fn apply(&self, target: &Target<FileSpec, String>, step: &Write) -> Result<(), Failure> {
-        let mut disk = self.0.lock().unwrap();
-        let path = target.claim.to_string();
-        if disk.broken.contains(&path) {
-            return Err(Failure::passing("Broken", format!("{path} is broken")));
-        }
-        match &step.0 {
-            Some(content) => {
-                disk.contents.insert(target.claim.clone(), content.clone());
-                disk.done.push(format!("+{path}"));
-            }
-            None => {
-                disk.contents.remove(&target.claim);
-                disk.done.push(format!("-{path}"));
-            }
-        }
-        Ok(())
-    }
-
-    async fn release(&self, dropped: &[String], _kept: &[String]) {
-        self.0.lock().unwrap().released += dropped.len();
-    }
-
-    fn wakes(&self) -> impl futures_util::Stream<Item = Claim> + Send + 'static {
-        stream::pending()
-    }
-}
+use crate::fakes::{FakeReconciler, desired};
 
 struct Bench {
-    fake: Fake,
+    fake: FakeReconciler,
     executor: Executor,
     inventory: Inventory,
     seconds: u64,
@@ -108,7 +14,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let fake = Fake::default();
+        let fake = FakeReconciler::default();
         let executor = Executor::new(Registry::none().with(fake.clone()), 7);
         Self { fake, executor, inventory: Inventory::new(), seconds: 0, start: Instant::now() }
     }
@@ -125,11 +31,11 @@ impl Bench {
     }
 
     fn take_done(&self) -> Vec<String> {
-        std::mem::take(&mut self.fake.0.lock().unwrap().done)
+        std::mem::take(&mut self.fake.disk().done)
     }
 
     fn set_broken(&self, path: &str, broken: bool) {
-        let mut disk = self.fake.0.lock().unwrap();
+        let mut disk = self.fake.disk();
         let claim = format!("File:{path}");
         if broken {
             disk.broken.insert(claim)
@@ -137,27 +43,6 @@ impl Bench {
             disk.broken.remove(&claim)
         };
     }
-}
-
-/// Resources `(name, path, content, depends on)`.
-fn desired(resources: &[(&str, &str, &str, &[&str])]) -> DesiredState {
-    let mut builder = DesiredStateBuilder::default();
-    for (name, path, content, depends_on) in resources {
-        builder.declare(Declaration {
-            pointer: String::new(),
-            name: name.parse().unwrap(),
-            depends_on: depends_on.iter().map(|name| name.parse().unwrap()).collect(),
-            restart_on: Vec::new(),
-            spec: Some(ResourceSpec::File(Arc::new(FileSpec {
-                path: path.parse().unwrap(),
-                content: content.as_bytes().to_vec().into(),
-                mode: Mode::default(),
-                owner: None,
-                group: None,
-            }))),
-        });
-    }
-    builder.finish().unwrap()
 }
 
 fn states(outcome: &PassOutcome) -> Vec<(&str, ResourceState, &str)> {
@@ -219,7 +104,7 @@ async fn a_repair_is_no_change_and_a_change_is_no_repair() {
     let counts =
         |outcome: PassOutcome| (outcome.resources[0].changes, outcome.resources[0].drift_corrections);
     assert_eq!(counts(bench.pass(&desired(&[("a", "/a", "1", &[])])).await), (1, 0));
-    bench.fake.0.lock().unwrap().contents.clear();
+    bench.fake.disk().contents.clear();
     assert_eq!(counts(bench.pass(&desired(&[("a", "/a", "1", &[])])).await), (1, 1));
     assert_eq!(counts(bench.pass(&desired(&[("a", "/a", "2", &[])])).await), (2, 1));
     assert_eq!(counts(bench.pass(&desired(&[("renamed", "/a", "2", &[])])).await), (2, 1));
@@ -234,7 +119,7 @@ async fn what_is_declared_no_longer_goes_dependents_first_and_after_the_new_is_t
     assert_eq!(bench.take_done(), ["+File:/n", "-File:/c", "-File:/b", "-File:/a"]);
     assert_eq!(states(&outcome).len(), 1, "what is gone is not spoken of");
     assert_eq!(bench.inventory.len(), 1);
-    assert_eq!(bench.fake.0.lock().unwrap().released, 3);
+    assert_eq!(bench.fake.disk().released, 3);
 }
 
 #[tokio::test]
@@ -281,7 +166,7 @@ async fn a_newer_document_ends_a_pass_between_two_steps_and_loses_nothing() {
     let pass = bench.executor.prepare(&state, &bench.inventory, now).await;
     assert!(pass.has_work());
     let fake = bench.fake.clone();
-    let outcome = pass.run(|| !fake.0.lock().unwrap().done.is_empty()).await;
+    let outcome = pass.run(|| !fake.disk().done.is_empty()).await;
     assert_eq!(
         states(&outcome),
         [("a", ResourceState::Ready, "InSync"), ("b", ResourceState::Pending, "Superseded")]

@@ -1,0 +1,275 @@
+use std::fs;
+
+use agent_model::{
+    Digest, Generation, RefusalReason,
+    status::{ConditionStatus, ConditionType, Phase},
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::*;
+use crate::{
+    dispatcher::Formats,
+    executor::Registry,
+    fakes::{FakeFormat, FakeReconciler},
+    protected_paths::ProtectedPaths,
+    state_dir::StateLayout,
+};
+
+/// A device, its disk and its state folder.
+struct Bench {
+    fake: FakeReconciler,
+    folder: TempDir,
+    device: Device,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let mut bench = Self::without_floor();
+        bench.device.take_floor(None);
+        bench
+    }
+
+    /// A device that does not know yet what it has said before.
+    fn without_floor() -> Self {
+        let (fake, folder) = (FakeReconciler::default(), tempfile::tempdir().unwrap());
+        let device = device(&fake, &folder, Formats::none().with(FakeFormat), None);
+        Self { fake, folder, device }
+    }
+
+    /// The device after its agent was started anew.
+    fn restart(&mut self, formats: Formats) {
+        let before = self.device.report();
+        self.device = device(&self.fake, &self.folder, formats, Some(before));
+    }
+
+    async fn take(&mut self, generation: u64, spec: Value) -> AgentStatus {
+        self.device.take_entry(document(generation, spec));
+        self.pass().await
+    }
+
+    async fn pass(&mut self) -> AgentStatus {
+        self.device.pass(|| false, |_| ()).await;
+        self.device.report()
+    }
+
+    fn take_done(&self) -> Vec<String> {
+        std::mem::take(&mut self.fake.disk().done)
+    }
+
+    /// Makes every write of the ledger fail, for root too.
+    fn break_disk(&self) {
+        fs::create_dir_all(self.folder.path().join("ledger.tmp/x")).unwrap();
+    }
+
+    fn mend_disk(&self) {
+        fs::remove_dir_all(self.folder.path().join("ledger.tmp")).unwrap();
+    }
+}
+
+fn device(
+    fake: &FakeReconciler,
+    folder: &TempDir,
+    formats: Formats,
+    previous: Option<AgentStatus>,
+) -> Device {
+    let agent: agent_model::AgentId = "edge-1".parse().unwrap();
+    let registry = Registry::none().with(fake.clone());
+    let clock = Clock::system();
+    let info = agent_model::status::AgentInfo {
+        version: "0".into(),
+        formats: formats.advertised(),
+        scores: Vec::new(),
+        reconcilers: Vec::new(),
+        facts: agent_model::DeviceFacts::new(),
+        boot_id: None,
+        started_at: clock.now().wall,
+    };
+    Device::new(DeviceParts {
+        acceptance: Acceptance {
+            agent: agent.clone(),
+            formats,
+            kinds: registry.kinds().collect(),
+            protected: ProtectedPaths::new("/".into(), vec!["/own".into()]),
+            facts: agent_model::DeviceFacts::new(),
+        },
+        executor: Executor::new(registry, 7),
+        loaded: Ledger::load(&StateLayout::of(folder.path()), &agent).unwrap(),
+        reporter: Reporter::new(agent, "instance".into(), info, previous),
+        clock,
+    })
+}
+
+fn document(generation: u64, spec: Value) -> DesiredValue {
+    let document = json!({
+        "apiVersion": "harmony/v1", "kind": "Fake", "schemaVersion": "1.0.0",
+        "metadata": {"name": "edge-1", "generation": generation}, "spec": spec,
+    });
+    DesiredValue::Some { revision: generation, raw: document.to_string().into_bytes() }
+}
+
+fn condition(status: &AgentStatus, condition_type: ConditionType) -> (ConditionStatus, &str) {
+    let condition = status.condition(condition_type).unwrap();
+    (condition.status, &condition.reason)
+}
+
+fn accepted(status: &AgentStatus) -> Option<u64> {
+    status.accepted.as_ref().map(|accepted| accepted.generation.get())
+}
+
+fn applied(status: &AgentStatus) -> Option<u64> {
+    status.applied.as_ref().map(|applied| applied.generation.get())
+}
+
+#[tokio::test]
+async fn a_document_converges_and_an_empty_one_takes_everything_back() {
+    let mut bench = Bench::new();
+    let status = bench.take(1, json!({"/a": "1"})).await;
+    assert_eq!((status.phase, accepted(&status), applied(&status)), (Phase::Converged, Some(1), Some(1)));
+    let status = bench.take(2, json!({})).await;
+    assert_eq!((status.phase, applied(&status), status.summary.total), (Phase::Converged, Some(2), 0));
+    assert_eq!(bench.take_done(), ["+File:/a", "-File:/a"]);
+}
+
+#[tokio::test]
+async fn a_refused_document_shows_only_in_its_condition() {
+    let mut bench = Bench::new();
+    let before = bench.take(5, json!({"/a": "1"})).await;
+    bench.take_done();
+    for (document, reason) in [
+        (document(4, json!({})), RefusalReason::StaleGeneration),
+        (document(5, json!({})), RefusalReason::GenerationConflict),
+        (document(6, json!([])), RefusalReason::Invalid),
+        (document(6, json!({"/own/x": ""})), RefusalReason::PolicyDenied),
+        (DesiredValue::Some { revision: 9, raw: Vec::new() }, RefusalReason::Malformed),
+    ] {
+        assert!(!bench.device.take_entry(document));
+        let status = bench.pass().await;
+        let found = condition(&status, ConditionType::Accepted);
+        assert_eq!(found, (ConditionStatus::False, reason.as_str()));
+        assert_eq!(
+            (status.phase, &status.accepted, &status.resources),
+            (Phase::Converged, &before.accepted, &before.resources)
+        );
+    }
+    assert!(bench.take_done().is_empty());
+}
+
+#[tokio::test]
+async fn a_deleted_entry_unassigns_the_device_which_goes_on_enforcing() {
+    let mut bench = Bench::new();
+    bench.take(1, json!({"/a": "1"})).await;
+    bench.device.take_entry(DesiredValue::None);
+    bench.fake.disk().contents.clear();
+    let status = bench.pass().await;
+    assert_eq!((status.phase, accepted(&status), &status.desired), (Phase::Unassigned, Some(1), &None));
+    assert_eq!(condition(&status, ConditionType::Converged), (ConditionStatus::True, "AllReady"));
+    assert_eq!(status.resources[0].drift_corrections, 1);
+}
+
+#[tokio::test]
+async fn without_a_ledger_to_write_nothing_is_accepted_and_nothing_changed_until_it_can_be() {
+    let mut bench = Bench::new();
+    bench.take(1, json!({"/a": "1"})).await;
+    bench.break_disk();
+    bench.take_done();
+    let status = bench.take(2, json!({"/a": "2"})).await;
+    assert_eq!((status.phase, accepted(&status)), (Phase::Converged, Some(1)));
+    assert_eq!(condition(&status, ConditionType::Accepted), (ConditionStatus::Unknown, "StateStore"));
+    assert_eq!(condition(&status, ConditionType::StateStore).0, ConditionStatus::False);
+    assert!(bench.device.due().is_some(), "it tries again by itself");
+    assert!(bench.take_done().is_empty());
+
+    bench.mend_disk();
+    let status = bench.pass().await;
+    assert_eq!((status.phase, accepted(&status), applied(&status)), (Phase::Converged, Some(2), Some(2)));
+    assert_eq!(condition(&status, ConditionType::StateStore), (ConditionStatus::True, "Healthy"));
+}
+
+#[tokio::test]
+async fn drift_is_left_alone_while_the_ledger_cannot_be_written() {
+    let mut bench = Bench::new();
+    bench.take(1, json!({"/a": "1"})).await;
+    bench.break_disk();
+    bench.fake.disk().contents.clear();
+    let status = bench.pass().await;
+    assert!(bench.fake.disk().contents.is_empty());
+    assert_eq!((status.phase, status.resources[0].reason.as_str()), (Phase::Converging, "StateStore"));
+    bench.mend_disk();
+    let status = bench.pass().await;
+    assert_eq!((status.phase, status.resources[0].drift_corrections), (Phase::Converged, 1));
+}
+
+#[tokio::test]
+async fn a_restart_changes_nothing_that_is_seen() {
+    let mut bench = Bench::new();
+    let before = bench.take(1, json!({"/a": "1"})).await;
+    bench.take_done();
+    bench.restart(Formats::none().with(FakeFormat));
+    bench.device.take_entry(document(1, json!({"/a": "1"})));
+    let after = bench.pass().await;
+    assert_eq!(
+        (&after.resources, &after.applied, after.phase),
+        (&before.resources, &before.applied, before.phase)
+    );
+    assert_eq!(after.conditions, before.conditions);
+    assert!(bench.take_done().is_empty());
+}
+
+#[tokio::test]
+async fn a_document_in_force_that_cannot_be_read_any_more_is_told_and_nothing_is_touched() {
+    let mut bench = Bench::new();
+    bench.take(1, json!({"/a": "1"})).await;
+    bench.take_done();
+    bench.restart(Formats::none());
+    bench.fake.disk().contents.clear();
+    let status = bench.pass().await;
+    assert_eq!((status.phase, accepted(&status)), (Phase::Degraded, Some(1)));
+    assert!(status.condition(ConditionType::Converged).unwrap().message.contains("UnsupportedKind"));
+    assert!(bench.take_done().is_empty());
+}
+
+#[tokio::test]
+async fn with_its_ledger_lost_a_device_waits_for_its_own_status_and_takes_nothing_older() {
+    let known = {
+        let mut before = Bench::new();
+        before.take(7, json!({"/a": "1"})).await
+    };
+    for (generation, spec, taken) in [
+        (6, json!({"/a": "1"}), false),
+        (7, json!({"/a": "other"}), false),
+        (7, json!({"/a": "1"}), true),
+        (8, json!({"/a": "2"}), true),
+    ] {
+        let mut bench = Bench::without_floor();
+        let status = bench.take(generation, spec).await;
+        assert_eq!((accepted(&status), condition(&status, ConditionType::Accepted).1), (None, "NotJudged"));
+        assert_eq!(bench.device.take_floor(Some(&known)), taken, "generation {generation}");
+        let status = bench.pass().await;
+        assert_eq!(accepted(&status), taken.then_some(generation));
+        assert_eq!(status.highest_generation.map(Generation::get), Some(generation.max(7)));
+    }
+}
+
+#[tokio::test]
+async fn the_floor_outlives_a_restart_before_anything_is_accepted() {
+    let known = {
+        let mut before = Bench::new();
+        before.take(7, json!({})).await
+    };
+    let mut bench = Bench::without_floor();
+    bench.device.take_floor(Some(&known));
+    bench.restart(Formats::none().with(FakeFormat));
+    assert!(!bench.device.needs_floor());
+    let status = bench.take(6, json!({})).await;
+    assert_eq!(condition(&status, ConditionType::Accepted).1, "StaleGeneration");
+}
+
+#[tokio::test]
+async fn the_digest_in_the_status_is_that_of_the_bytes_received() {
+    let mut bench = Bench::new();
+    let DesiredValue::Some { raw, .. } = document(1, json!({})) else { panic!("no document") };
+    let status = bench.take(1, json!({})).await;
+    assert_eq!(status.desired.unwrap().digest, Digest::of_bytes(&raw));
+    assert_eq!(status.accepted.unwrap().digest, Digest::of_bytes(&raw));
+}

@@ -1,0 +1,155 @@
+//! A reconciler whose device is a map from claims to contents, and a format for it: hand-written
+//! fakes for tests of what lies around them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use agent_model::{
+    Claim, Declaration, DesiredState, DesiredStateBuilder, Failure, FileSpec, Goal, Invalid, Lowered,
+    ManifestFormat, Mode, Plan, Reconciler, ResourceKind, ResourceSpec, SpecDocument, Standing, Step, Target,
+};
+use futures_util::stream;
+use semver::Version;
+
+/// The device.
+#[derive(Default)]
+pub(crate) struct Disk {
+    pub(crate) contents: BTreeMap<Claim, String>,
+    /// Paths whose writing fails.
+    pub(crate) broken: BTreeSet<String>,
+    /// What was done, in order.
+    pub(crate) done: Vec<String>,
+    /// How many records were let go of.
+    pub(crate) released: usize,
+}
+
+/// Reconciles files on a [`Disk`].
+#[derive(Clone, Default)]
+pub(crate) struct FakeReconciler(Arc<Mutex<Disk>>);
+
+impl FakeReconciler {
+    pub(crate) fn disk(&self) -> MutexGuard<'_, Disk> {
+        self.0.lock().unwrap()
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Write(Option<String>);
+
+impl Step for Write {
+    fn summary(&self) -> String {
+        "write".into()
+    }
+
+    fn alters_target(&self) -> bool {
+        true
+    }
+}
+
+impl Reconciler for FakeReconciler {
+    type Spec = FileSpec;
+    type Record = String;
+    type Observation = Option<String>;
+    type Step = Write;
+
+    const KIND: ResourceKind = ResourceKind::File;
+
+    fn spec_of(spec: &ResourceSpec) -> Option<Arc<FileSpec>> {
+        let ResourceSpec::File(file) = spec;
+        Some(Arc::clone(file))
+    }
+
+    async fn observe(&self, targets: &[Target<FileSpec, String>]) -> Vec<Result<Option<String>, Failure>> {
+        let disk = self.disk();
+        targets.iter().map(|target| Ok(disk.contents.get(&target.claim).cloned())).collect()
+    }
+
+    fn plan(target: &Target<FileSpec, String>, observed: &Option<String>) -> Plan<Write, String> {
+        let wanted = match &target.goal {
+            Goal::Present { spec, .. } => Some(String::from_utf8_lossy(spec.content.bytes()).into_owned()),
+            Goal::Absent => None,
+        };
+        let then = if wanted.is_some() { Standing::in_sync() } else { Standing::Gone };
+        if wanted == *observed {
+            return Plan::nothing(wanted, then);
+        }
+        Plan { intent: Some("begun".into()), steps: vec![Write(wanted.clone())], record: wanted, then }
+    }
+
+    async fn apply(&self, target: &Target<FileSpec, String>, step: &Write) -> Result<(), Failure> {
+        let mut disk = self.disk();
+        let path = target.claim.to_string();
+        if disk.broken.contains(&path) {
+            return Err(Failure::passing("Broken", format!("{path} is broken")));
+        }
+        match &step.0 {
+            Some(content) => {
+                disk.contents.insert(target.claim.clone(), content.clone());
+                disk.done.push(format!("+{path}"));
+            }
+            None => {
+                disk.contents.remove(&target.claim);
+                disk.done.push(format!("-{path}"));
+            }
+        }
+        Ok(())
+    }
+
+    async fn release(&self, dropped: &[String], _kept: &[String]) {
+        self.disk().released += dropped.len();
+    }
+
+    fn wakes(&self) -> impl futures_util::Stream<Item = Claim> + Send + 'static {
+        stream::pending()
+    }
+}
+
+/// Resources `(name, path, content, depends on)`.
+pub(crate) fn desired(resources: &[(&str, &str, &str, &[&str])]) -> DesiredState {
+    let mut builder = DesiredStateBuilder::default();
+    for (name, path, content, depends_on) in resources {
+        builder.declare(Declaration {
+            pointer: String::new(),
+            name: name.parse().unwrap(),
+            depends_on: depends_on.iter().map(|name| name.parse().unwrap()).collect(),
+            restart_on: Vec::new(),
+            spec: Some(ResourceSpec::File(Arc::new(FileSpec {
+                path: path.parse().unwrap(),
+                content: content.as_bytes().to_vec().into(),
+                mode: Mode::default(),
+                owner: None,
+                group: None,
+            }))),
+        });
+    }
+    builder.finish().unwrap()
+}
+
+/// Reads a spec of the form `{"/path": "content"}`.
+pub(crate) struct FakeFormat;
+
+impl ManifestFormat for FakeFormat {
+    fn kind(&self) -> &'static str {
+        "Fake"
+    }
+
+    fn schema_versions(&self) -> Vec<Version> {
+        vec![Version::new(1, 0, 0)]
+    }
+
+    fn lower(&self, document: &SpecDocument<'_>) -> Result<Lowered, Invalid> {
+        let files = document.spec.as_object().ok_or_else(|| Invalid::at("/spec", "expected an object"))?;
+        let names: Vec<String> =
+            files.keys().map(|path| path.trim_start_matches('/').replace('/', "-")).collect();
+        let files: Vec<_> = names
+            .iter()
+            .zip(files)
+            .map(|(name, (path, content))| {
+                (name.as_str(), path.as_str(), content.as_str().unwrap_or(""), &[][..])
+            })
+            .collect();
+        Ok(Lowered { state: desired(&files), ignored: Vec::new() })
+    }
+}
