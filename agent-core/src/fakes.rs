@@ -7,11 +7,27 @@ use std::{
 };
 
 use agent_model::{
-    Claim, Declaration, DesiredState, DesiredStateBuilder, Failure, FileSpec, Goal, Invalid, Lowered,
-    ManifestFormat, Mode, Plan, Reconciler, ResourceKind, ResourceSpec, SpecDocument, Standing, Step, Target,
+    AgentId, Claim, Declaration, DesiredState, DesiredStateBuilder, DeviceFacts, Failure, FileSpec, Goal,
+    Invalid, Lowered, ManifestFormat, Mode, Plan, Reconciler, ResourceKind, ResourceSpec, SpecDocument,
+    Standing, Step, Target,
+    status::{AgentInfo, AgentStatus},
 };
 use futures_util::stream;
 use semver::Version;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{
+    acceptance::Acceptance,
+    clock::Clock,
+    device::{DesiredValue, Device, DeviceParts},
+    dispatcher::Formats,
+    executor::{Executor, Registry},
+    ledger::Ledger,
+    protected_paths::ProtectedPaths,
+    state_dir::StateLayout,
+    status::report::Reporter,
+};
 
 /// The device.
 #[derive(Default)]
@@ -152,4 +168,47 @@ impl ManifestFormat for FakeFormat {
             .collect();
         Ok(Lowered { state: desired(&files), ignored: Vec::new() })
     }
+}
+
+/// A device named `edge-1` on this disk and in this state folder, after a start of its agent.
+pub(crate) fn device(
+    fake: &FakeReconciler,
+    folder: &TempDir,
+    formats: Formats,
+    previous: Option<AgentStatus>,
+) -> Device {
+    let agent: AgentId = "edge-1".parse().unwrap();
+    let registry = Registry::none().with(fake.clone());
+    let clock = Clock::system();
+    let info = AgentInfo {
+        version: "0".into(),
+        formats: formats.advertised(),
+        scores: Vec::new(),
+        reconcilers: Vec::new(),
+        facts: DeviceFacts::new(),
+        boot_id: None,
+        started_at: clock.now().wall,
+    };
+    Device::new(DeviceParts {
+        acceptance: Acceptance {
+            agent: agent.clone(),
+            formats,
+            kinds: registry.kinds().collect(),
+            protected: ProtectedPaths::new("/".into(), vec!["/own".into()]),
+            facts: DeviceFacts::new(),
+        },
+        executor: Executor::new(registry, 7),
+        loaded: Ledger::load(&StateLayout::of(folder.path()), &agent).unwrap(),
+        reporter: Reporter::new(agent, "instance".into(), info, previous),
+        clock,
+    })
+}
+
+/// An entry for `edge-1`.
+pub(crate) fn document(generation: u64, spec: Value) -> DesiredValue {
+    let document = json!({
+        "apiVersion": "harmony/v1", "kind": "Fake", "schemaVersion": "1.0.0",
+        "metadata": {"name": "edge-1", "generation": generation}, "spec": spec,
+    });
+    DesiredValue::Some { revision: generation, raw: document.to_string().into_bytes() }
 }

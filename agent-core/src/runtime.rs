@@ -256,3 +256,6 @@ impl Teller {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,10 +10,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     dispatcher::Formats,
-    executor::Registry,
-    fakes::{FakeFormat, FakeReconciler},
-    protected_paths::ProtectedPaths,
-    state_dir::StateLayout,
+    fakes::{FakeFormat, FakeReconciler, device, document},
 };
 
 /// A device, its disk and its state folder.
@@ -65,47 +62,6 @@ impl Bench {
     fn mend_disk(&self) {
         fs::remove_dir_all(self.folder.path().join("ledger.tmp")).unwrap();
     }
-}
-
-fn device(
-    fake: &FakeReconciler,
-    folder: &TempDir,
-    formats: Formats,
-    previous: Option<AgentStatus>,
-) -> Device {
-    let agent: agent_model::AgentId = "edge-1".parse().unwrap();
-    let registry = Registry::none().with(fake.clone());
-    let clock = Clock::system();
-    let info = agent_model::status::AgentInfo {
-        version: "0".into(),
-        formats: formats.advertised(),
-        scores: Vec::new(),
-        reconcilers: Vec::new(),
-        facts: agent_model::DeviceFacts::new(),
-        boot_id: None,
-        started_at: clock.now().wall,
-    };
-    Device::new(DeviceParts {
-        acceptance: Acceptance {
-            agent: agent.clone(),
-            formats,
-            kinds: registry.kinds().collect(),
-            protected: ProtectedPaths::new("/".into(), vec!["/own".into()]),
-            facts: agent_model::DeviceFacts::new(),
-        },
-        executor: Executor::new(registry, 7),
-        loaded: Ledger::load(&StateLayout::of(folder.path()), &agent).unwrap(),
-        reporter: Reporter::new(agent, "instance".into(), info, previous),
-        clock,
-    })
-}
-
-fn document(generation: u64, spec: Value) -> DesiredValue {
-    let document = json!({
-        "apiVersion": "harmony/v1", "kind": "Fake", "schemaVersion": "1.0.0",
-        "metadata": {"name": "edge-1", "generation": generation}, "spec": spec,
-    });
-    DesiredValue::Some { revision: generation, raw: document.to_string().into_bytes() }
 }
 
 fn condition(status: &AgentStatus, condition_type: ConditionType) -> (ConditionStatus, &str) {

@@ -1,0 +1,189 @@
+//! The loop with channels instead of a server, and time that passes only when everyone waits.
+
+use bytes::Bytes;
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::{
+    task::JoinHandle,
+    time::{advance, timeout},
+};
+
+use super::*;
+use crate::{
+    dispatcher::Formats,
+    fakes::{FakeFormat, FakeReconciler, device, document},
+};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+struct Bench {
+    fake: FakeReconciler,
+    _folder: TempDir,
+    entries: watch::Sender<Option<Entry>>,
+    prior: watch::Sender<Option<PriorStatus>>,
+    standing: watch::Sender<WriterStanding>,
+    reports: watch::Receiver<Option<Arc<AgentStatus>>>,
+    heartbeats: watch::Receiver<Option<Heartbeat>>,
+    events: mpsc::Receiver<Event>,
+    wakes: mpsc::UnboundedSender<Claim>,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Bench {
+    fn start(drift_interval: Duration) -> Self {
+        let (fake, folder) = (FakeReconciler::default(), tempfile::tempdir().unwrap());
+        let device = device(&fake, &folder, Formats::none().with(FakeFormat), None);
+        let (entries, entries_end) = watch::channel(None);
+        let (prior, prior_end) = watch::channel(None);
+        let (standing, standing_end) = watch::channel(WriterStanding::default());
+        let (reports_end, reports) = watch::channel(None);
+        let (heartbeats_end, heartbeats) = watch::channel(None);
+        let (events_end, events) = mpsc::channel(4);
+        let (wakes, wakes_end) = mpsc::unbounded_channel();
+        let (stop, stop_end) = watch::channel(false);
+        let channels = Channels {
+            entries: entries_end,
+            prior: prior_end,
+            standing: standing_end,
+            reports: reports_end,
+            heartbeats: heartbeats_end,
+            events: events_end,
+        };
+        let layout = StateLayout::of(folder.path());
+        let wakes_end = Box::pin(futures_util::stream::unfold(
+            wakes_end,
+            |mut wakes: mpsc::UnboundedReceiver<Claim>| async { Some((wakes.recv().await?, wakes)) },
+        ));
+        let task = tokio::spawn(run(device, layout, channels, wakes_end, drift_interval, stop_end));
+        prior.send_replace(Some(PriorStatus(None)));
+        Self {
+            fake,
+            _folder: folder,
+            entries,
+            prior,
+            standing,
+            reports,
+            heartbeats,
+            events,
+            wakes,
+            stop,
+            task,
+        }
+    }
+
+    fn entry(&self, generation: u64, spec: serde_json::Value) {
+        let DesiredValue::Some { revision, raw } = document(generation, spec) else { return };
+        self.entries.send_replace(Some(Entry::Present { revision, value: Bytes::from(raw) }));
+    }
+
+    /// Waits for a report of which this is true; an hour of the paused clock without one is a
+    /// failure.
+    async fn reported(&mut self, wanted: impl Fn(&AgentStatus) -> bool) -> Arc<AgentStatus> {
+        let found = self.reports.wait_for(|report| report.as_deref().is_some_and(&wanted));
+        timeout(HOUR, found).await.expect("no such report").unwrap().clone().unwrap()
+    }
+
+    async fn applied(&mut self, generation: u64) -> Arc<AgentStatus> {
+        self.reported(|status| status.applied.as_ref().is_some_and(|it| it.generation.get() == generation))
+            .await
+    }
+
+    fn take_done(&self) -> Vec<String> {
+        std::mem::take(&mut self.fake.disk().done)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_reported_before_the_newest_entry_is_known() {
+    let mut bench = Bench::start(HOUR);
+    advance(Duration::from_secs(10)).await;
+    assert!(bench.reports.borrow().is_none());
+    bench.entries.send_replace(Some(Entry::Absent));
+    let status = bench.reported(|_| true).await;
+    assert_eq!(status.phase, agent_model::status::Phase::Unassigned);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_document_is_applied_as_it_comes_and_the_newest_counts() {
+    let mut bench = Bench::start(HOUR);
+    bench.entry(1, json!({"/a": "1"}));
+    bench.applied(1).await;
+    bench.entry(2, json!({"/a": "2"}));
+    bench.entry(3, json!({"/a": "3"}));
+    bench.applied(3).await;
+    assert_eq!(bench.take_done(), ["+File:/a", "+File:/a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wake_repairs_at_once_and_a_storm_of_them_at_a_bounded_pace() {
+    let mut bench = Bench::start(HOUR);
+    bench.entry(1, json!({"/a": "1"}));
+    bench.applied(1).await;
+    let claim: Claim = "File:/a".parse().unwrap();
+    let began = Instant::now();
+    for _ in 0..1000 {
+        bench.fake.disk().contents.clear();
+        bench.wakes.send(claim.clone()).unwrap();
+        advance(Duration::from_millis(5)).await;
+    }
+    let status = bench.reported(|status| status.resources[0].drift_corrections > 0).await;
+    let passes = status.resources[0].drift_corrections;
+    let most = began.elapsed().as_millis() / WAKE_SPACING.as_millis() + 1;
+    assert!((1..=most).contains(&u128::from(passes)), "{passes} repairs, at most {most} expected");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_wake_the_drift_timer_finds_what_was_altered() {
+    let mut bench = Bench::start(HOUR);
+    bench.entry(1, json!({"/a": "1"}));
+    bench.applied(1).await;
+    bench.fake.disk().contents.clear();
+    advance(HOUR.mul_f64(0.8)).await;
+    assert!(bench.fake.disk().contents.is_empty(), "nothing could have told it yet");
+    let status = bench.reported(|status| status.resources[0].drift_corrections == 1).await;
+    assert_eq!(status.resources[0].changes, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_failed_is_tried_again_until_it_works() {
+    let mut bench = Bench::start(HOUR);
+    bench.fake.disk().broken.insert("File:/a".into());
+    bench.entry(1, json!({"/a": "1"}));
+    bench.reported(|status| status.resources.first().is_some_and(|resource| resource.attempts == 3)).await;
+    bench.fake.disk().broken.clear();
+    let status = bench.applied(1).await;
+    assert_eq!((status.resources[0].attempts, status.resources[0].next_retry), (0, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_superseded_device_says_so_once_gives_no_sign_of_life_and_goes_on_enforcing() {
+    let mut bench = Bench::start(HOUR);
+    let ours = WriterStanding { epoch: 4, ..WriterStanding::default() };
+    bench.standing.send_replace(ours.clone());
+    bench.entry(1, json!({"/a": "1"}));
+    bench.applied(1).await;
+    let beat = bench.heartbeats.borrow_and_update().clone().unwrap();
+    assert_eq!((beat.epoch, beat.accepted_generation.map(u64::from)), (4, Some(1)));
+
+    let other = agent_model::status::Writer { instance: "other".into(), epoch: 5, op: 1 };
+    bench.standing.send_replace(WriterStanding { superseded_by: Some(other), ..ours });
+    let event = bench.events.recv().await.unwrap();
+    assert_eq!((event.event_type.as_str(), event.seq), ("DuplicateIdentity", 1));
+    bench.fake.disk().contents.clear();
+    bench.wakes.send("File:/a".parse().unwrap()).unwrap();
+    bench.reported(|status| status.resources[0].drift_corrections == 1).await;
+    assert_eq!(*bench.heartbeats.borrow(), None);
+    assert!(bench.events.try_recv().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_stops_when_told_and_leaves_everything_as_it_is() {
+    let mut bench = Bench::start(HOUR);
+    bench.entry(1, json!({"/a": "1"}));
+    bench.applied(1).await;
+    bench.stop.send_replace(true);
+    timeout(HOUR, &mut bench.task).await.expect("it does not stop").unwrap();
+    assert_eq!(bench.fake.disk().contents.len(), 1);
+    drop(bench.prior);
+}
