@@ -115,17 +115,27 @@ impl AuthoredDocument {
         self.fields.get("kind")?.as_str()
     }
 
-    /// The generation, where the author gave one.
+    /// The generation, where the author gave one that can be read.
     pub fn generation(&self) -> Option<Generation> {
         self.fields.get("metadata")?.get("generation")?.as_u64()?.try_into().ok()
     }
 
-    /// The bytes of the envelope with everything filled in, ready to be written.
+    /// The document without a generation of the author's, for a tool that counts by itself.
+    #[must_use]
+    pub fn without_generation(mut self) -> Self {
+        if let Some(Value::Object(metadata)) = self.fields.get_mut("metadata") {
+            metadata.remove("generation");
+        }
+        self
+    }
+
+    /// The bytes of the envelope with everything filled in that the author left out, ready to be
+    /// written.
     pub fn complete(&self, completion: &Completion) -> Vec<u8> {
         let mut fields = self.fields.clone();
         fields.entry("schemaVersion").or_insert_with(|| completion.schema_version.clone().into());
         if let Value::Object(metadata) = fields.entry("metadata").or_insert_with(|| Map::new().into()) {
-            metadata.insert("generation".into(), completion.generation.get().into());
+            metadata.entry("generation").or_insert_with(|| completion.generation.get().into());
             metadata.entry("issuedAt").or_insert_with(|| completion.issued_at.to_string().into());
         }
         Value::Object(fields).to_string().into_bytes()

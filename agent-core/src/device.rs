@@ -7,10 +7,10 @@
 //! A document is put in force by the very ledger write that holds the intents of its first pass:
 //! before it, the old document is in force and nothing has been touched.
 
-use std::{pin::pin, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use agent_model::{
-    Lowered, Timestamp,
+    Lowered, ResourceKind, Timestamp,
     status::{AgentStatus, Desired, ResourceState},
 };
 use tokio::time::Instant;
@@ -21,7 +21,7 @@ use crate::{
     clock::Clock,
     envelope::{HighWaterMark, Received, Refusal},
     executor::{Executor, PassOutcome},
-    ledger::{AppliedDocument, Ledger, LedgerBody, Loaded, OpenPass, Provenance, StoreFailure},
+    ledger::{AcceptedDocument, AppliedDocument, Ledger, LedgerBody, Loaded, Provenance, StoreFailure},
     status::report::{Judgement, Reporter, SeenEntry, Situation, StoreHealth},
 };
 
@@ -60,7 +60,7 @@ pub enum DesiredValue {
 
 /// The device.
 pub struct Device {
-    acceptance: Acceptance,
+    acceptance: Arc<Acceptance>,
     executor: Executor,
     ledger: Ledger,
     reporter: Reporter,
@@ -70,8 +70,12 @@ pub struct Device {
     unreadable: Option<Refusal>,
     /// A document that waits to be put in force.
     candidate: Option<Box<Candidate>>,
+    /// Whether nothing is judged before the floor is known.
+    asks_for_floor: bool,
     /// An entry that cannot be judged before the floor is known.
     unjudged: Option<DesiredValue>,
+    /// What was kept for claims that the ledger is about to forget.
+    dropped: Vec<(ResourceKind, serde_json::Value)>,
     entry: SeenEntry,
     judgement: Judgement,
     outcome: Option<PassOutcome>,
@@ -97,16 +101,19 @@ impl Device {
                 Err(refusal) => (None, Some(refusal)),
             },
         };
+        let asks_for_floor = ledger.body().needs_floor;
         let mut device = Self {
-            acceptance,
+            acceptance: Arc::new(acceptance),
             executor,
             ledger,
+            asks_for_floor,
             reporter,
             clock,
             in_force,
             unreadable,
             candidate: None,
             unjudged: None,
+            dropped: Vec::new(),
             entry: SeenEntry::Unread,
             judgement: Judgement::NotYet,
             outcome: None,
@@ -125,18 +132,29 @@ impl Device {
     }
 
     /// Whether the device must know its own last status before it accepts anything.
-    pub fn needs_floor(&self) -> bool {
-        self.ledger.body().needs_floor
+    pub fn asks_for_floor(&self) -> bool {
+        self.asks_for_floor
     }
 
-    /// Hands in the device's own last status, `None` when it never had one. Says whether a
-    /// document was waiting for that and may be put in force by a pass now.
-    pub fn take_floor(&mut self, status: Option<&AgentStatus>) -> bool {
-        if !self.needs_floor() {
+    /// Goes without the floor, because there is nobody to ask. The ledger keeps in mind that it
+    /// is not known.
+    pub fn go_without_floor(&mut self) {
+        self.asks_for_floor = false;
+    }
+
+    /// Hands in the highest generation that the device's own last status tells of, `None` when
+    /// it tells of none. Says whether a document was waiting for that and is due for a pass now.
+    pub fn take_floor(&mut self, floor: Option<HighWaterMark>) -> bool {
+        if !self.asks_for_floor {
             return false;
         }
-        let floor = status.and_then(floor);
+        self.asks_for_floor = false;
         let highest = self.ledger.body().highest;
+        if floor.is_some() && highest.is_none() && self.recovered.is_none() {
+            let message =
+                "the ledger was missing, though this device has accepted documents before; began anew";
+            self.recovered = Some(message.to_owned());
+        }
         let higher =
             floor.filter(|floor| highest.is_none_or(|highest| floor.generation > highest.generation));
         let body =
@@ -163,7 +181,7 @@ impl Device {
             kind: glance.kind,
             schema_version: glance.schema_version,
         });
-        if self.needs_floor() {
+        if self.asks_for_floor {
             tracing::info!(revision, "the document waits until this device's last status is known");
             self.judgement = Judgement::NotYet;
             self.unjudged = Some(DesiredValue::Some { revision, raw });
@@ -196,50 +214,65 @@ impl Device {
         }
     }
 
+    /// Tells of a document that comes in during the next pass whether it would be put in force
+    /// after it, so that the pass should end early.
+    pub fn successor_test(&self) -> impl Fn(&[u8]) -> bool + use<> {
+        let acceptance = Arc::clone(&self.acceptance);
+        let clock = self.clock.clone();
+        let body = self.ledger.body();
+        let next = self
+            .candidate
+            .as_deref()
+            .map(|candidate| &candidate.document)
+            .or(body.accepted.as_ref())
+            .cloned();
+        let highest = match &next {
+            Some(document) => Some(high_water_mark(document)),
+            None => body.highest,
+        };
+        move |raw| {
+            let verdict =
+                acceptance.judge(raw, Received::read(raw), highest, next.as_ref(), clock.now().wall);
+            matches!(verdict, Ok(Verdict::Acceptable(_)))
+        }
+    }
+
     /// Looks at everything and does what is to be done, first of all for a document that waits to
-    /// be put in force. `superseded` tells that a newer entry has come in; `progress` gets the
+    /// be put in force. `superseded` tells that the pass should end early; `progress` gets the
     /// status while a long pass is under way.
     pub async fn pass(&mut self, superseded: impl Fn() -> bool, mut progress: impl FnMut(AgentStatus)) {
-        if matches!(self.store, StoreHealth::Failing(_)) {
-            match self.ledger.rewrite() {
-                Ok(()) => self.store_served(),
-                Err(failure) => return self.store_failed(failure),
-            }
-        }
         let candidate = self.candidate.take();
         let Some(lowered) = candidate.as_ref().map(|candidate| &candidate.lowered).or(self.in_force.as_ref())
         else {
             return;
         };
-        let before = self.ledger.body();
         let body = match &candidate {
-            Some(candidate) => in_force(before.clone(), candidate),
-            None => before.clone(),
+            Some(candidate) => in_force(self.ledger.body().clone(), candidate),
+            None => self.ledger.body().clone(),
         };
         let now = self.clock.now();
         let pass = self.executor.prepare(&lowered.state, &body.inventory, now).await;
-        let has_work = pass.has_work();
-        if has_work {
-            let generation = body.accepted.as_ref().map(|document| document.generation);
-            let intents = LedgerBody {
-                inventory: pass.intents(),
-                open_pass: Some(OpenPass { generation, since: now.wall }),
-                ..body.clone()
-            };
+        if pass.has_work() || candidate.is_some() {
+            let intents = LedgerBody { inventory: pass.intents(), ..body.clone() };
             if let Err(failure) = self.ledger.commit(intents) {
-                if candidate.is_none() {
-                    let message = failure.to_string();
-                    self.outcome = Some(pass.preview(ResourceState::Pending, "StateStore", &message));
+                match candidate {
+                    Some(_) => {
+                        self.judgement = Judgement::StoreFailed(failure.clone());
+                        self.candidate = candidate;
+                    }
+                    None => {
+                        let message = failure.to_string();
+                        self.outcome = Some(pass.preview(ResourceState::Pending, "StateStore", &message));
+                    }
                 }
-                return self.not_accepted(candidate, failure);
+                return self.store_failed(failure);
             }
             self.store_served();
+            if let Some(candidate) = candidate {
+                self.put_in_force(*candidate);
+            }
         }
-        let mut candidate = candidate;
-        if has_work && let Some(candidate) = candidate.take() {
-            self.put_in_force(*candidate);
-        }
-        let preview = has_work.then(|| pass.preview(ResourceState::Applying, "Applying", ""));
+        let preview = pass.has_work().then(|| pass.preview(ResourceState::Applying, "Applying", ""));
         let mut run = pin!(pass.run(superseded));
         let mut outcome = match tokio::time::timeout(PROGRESS_AFTER, &mut run).await {
             Ok(outcome) => outcome,
@@ -251,34 +284,31 @@ impl Device {
         };
         let now = self.clock.now();
         self.executor.learn(&mut outcome, now);
+        self.dropped.append(&mut outcome.dropped);
         let applied = newly_applied(&body, &outcome, now.wall).or(body.applied.clone());
-        let after = LedgerBody { inventory: outcome.inventory.clone(), open_pass: None, applied, ..body };
-        match candidate {
-            // Nothing was to be done for it, so this is the write that puts it in force.
-            Some(candidate) => match self.ledger.commit(after) {
-                Ok(()) => {
-                    self.store_served();
-                    self.put_in_force(*candidate);
-                }
-                Err(failure) => return self.not_accepted(Some(candidate), failure),
-            },
-            None => self.recorded(after),
-        }
+        self.recorded(LedgerBody { inventory: outcome.inventory.clone(), applied, ..body });
         self.outcome = Some(outcome);
+        self.release_dropped().await;
     }
 
     /// When a pass is due by itself: to try something again that failed, or to go on with what
-    /// was interrupted.
+    /// did not have its turn.
     pub fn due(&self) -> Option<Instant> {
+        // While the disk does not serve, no pass could do anything.
+        if self.store_retry.is_some() {
+            return self.store_retry;
+        }
         let interrupted = self.outcome.as_ref().is_some_and(|outcome| outcome.interrupted);
-        let resume = interrupted.then(|| self.clock.now().monotonic);
-        [self.executor.next_retry(), self.store_retry, resume].into_iter().flatten().min()
+        if interrupted || self.candidate.is_some() {
+            return Some(self.clock.now().monotonic);
+        }
+        self.executor.next_retry()
     }
 
-    /// Whether the newest entry has been read since the start. Before that, a report would tell
-    /// the platform less than the last one did.
-    pub fn has_seen_entry(&self) -> bool {
-        self.entry != SeenEntry::Unread
+    /// Whether the newest entry and the floor are known. Before that, a report would tell the
+    /// platform less than the last one did, and a restart would show there.
+    pub fn is_oriented(&self) -> bool {
+        self.entry != SeenEntry::Unread && !self.asks_for_floor
     }
 
     /// Counts an event. The number is durable where the disk serves.
@@ -314,12 +344,12 @@ impl Device {
         self.unreadable = None;
     }
 
-    fn not_accepted(&mut self, candidate: Option<Box<Candidate>>, failure: StoreFailure) {
-        if candidate.is_some() {
-            self.judgement = Judgement::StoreFailed(failure.clone());
-            self.candidate = candidate;
+    /// Lets go of what was kept for claims that the ledger has durably forgotten.
+    async fn release_dropped(&mut self) {
+        if self.store_retry.is_none() {
+            let dropped = std::mem::take(&mut self.dropped);
+            self.executor.release(dropped, &self.ledger.body().inventory).await;
         }
-        self.store_failed(failure);
     }
 
     fn recorded(&mut self, body: LedgerBody) {
@@ -347,17 +377,13 @@ impl Device {
     }
 }
 
-/// The highest generation in a device's own status, and its content where the status tells it.
-fn floor(status: &AgentStatus) -> Option<HighWaterMark> {
-    let generation = status.highest_generation?;
-    let accepted = status.accepted.as_ref().filter(|accepted| accepted.generation == generation);
-    Some(HighWaterMark { generation, digest: accepted.map(|accepted| accepted.digest) })
+fn high_water_mark(document: &AcceptedDocument) -> HighWaterMark {
+    HighWaterMark { generation: document.generation, digest: Some(document.digest) }
 }
 
 fn in_force(body: LedgerBody, candidate: &Candidate) -> LedgerBody {
-    let document = &candidate.document;
-    let highest = HighWaterMark { generation: document.generation, digest: Some(document.digest) };
-    LedgerBody { accepted: Some(document.clone()), highest: Some(highest), ..body }
+    let document = candidate.document.clone();
+    LedgerBody { highest: Some(high_water_mark(&document)), accepted: Some(document), ..body }
 }
 
 /// The document in force, when this pass is the first in which it fully converged.

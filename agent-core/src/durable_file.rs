@@ -33,20 +33,30 @@ pub(crate) fn replace(
     previous: Previous<'_>,
     durability: Durability,
 ) -> io::Result<()> {
-    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     let temporary = path.with_extension("tmp");
-    let written = write_new(&temporary, content, durability);
-    if let Err(error) = written {
-        // On a full disk the half-written file would be in the way of everything else.
+    let replaced = write_and_rename(&temporary, path, content, previous, durability);
+    if replaced.is_err() {
+        // On a full disk what was written of it would be in the way of everything else.
         let _ = fs::remove_file(&temporary);
-        return Err(error);
     }
+    replaced
+}
+
+fn write_and_rename(
+    temporary: &Path,
+    path: &Path,
+    content: &[u8],
+    previous: Previous<'_>,
+    durability: Durability,
+) -> io::Result<()> {
+    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    write_new(temporary, content, durability)?;
     crash_point();
     if let Previous::KeptAs(kept) = previous {
         keep(path, kept)?;
         crash_point();
     }
-    fs::rename(&temporary, path)?;
+    fs::rename(temporary, path)?;
     crash_point();
     if durability == Durability::Synced {
         File::open(folder)?.sync_all()?;
@@ -76,7 +86,9 @@ fn keep(path: &Path, kept: &Path) -> io::Result<()> {
         _ => {}
     }
     match fs::hard_link(path, kept) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        // Not every file system has second names (vfat has none).
+        Err(_) => fs::copy(path, kept).map(drop),
     }
 }

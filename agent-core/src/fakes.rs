@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
 
 use agent_model::{
@@ -35,6 +36,8 @@ pub(crate) struct Disk {
     pub(crate) contents: BTreeMap<Claim, String>,
     /// Paths whose writing fails.
     pub(crate) broken: BTreeSet<String>,
+    /// How long each writing takes.
+    pub(crate) slow: Duration,
     /// What was done, in order.
     pub(crate) done: Vec<String>,
     /// How many records were let go of.
@@ -95,6 +98,10 @@ impl Reconciler for FakeReconciler {
     }
 
     async fn apply(&self, target: &Target<FileSpec, String>, step: &Write) -> Result<(), Failure> {
+        let slow = self.disk().slow;
+        if !slow.is_zero() {
+            tokio::time::sleep(slow).await;
+        }
         let mut disk = self.disk();
         let path = target.claim.to_string();
         if disk.broken.contains(&path) {

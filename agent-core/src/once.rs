@@ -26,12 +26,12 @@ pub struct OnceOutcome {
 /// its own the document gets the one in force when it says the same, and the next one otherwise.
 pub async fn reconcile(mut device: Device, document: &AuthoredDocument, schema_version: &str) -> OnceOutcome {
     // There is no platform to ask: what this folder knows is all there is.
-    device.take_floor(None);
+    device.go_without_floor();
     let raw = match repeated(&device, document, schema_version) {
         Some(raw) => raw,
         None => document.complete(&Completion {
             schema_version: schema_version.to_owned(),
-            generation: document.generation().unwrap_or_else(|| next_generation(&device)),
+            generation: next_generation(&device),
             issued_at: device.now(),
         }),
     };

@@ -2,9 +2,9 @@
 //!
 //! Every pass has a named reason. The loop owns the device, so that nothing can run beside it;
 //! everything that comes in does so through channels, so that the loop can be driven without a
-//! server and with a clock of the test's own.
+//! server and in paused time.
 
-use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
+use std::{cell::Cell, collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
 use agent_model::{
     Claim,
@@ -14,7 +14,7 @@ use futures_util::{FutureExt, Stream, StreamExt};
 use rand::RngExt;
 use tokio::{
     sync::{mpsc, watch},
-    time::{Instant, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 
 use crate::{
@@ -29,6 +29,10 @@ pub const DEFAULT_DRIFT_INTERVAL: Duration = Duration::from_secs(300);
 /// Wakes closer together than this make one pass: somebody who rewrites a file in a loop gets it
 /// repaired at this pace and costs no more.
 const WAKE_SPACING: Duration = Duration::from_millis(500);
+/// Passes that try something again are no closer together, whatever they find.
+const RETRY_SPACING: Duration = Duration::from_millis(50);
+/// How long a pass may take to end after the agent was told to stop.
+const GRACE: Duration = Duration::from_secs(10);
 /// Claims named in the log line of one wake.
 const MAX_WAKE_CLAIMS: usize = 16;
 
@@ -92,24 +96,26 @@ pub async fn run(
     let mut reason = Some(WakeReason::Start);
     let mut drift_at = jittered(drift_interval);
     let mut wakes_from = Instant::now();
+    let mut retries_from = Instant::now();
     loop {
         if let Some(reason) = reason.take() {
             tracing::info!(%reason, "pass");
-            let (entries, stopping) = (channels.entries.clone(), stop.clone());
-            let superseded = || entries.has_changed().unwrap_or(false) || *stopping.borrow();
-            device.pass(superseded, |status| teller.tell(status)).await;
+            let superseded = superseded(&device, channels.entries.clone(), stop.clone());
+            let oriented = device.is_oriented();
+            tokio::select! {
+                () = device.pass(superseded, |status| teller.tell(status, oriented)) => {}
+                // As a power cut would, for which every step is made: a step hangs, or the disk.
+                () = stopped_for(stop.clone(), GRACE) => {
+                    tracing::warn!("stopping in the middle of a pass that does not end");
+                    return;
+                }
+            }
             drift_at = jittered(drift_interval);
+            retries_from = Instant::now() + RETRY_SPACING;
         }
-        let status = device.report();
-        // Before the newest entry is known a report would tell the platform less than the last
-        // one did, and a restart would show there.
-        if device.has_seen_entry() {
-            teller.tell(status)
-        } else {
-            teller.note(status)
-        }
-        let retry_at = device.due().unwrap_or(drift_at);
-        let asks_for_floor = device.needs_floor();
+        teller.tell(device.report(), device.is_oriented());
+        let retry_at = device.due().map_or(drift_at, |due| due.max(retries_from));
+        let asks_for_floor = device.asks_for_floor();
         // Each arm waits on a channel, a timer or a stream that keeps what it has until it is
         // taken, so that dropping an arm loses nothing. An arm whose channel is closed is out.
         reason = tokio::select! {
@@ -121,8 +127,8 @@ pub async fn run(
                 value.is_some_and(|value| device.take_entry(value)).then_some(WakeReason::NewDocument)
             }
             Ok(()) = channels.prior.changed(), if asks_for_floor => {
-                let prior = channels.prior.borrow_and_update().clone();
-                let ready = prior.is_some_and(|PriorStatus(prior)| device.take_floor(prior.as_deref()));
+                let prior = *channels.prior.borrow_and_update();
+                let ready = prior.is_some_and(|PriorStatus { highest }| device.take_floor(highest));
                 ready.then_some(WakeReason::NewDocument)
             }
             Ok(()) = channels.standing.changed() => {
@@ -139,6 +145,40 @@ pub async fn run(
             }
         };
     }
+}
+
+/// Tells whether a pass should end early: the agent stops, or a newer document has come in that
+/// would be put in force. One that would be refused disturbs nothing. Each entry is judged once.
+fn superseded(
+    device: &Device,
+    entries: watch::Receiver<Option<Entry>>,
+    stop: watch::Receiver<bool>,
+) -> impl Fn() -> bool + use<> {
+    let is_successor = device.successor_test();
+    let judged = Cell::new((None, false));
+    move || {
+        if *stop.borrow() {
+            return true;
+        }
+        let entry = entries.borrow();
+        let Some(Entry::Present { revision, value }) =
+            entry.as_ref().filter(|_| entries.has_changed().unwrap_or(false))
+        else {
+            return false;
+        };
+        if judged.get().0 != Some(*revision) {
+            judged.set((Some(*revision), is_successor(value)));
+        }
+        judged.get().1
+    }
+}
+
+/// Ready when the agent was told to stop so long ago.
+async fn stopped_for(mut stop: watch::Receiver<bool>, grace: Duration) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+    sleep(grace).await;
 }
 
 fn desired_value(entry: Entry) -> Option<DesiredValue> {
@@ -192,21 +232,19 @@ impl Teller {
         }
     }
 
-    /// Everywhere, if it is news.
-    fn tell(&mut self, status: AgentStatus) {
-        self.reports.send_if_modified(|reported| {
-            let news = reported.as_deref() != Some(&status);
-            if news {
-                *reported = Some(Arc::new(status.clone()));
-            }
-            news
-        });
+    /// Says how things stand, if it is news: on the device always, to the platform once the device
+    /// knows its newest entry and its floor.
+    fn tell(&mut self, status: AgentStatus, oriented: bool) {
         self.beat(&status);
-        self.note(status);
-    }
-
-    /// On the device only, if it is news.
-    fn note(&mut self, status: AgentStatus) {
+        if oriented {
+            self.reports.send_if_modified(|reported| {
+                let news = reported.as_deref() != Some(&status);
+                if news {
+                    *reported = Some(Arc::new(status.clone()));
+                }
+                news
+            });
+        }
         let snapshot = Some(Snapshot { status, duplicate_identity: self.duplicate.clone() });
         if snapshot != self.snapshot {
             self.snapshot = snapshot;

@@ -5,9 +5,15 @@ use std::{
     io,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use rustix::fs::{FlockOperation, flock};
+use tokio::time::sleep;
+
+/// How often, and how far apart, the lock is asked for before the folder counts as in use.
+const LOCK_ATTEMPTS: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Where things lie in a state folder. Making one reads and writes nothing.
 #[derive(Debug, Clone)]
@@ -102,17 +108,21 @@ impl StateDir {
     ///
     /// # Errors
     /// See [`StateDirError`].
-    pub fn open(path: impl Into<PathBuf>) -> Result<Self, StateDirError> {
+    pub async fn open(path: impl Into<PathBuf>) -> Result<Self, StateDirError> {
         let layout = StateLayout::of(path);
         let unusable = |source| StateDirError::Unusable { path: layout.path().to_owned(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(layout.path()).map_err(unusable)?;
         let lock = open_lock(&layout.lock()).map_err(unusable)?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                return Err(StateDirError::Locked { path: layout.path().to_owned() });
+        for attempt in 1.. {
+            match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => break,
+                // Whoever merely looks whether there is an agent holds the lock for a moment.
+                Err(rustix::io::Errno::WOULDBLOCK) if attempt < LOCK_ATTEMPTS => sleep(LOCK_PAUSE).await,
+                Err(rustix::io::Errno::WOULDBLOCK) => {
+                    return Err(StateDirError::Locked { path: layout.path().to_owned() });
+                }
+                Err(errno) => return Err(unusable(errno.into())),
             }
-            Err(errno) => return Err(unusable(errno.into())),
         }
         Ok(Self { layout, _lock: lock })
     }
@@ -147,23 +157,23 @@ pub(crate) fn sweep_temporaries(layout: &StateLayout) {
 mod tests {
     use super::*;
 
-    #[test]
-    fn one_folder_serves_one_agent_at_a_time() {
+    #[tokio::test]
+    async fn one_folder_serves_one_agent_at_a_time() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/state");
         assert!(!StateLayout::of(&path).is_locked().unwrap());
-        let first = StateDir::open(&path).unwrap();
+        let first = StateDir::open(&path).await.unwrap();
         assert!(first.layout().is_locked().unwrap());
-        let second = StateDir::open(&path).unwrap_err();
+        let second = StateDir::open(&path).await.unwrap_err();
         assert!(matches!(second, StateDirError::Locked { .. }), "{second}");
         drop(first);
-        assert!(StateDir::open(&path).is_ok());
+        assert!(StateDir::open(&path).await.is_ok());
     }
 
-    #[test]
-    fn a_file_in_the_place_of_the_folder_is_a_clear_error() {
+    #[tokio::test]
+    async fn a_file_in_the_place_of_the_folder_is_a_clear_error() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let error = StateDir::open(file.path()).unwrap_err();
+        let error = StateDir::open(file.path()).await.unwrap_err();
         assert!(error.to_string().contains("--state-dir"), "{error}");
     }
 }

@@ -27,7 +27,7 @@ pub(crate) async fn once(args: OnceArgs) -> Result<Exit, CommandError> {
         document.agent().map_err(|problem| CommandError::Usage(format!("{}: {problem}", document.source)))?;
     let schema_version =
         AgentManifestV1.schema_versions().last().map(ToString::to_string).unwrap_or_default();
-    let state = StateDir::open(&args.state_dir).map_err(CommandError::failed)?;
+    let state = StateDir::open(&args.state_dir).await.map_err(CommandError::failed)?;
     let wired = wiring::wire(&agent, &state, args.root, Vec::new())?;
     let outcome = reconcile(wired.device, &document, &schema_version).await;
     let text = serde_json::to_string_pretty(&outcome.status).map_err(CommandError::failed)? + "\n";

@@ -27,7 +27,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, CommandError> {
     for variable in configuration::unknown_variables() {
         tracing::warn!(variable, "this environment variable is no setting and has no effect");
     }
-    let state = StateDir::open(&configuration.state_dir).map_err(CommandError::failed)?;
+    let state = StateDir::open(&configuration.state_dir).await.map_err(CommandError::failed)?;
     let own_files = configuration.file.iter().chain(&configuration.credentials).cloned().collect();
     let agent = configuration.agent.clone();
     let wired = wiring::wire(&agent, &state, configuration.root.clone(), own_files)?;

@@ -149,7 +149,8 @@ impl Manifest {
         }
         match (agent, envelope) {
             (Ok(agent), Ok(envelope)) if problems.is_empty() => {
-                Ok(Self { agent, document, envelope, schema_version })
+                // The platform counts the generations itself.
+                Ok(Self { agent, document: document.without_generation(), envelope, schema_version })
             }
             (agent, _) => Err(Broken { place: place(&document, agent.ok().as_ref()), problems }),
         }

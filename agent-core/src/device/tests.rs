@@ -189,7 +189,8 @@ async fn a_document_in_force_that_cannot_be_read_any_more_is_told_and_nothing_is
 async fn with_its_ledger_lost_a_device_waits_for_its_own_status_and_takes_nothing_older() {
     let known = {
         let mut before = Bench::new();
-        before.take(7, json!({"/a": "1"})).await
+        before.take(7, json!({"/a": "1"})).await;
+        before.device.ledger().highest.unwrap()
     };
     for (generation, spec, taken) in [
         (6, json!({"/a": "1"}), false),
@@ -200,7 +201,7 @@ async fn with_its_ledger_lost_a_device_waits_for_its_own_status_and_takes_nothin
         let mut bench = Bench::without_floor();
         let status = bench.take(generation, spec).await;
         assert_eq!((accepted(&status), condition(&status, ConditionType::Accepted).1), (None, "NotJudged"));
-        assert_eq!(bench.device.take_floor(Some(&known)), taken, "generation {generation}");
+        assert_eq!(bench.device.take_floor(Some(known)), taken, "generation {generation}");
         let status = bench.pass().await;
         assert_eq!(accepted(&status), taken.then_some(generation));
         assert_eq!(status.highest_generation.map(Generation::get), Some(generation.max(7)));
@@ -211,12 +212,13 @@ async fn with_its_ledger_lost_a_device_waits_for_its_own_status_and_takes_nothin
 async fn the_floor_outlives_a_restart_before_anything_is_accepted() {
     let known = {
         let mut before = Bench::new();
-        before.take(7, json!({})).await
+        before.take(7, json!({})).await;
+        before.device.ledger().highest.unwrap()
     };
     let mut bench = Bench::without_floor();
-    bench.device.take_floor(Some(&known));
+    bench.device.take_floor(Some(known));
     bench.restart(Formats::none().with(FakeFormat));
-    assert!(!bench.device.needs_floor());
+    assert!(!bench.device.asks_for_floor());
     let status = bench.take(6, json!({})).await;
     assert_eq!(condition(&status, ConditionType::Accepted).1, "StaleGeneration");
 }
@@ -228,4 +230,58 @@ async fn the_digest_in_the_status_is_that_of_the_bytes_received() {
     let status = bench.take(1, json!({})).await;
     assert_eq!(status.desired.unwrap().digest, Digest::of_bytes(&raw));
     assert_eq!(status.accepted.unwrap().digest, Digest::of_bytes(&raw));
+}
+
+#[tokio::test]
+async fn what_was_kept_for_a_removed_thing_is_let_go_of_only_when_the_ledger_has_forgotten_it() {
+    let mut bench = Bench::new();
+    bench.take(1, json!({"/a": "1", "/b": "1"})).await;
+    // Gone already, so that its removal needs no step.
+    bench.fake.disk().contents.remove(&"File:/b".parse().unwrap());
+    bench.break_disk();
+    bench.take(2, json!({"/a": "1"})).await;
+    assert_eq!(bench.fake.disk().released, 0);
+    bench.mend_disk();
+    bench.pass().await;
+    assert_eq!(bench.fake.disk().released, 1);
+}
+
+#[tokio::test]
+async fn while_the_ledger_cannot_be_written_only_its_own_retry_is_due() {
+    let mut bench = Bench::new();
+    bench.fake.disk().broken.insert("File:/a".into());
+    bench.take(1, json!({"/a": "1"})).await;
+    bench.break_disk();
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    bench.pass().await;
+    let due = bench.device.due().unwrap();
+    assert!(due > Instant::now() + Duration::from_secs(1), "a failing file makes no loop of it");
+}
+
+#[tokio::test]
+async fn a_document_that_comes_while_the_disk_does_not_serve_says_so() {
+    let mut bench = Bench::new();
+    bench.take(1, json!({"/a": "1"})).await;
+    bench.break_disk();
+    bench.take(2, json!({"/a": "2"})).await;
+    let status = bench.take(3, json!({"/a": "3"})).await;
+    assert_eq!(condition(&status, ConditionType::Accepted), (ConditionStatus::Unknown, "StateStore"));
+}
+
+#[tokio::test]
+async fn a_device_that_has_reported_before_and_finds_no_ledger_says_that_it_was_lost() {
+    let mut bench = Bench::without_floor();
+    let floor = HighWaterMark { generation: Generation::FIRST, digest: None };
+    bench.device.take_floor(Some(floor));
+    let status = bench.device.report();
+    assert_eq!(condition(&status, ConditionType::StateStore), (ConditionStatus::False, "LedgerRecovered"));
+}
+
+#[tokio::test]
+async fn going_without_the_floor_leaves_the_question_open_for_the_next_start() {
+    let mut bench = Bench::without_floor();
+    bench.device.go_without_floor();
+    bench.take(1, json!({})).await;
+    bench.restart(Formats::none().with(FakeFormat));
+    assert!(bench.device.asks_for_floor());
 }

@@ -8,6 +8,11 @@ use tokio::time::Instant;
 
 use crate::{backoff::Backoff, clock::Moment};
 
+/// So many repairs in a row are made at once.
+const REPAIRS_AT_ONCE: u64 = 8;
+/// After so long without a repair the next one is the first in a row again.
+const QUIET: Duration = Duration::from_secs(600);
+
 /// One failing claim.
 #[derive(Debug, Clone)]
 pub(super) struct Failing {
@@ -37,12 +42,14 @@ pub(super) enum Stage {
 #[derive(Debug)]
 pub(super) struct FailingClaims {
     claims: BTreeMap<Claim, Failing>,
+    /// Claims that were repaired lately: how often in a row, and when last.
+    repairs: BTreeMap<Claim, (u64, Instant)>,
     random: StdRng,
 }
 
 impl FailingClaims {
     pub(super) fn new(seed: u64) -> Self {
-        Self { claims: BTreeMap::new(), random: StdRng::seed_from_u64(seed) }
+        Self { claims: BTreeMap::new(), repairs: BTreeMap::new(), random: StdRng::seed_from_u64(seed) }
     }
 
     /// The failure that keeps the steps of `claim` from being tried at `now`, if it is too early.
@@ -83,6 +90,27 @@ impl FailingClaims {
         self.claims.entry(claim.clone()).insert_entry(failing).into_mut()
     }
 
+    /// Notes that something was altered back. Whoever alters the same thing again and again does
+    /// not get it repaired each time at once: the pauses grow as those after failures do.
+    pub(super) fn repaired(&mut self, claim: &Claim, wanted: Option<Digest>, now: Moment) {
+        self.claims.remove(claim);
+        let before = self.repairs.get(claim).filter(|(_, last)| now.monotonic - *last < QUIET);
+        let in_a_row = before.map_or(0, |(count, _)| *count) + 1;
+        self.repairs.insert(claim.clone(), (in_a_row, now.monotonic));
+        if let Some(excess @ 1..) = in_a_row.checked_sub(REPAIRS_AT_ONCE) {
+            let delay = Backoff::RESOURCE.delay(excess, self.random.random());
+            let failure = Failure::passing(
+                "RepeatedDrift",
+                format!(
+                    "something alters it again and again; it was repaired {in_a_row} times in a row, and not at once this time; find out who does it"
+                ),
+            );
+            let next = next_try(failure.retry, delay, now);
+            let failing = Failing { failure, attempts: 0, next, stage: Stage::Applying, digest: wanted };
+            self.claims.insert(claim.clone(), failing);
+        }
+    }
+
     /// Notes that a claim is failing no longer.
     pub(super) fn recovered(&mut self, claim: &Claim) {
         self.claims.remove(claim);
@@ -91,6 +119,7 @@ impl FailingClaims {
     /// Forgets claims that nobody makes any more.
     pub(super) fn retain(&mut self, claimed: impl Fn(&Claim) -> bool) {
         self.claims.retain(|claim, _| claimed(claim));
+        self.repairs.retain(|claim, _| claimed(claim));
     }
 
     /// When the next one is due.

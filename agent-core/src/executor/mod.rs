@@ -22,13 +22,13 @@ use std::{
     fmt,
 };
 
-use agent_model::{Claim, DesiredState, ResourceName};
+use agent_model::{Claim, DesiredState, ResourceKind, ResourceName};
 use tokio::time::Instant;
 
 use self::{
     failing::FailingClaims,
     order::Edge,
-    part::{Part, Role},
+    part::{Attempt, Part, Role},
     registry::{Request, Wanted},
 };
 use crate::{clock::Moment, ledger::InventoryEntry};
@@ -94,28 +94,39 @@ impl Executor {
             });
             parts.push(Part::removed(claim.clone(), entry.clone()));
         }
-        self.failing.retain(|claim| declared.contains(claim) || inventory.contains_key(claim));
         for (part, prepared) in parts.iter_mut().zip(self.registry.prepare(requests).await) {
             let too_early = self.failing.too_early(&part.claim, part.wanted(), now).cloned();
             part.take_plan(prepared, too_early);
         }
         let edges = edges(desired, &parts);
-        Pass::new(parts, edges, self.registry.clone())
+        Pass::new(parts, edges)
     }
 
     /// Notes what failed and what recovered, and completes the outcome with when each failing
     /// resource is tried again.
     pub fn learn(&mut self, outcome: &mut PassOutcome, now: Moment) {
         for resource in &mut outcome.resources {
-            match resource.failure.take() {
-                Some((stage, failure)) => {
+            match std::mem::replace(&mut resource.attempt, Attempt::Fine) {
+                Attempt::Failed(stage, failure) => {
                     let noted = self.failing.failed(&resource.claim, resource.wanted, stage, failure, now);
                     resource.attempts = noted.attempts;
                     resource.next_retry = noted.next.map(|(_, wall)| wall);
                 }
-                None if resource.held_back => {}
-                None => self.failing.recovered(&resource.claim),
+                Attempt::BackingOff => {}
+                Attempt::Repaired => self.failing.repaired(&resource.claim, resource.wanted, now),
+                Attempt::Fine | Attempt::HeldBack => self.failing.recovered(&resource.claim),
             }
+        }
+        let spoken_of: BTreeSet<&Claim> = outcome.resources.iter().map(|resource| &resource.claim).collect();
+        self.failing.retain(|claim| spoken_of.contains(claim));
+    }
+
+    /// Lets go of what was kept for `dropped`, once the ledger has durably forgotten it.
+    pub async fn release(&self, dropped: Vec<(ResourceKind, serde_json::Value)>, inventory: &Inventory) {
+        if !dropped.is_empty() {
+            let kept: Vec<_> =
+                inventory.iter().map(|(claim, entry)| (claim.kind(), entry.record.clone())).collect();
+            self.registry.release(dropped, &kept).await;
         }
     }
 }

@@ -74,11 +74,35 @@ pub struct ResourceOutcome {
     /// When it is tried again.
     pub next_retry: Option<Timestamp>,
     pub(super) wanted: Option<Digest>,
-    /// It was not looked into, because of something else.
-    pub(super) held_back: bool,
+    pub(super) attempt: Attempt,
     /// It was removed, and nothing is left to be said about it.
     pub(super) gone: bool,
-    pub(super) failure: Option<(Stage, Failure)>,
+}
+
+impl ResourceOutcome {
+    /// Takes over the counts of the inventory's entry.
+    pub(super) fn count(&mut self, entry: Option<&InventoryEntry>) {
+        if let Some(entry) = entry {
+            (self.changes, self.drift_corrections) = (entry.changes, entry.drift_corrections);
+            self.restarts = entry.restarts;
+        }
+    }
+}
+
+/// What the pass means for when a resource is tried again.
+#[derive(Debug, Clone)]
+pub(super) enum Attempt {
+    /// Nothing failed.
+    Fine,
+    /// It altered something back that somebody else had altered.
+    Repaired,
+    /// It did not have its turn, because of another resource or document. When it has, it is not
+    /// the resource that failed before.
+    HeldBack,
+    /// It failed before, and was not tried.
+    BackingOff,
+    /// It failed.
+    Failed(Stage, Failure),
 }
 
 impl Part {
@@ -134,7 +158,7 @@ impl Part {
         };
     }
 
-    /// The inventory's entry with this record, before or after the steps.
+    /// The inventory's entry with this record.
     pub(super) fn entry_with(&self, record: serde_json::Value) -> InventoryEntry {
         let entry = self.entry.as_ref();
         InventoryEntry {
@@ -142,24 +166,41 @@ impl Part {
             depends_on: self.depends_on.clone(),
             record,
             applied_digest: entry.and_then(|entry| entry.applied_digest),
+            altering: None,
             changes: entry.map_or(0, |entry| entry.changes),
             drift_corrections: entry.map_or(0, |entry| entry.drift_corrections),
             restarts: entry.map_or(0, |entry| entry.restarts),
         }
     }
 
-    /// The inventory's entry once every step is done. Steps that altered the target repaired
-    /// something if the same was fully applied before, and brought something new otherwise.
+    /// The inventory's entry while the steps are under way.
+    pub(super) fn entry_before(&self, due: &Due) -> Option<InventoryEntry> {
+        let altering = if due.work.alters_target() { self.wanted() } else { None };
+        match &due.intent {
+            Some(intent) => Some(InventoryEntry { altering, ..self.entry_with(intent.clone()) }),
+            None => self.entry.clone(),
+        }
+    }
+
+    /// The inventory's entry once everything is as wanted. Steps that altered the target repaired
+    /// something if the same was fully applied before, and brought something new otherwise. It
+    /// does not matter whether they were this pass's or those of one that the power cut ended.
     pub(super) fn entry_after(&self, record: serde_json::Value, altered: bool) -> InventoryEntry {
+        let cut_off = self.entry.as_ref().and_then(|entry| entry.altering);
+        let altered = altered || (cut_off.is_some() && cut_off == self.wanted());
         let mut entry = self.entry_with(record);
-        let repaired = entry.applied_digest == self.wanted();
-        match (altered, repaired) {
+        match (altered, self.is_repair()) {
             (true, true) => entry.drift_corrections += 1,
             (true, false) => entry.changes += 1,
             (false, _) => {}
         }
         entry.applied_digest = self.wanted();
         entry
+    }
+
+    /// Whether altering the target would bring back what was fully applied before.
+    pub(super) fn is_repair(&self) -> bool {
+        self.wanted().is_some() && self.entry.as_ref().and_then(|entry| entry.applied_digest) == self.wanted()
     }
 
     pub(super) fn outcome(
@@ -190,20 +231,22 @@ impl Part {
             attempts: 0,
             next_retry: None,
             wanted: self.wanted(),
-            held_back: false,
+            attempt: Attempt::Fine,
             gone: false,
-            failure: None,
         }
     }
 
     pub(super) fn held_back(&self, reason: &str, message: impl Into<String>) -> ResourceOutcome {
-        ResourceOutcome { held_back: true, ..self.outcome(ResourceState::Pending, reason, message) }
+        ResourceOutcome {
+            attempt: Attempt::HeldBack,
+            ..self.outcome(ResourceState::Pending, reason, message)
+        }
     }
 
     pub(super) fn failed(&self, stage: Stage, failure: Failure) -> ResourceOutcome {
         let mut outcome =
             self.outcome(ResourceState::Failed, failure.reason.clone(), failure.message.clone());
-        outcome.failure = Some((stage, failure));
+        outcome.attempt = Attempt::Failed(stage, failure);
         outcome
     }
 
@@ -227,7 +270,7 @@ impl Part {
         ResourceOutcome {
             attempts: failing.attempts,
             next_retry: failing.next.map(|(_, wall)| wall),
-            held_back: true,
+            attempt: Attempt::BackingOff,
             ..self.outcome(ResourceState::Failed, failure.reason.clone(), failure.message.clone())
         }
     }

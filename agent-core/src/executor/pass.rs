@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use agent_model::{
-    Claim, Failure, ResourceKind, Standing,
+    Failure, ResourceKind, Standing,
     status::{ResourceState, Summary},
 };
 use futures_util::{StreamExt, stream::FuturesUnordered};
 
 use super::{
-    Inventory, Registry,
+    Inventory,
     failing::Stage,
     order::{Edge, Order, Turn},
-    part::{Due, Part, PartPlan, ResourceOutcome},
+    part::{Attempt, Part, PartPlan, ResourceOutcome},
     registry::Work,
 };
 use crate::ledger::InventoryEntry;
@@ -20,12 +20,19 @@ use crate::ledger::InventoryEntry;
 /// How many independent resources are acted on at the same time.
 const MAX_AT_ONCE: usize = 8;
 
-/// What a pass found and is going to do. Nothing has been done yet.
+/// What a pass found and is going to do. Of the parts with steps none has begun.
 pub struct Pass {
     parts: Vec<Part>,
-    edges: Vec<Vec<Edge>>,
-    registry: Registry,
+    order: Order,
+    /// Parts with steps that have not begun.
+    open: Vec<usize>,
+    /// How each part came out that is over.
+    outcomes: Vec<Option<ResourceOutcome>>,
+    /// What we hold, as far as parts are over.
+    inventory: Inventory,
+    interrupted: bool,
 }
+
 /// What came of a pass.
 #[derive(Debug)]
 pub struct PassOutcome {
@@ -33,8 +40,11 @@ pub struct PassOutcome {
     pub inventory: Inventory,
     /// Every declared resource in the document's order, then what is still being removed.
     pub resources: Vec<ResourceOutcome>,
-    /// Whether a newer document ended the pass before everything had its turn.
+    /// Whether the pass ended before everything had its turn.
     pub interrupted: bool,
+    /// What the inventory does not hold any more. Whatever was kept for it may be let go of as soon
+    /// as that is durable: [`Executor::release`](super::Executor::release).
+    pub dropped: Vec<(ResourceKind, serde_json::Value)>,
 }
 
 impl PassOutcome {
@@ -61,22 +71,55 @@ impl PassOutcome {
     }
 }
 impl Pass {
-    pub(super) fn new(parts: Vec<Part>, edges: Vec<Vec<Edge>>, registry: Registry) -> Self {
-        Self { parts, edges, registry }
+    /// Settles all parts that have no steps, or whose steps cannot have their turn.
+    pub(super) fn new(parts: Vec<Part>, edges: Vec<Vec<Edge>>) -> Self {
+        let outcomes = parts.iter().map(|_| None).collect();
+        let order = Order::new(edges);
+        let mut pass = Self {
+            parts,
+            order,
+            open: Vec::new(),
+            outcomes,
+            inventory: Inventory::new(),
+            interrupted: false,
+        };
+        for i in 0..pass.parts.len() {
+            let part = &pass.parts[i];
+            match &part.plan {
+                PartPlan::Due(_) => pass.open.push(i),
+                PartPlan::BackingOff(failing) => {
+                    pass.close(i, part.still_failing(failing), part.entry.clone())
+                }
+                PartPlan::Settled { record, then } => {
+                    let (mut outcome, record) = (part.settled(then.clone()), record.clone());
+                    let entry = match then {
+                        Standing::Failed(_) => part.entry.clone(),
+                        Standing::Gone => record.map(|record| part.entry_with(record)),
+                        Standing::Ready { .. } | Standing::Pending { .. } => {
+                            record.map(|record| part.entry_after(record, false))
+                        }
+                    };
+                    outcome.count(entry.as_ref());
+                    pass.close(i, outcome, entry);
+                }
+            }
+        }
+        pass.hold_back();
+        pass
     }
 
     /// Whether there are steps to do. If so, [`intents`](Self::intents) must be durable first.
     pub fn has_work(&self) -> bool {
-        self.parts.iter().any(|part| matches!(part.plan, PartPlan::Due(_)))
+        !self.open.is_empty()
     }
 
     /// What we hold, or may hold if the power is cut in the middle of the pass.
     pub fn intents(&self) -> Inventory {
-        let mut inventory = Inventory::new();
-        for part in &self.parts {
+        let mut inventory = self.inventory.clone();
+        for part in self.open.iter().map(|i| &self.parts[*i]) {
             let entry = match &part.plan {
-                PartPlan::Due(Due { intent: Some(intent), .. }) => Some(part.entry_with(intent.clone())),
-                _ => part.entry.clone(),
+                PartPlan::Due(due) => part.entry_before(due),
+                PartPlan::Settled { .. } | PartPlan::BackingOff(_) => part.entry.clone(),
             };
             inventory.extend(entry.map(|entry| (part.claim.clone(), entry)));
         }
@@ -85,120 +128,70 @@ impl Pass {
 
     /// What is to be said of the pass before its steps are done: those are `state`.
     pub fn preview(&self, state: ResourceState, reason: &str, message: &str) -> PassOutcome {
-        let resources = self.parts.iter().map(|part| match &part.plan {
-            PartPlan::Settled { then, .. } => part.settled(then.clone()),
-            PartPlan::BackingOff(failing) => part.still_failing(failing),
-            PartPlan::Due(_) => part.outcome(state, reason, message),
+        let resources = self.parts.iter().zip(&self.outcomes);
+        let resources = resources.map(|(part, outcome)| match outcome {
+            Some(outcome) => outcome.clone(),
+            None => part.outcome(state, reason, message),
         });
-        let resources = resources.filter(|outcome| !outcome.gone).collect();
-        PassOutcome { inventory: self.intents(), resources, interrupted: false }
+        PassOutcome {
+            inventory: self.intents(),
+            resources: resources.filter(|outcome| !outcome.gone).collect(),
+            interrupted: true,
+            dropped: Vec::new(),
+        }
     }
 
     /// Carries the plans out. Independent parts run at the same time, a bound on how many; parts
     /// that have not begun when `superseded` says so are left for the next pass.
-    pub async fn run(self, superseded: impl Fn() -> bool) -> PassOutcome {
-        let Self { parts, edges, registry } = self;
-        let held: Vec<(Claim, serde_json::Value)> = parts
-            .iter()
-            .filter_map(|part| Some((part.claim.clone(), part.entry.as_ref()?.record.clone())))
-            .collect();
-        let mut run = Run::settle(parts, edges);
+    pub async fn run(mut self, superseded: impl Fn() -> bool) -> PassOutcome {
         let mut under_way = FuturesUnordered::new();
         loop {
             while under_way.len() < MAX_AT_ONCE
-                && let Some((part, work)) = run.next(&superseded)
+                && let Some((part, work)) = self.next(&superseded)
             {
                 under_way.push(async move { (part, work.alters_target(), work.run().await) });
             }
             match under_way.next().await {
-                Some((part, altered, result)) => run.finish(part, altered, result),
-                None if run.is_over() => break,
-                None => run.break_cycle(),
+                Some((part, altered, result)) => self.finish(part, altered, result),
+                None if self.open.is_empty() => break,
+                None => self.break_cycle(),
             }
         }
-        let outcome = run.outcome();
-        release_dropped(&registry, held, &outcome.inventory).await;
-        outcome
-    }
-}
-/// A pass under way.
-struct Run {
-    parts: Vec<Part>,
-    order: Order,
-    /// Parts with steps that have not begun.
-    open: Vec<usize>,
-    outcomes: Vec<Option<ResourceOutcome>>,
-    inventory: Inventory,
-    interrupted: bool,
-}
-
-impl Run {
-    /// Notes all parts that have no steps to be done now.
-    fn settle(parts: Vec<Part>, edges: Vec<Vec<Edge>>) -> Self {
-        let outcomes = parts.iter().map(|_| None).collect();
-        let order = Order::new(edges);
-        let mut run = Self {
-            parts,
-            order,
-            open: Vec::new(),
-            outcomes,
-            inventory: Inventory::new(),
-            interrupted: false,
-        };
-        for i in 0..run.parts.len() {
-            let part = &run.parts[i];
-            match &part.plan {
-                PartPlan::Due(_) => run.open.push(i),
-                PartPlan::BackingOff(failing) => {
-                    run.close(i, part.still_failing(failing), part.entry.clone())
-                }
-                PartPlan::Settled { record, then } => {
-                    let entry = match then {
-                        Standing::Failed(_) => part.entry.clone(),
-                        _ => record.clone().map(|record| part.entry_with(record)),
-                    };
-                    let in_place = matches!(then, Standing::Ready { .. } | Standing::Pending { .. });
-                    let entry = entry.map(|entry| InventoryEntry {
-                        applied_digest: if in_place { part.wanted() } else { entry.applied_digest },
-                        ..entry
-                    });
-                    run.close(i, part.settled(then.clone()), entry);
-                }
-            }
-        }
-        run
+        self.outcome()
     }
 
     /// The next part whose steps may begin, if there is one.
     fn next(&mut self, superseded: impl Fn() -> bool) -> Option<(usize, Arc<dyn Work>)> {
         loop {
-            let (place, turn) =
-                self.open.iter().enumerate().find_map(|(place, i)| match self.order.turn(*i) {
-                    Turn::Later => None,
-                    turn => Some((place, turn)),
-                })?;
+            self.hold_back();
+            let place = self.open.iter().position(|i| self.order.turn(*i) == Turn::Now)?;
             let i = self.open.remove(place);
             let part = &self.parts[i];
-            match turn {
-                Turn::Never { because_of } => {
-                    let needed = &self.parts[because_of];
-                    let state = self.outcomes[because_of].as_ref().map(|outcome| outcome.state);
-                    let how =
-                        if state == Some(ResourceState::Failed) { "is failing" } else { "is not ready" };
-                    let message = format!("waits for {:?}, which {how}", needed.name.as_str());
-                    self.close(i, part.held_back("DependencyNotReady", message), part.entry.clone());
-                }
-                _ if superseded() => {
-                    self.interrupted = true;
-                    let message = "a newer document came in between";
-                    self.close(i, part.held_back("Superseded", message), part.entry.clone());
-                }
-                _ => {
-                    if let PartPlan::Due(due) = &part.plan {
-                        return Some((i, Arc::clone(&due.work)));
-                    }
-                }
+            if superseded() {
+                self.interrupted = true;
+                let outcome = part.held_back("Superseded", "a newer document came in between");
+                self.close(i, outcome, part.entry.clone());
+            } else if let PartPlan::Due(due) = &part.plan {
+                return Some((i, Arc::clone(&due.work)));
             }
+        }
+    }
+
+    /// Gives up the parts that can never have their turn, because what they need did not come out
+    /// well.
+    fn hold_back(&mut self) {
+        while let Some((place, because_of)) =
+            self.open.iter().enumerate().find_map(|(place, i)| match self.order.turn(*i) {
+                Turn::Never { because_of } => Some((place, because_of)),
+                Turn::Now | Turn::Later => None,
+            })
+        {
+            let i = self.open.remove(place);
+            let (part, needed) = (&self.parts[i], &self.parts[because_of]);
+            let state = self.outcomes[because_of].as_ref().map(|outcome| outcome.state);
+            let how = if state == Some(ResourceState::Failed) { "is failing" } else { "is not ready" };
+            let message = format!("waits for {:?}, which {how}", needed.name.as_str());
+            self.close(i, part.held_back("DependencyNotReady", message), part.entry.clone());
         }
     }
 
@@ -206,20 +199,19 @@ impl Run {
     fn finish(&mut self, i: usize, altered: bool, result: Result<(), Failure>) {
         let part = &self.parts[i];
         let PartPlan::Due(due) = &part.plan else { return };
-        match result {
-            Err(failure) => {
-                let entry = due.intent.clone().map(|intent| part.entry_with(intent));
-                self.close(i, part.failed(Stage::Applying, failure), entry.or_else(|| part.entry.clone()));
-            }
+        let (outcome, entry) = match result {
+            Err(failure) => (part.failed(Stage::Applying, failure), part.entry_before(due)),
             Ok(()) => {
                 let entry = due.record.clone().map(|record| part.entry_after(record, altered));
                 let mut outcome = part.settled(due.then.clone());
-                if let Some(entry) = &entry {
-                    (outcome.changes, outcome.drift_corrections) = (entry.changes, entry.drift_corrections);
+                outcome.count(entry.as_ref());
+                if altered && part.is_repair() {
+                    outcome.attempt = Attempt::Repaired;
                 }
-                self.close(i, outcome, entry);
+                (outcome, entry)
             }
-        }
+        };
+        self.close(i, outcome, entry);
     }
 
     fn close(&mut self, i: usize, outcome: ResourceOutcome, entry: Option<InventoryEntry>) {
@@ -227,10 +219,6 @@ impl Run {
         self.order.over(i, well_done);
         self.inventory.extend(entry.map(|entry| (self.parts[i].claim.clone(), entry)));
         self.outcomes[i] = Some(outcome);
-    }
-
-    fn is_over(&self) -> bool {
-        self.open.is_empty()
     }
 
     /// What two documents left behind, each half applied, may depend on one another in a circle:
@@ -242,19 +230,13 @@ impl Run {
     }
 
     fn outcome(self) -> PassOutcome {
-        let resources = self.outcomes.into_iter().flatten().filter(|outcome| !outcome.gone).collect();
-        PassOutcome { inventory: self.inventory, resources, interrupted: self.interrupted }
-    }
-}
-async fn release_dropped(registry: &Registry, held: Vec<(Claim, serde_json::Value)>, inventory: &Inventory) {
-    let dropped: Vec<(ResourceKind, serde_json::Value)> = held
-        .into_iter()
-        .filter(|(claim, _)| !inventory.contains_key(claim))
-        .map(|(claim, record)| (claim.kind(), record))
-        .collect();
-    if !dropped.is_empty() {
-        let kept: Vec<_> =
-            inventory.iter().map(|(claim, entry)| (claim.kind(), entry.record.clone())).collect();
-        registry.release(dropped, &kept).await;
+        let Self { parts, outcomes, inventory, interrupted, .. } = self;
+        let dropped = parts
+            .into_iter()
+            .filter(|part| !inventory.contains_key(&part.claim))
+            .filter_map(|part| Some((part.claim.kind(), part.entry?.record)))
+            .collect();
+        let resources = outcomes.into_iter().flatten().filter(|outcome| !outcome.gone).collect();
+        PassOutcome { inventory, resources, interrupted, dropped }
     }
 }

@@ -26,6 +26,7 @@ impl Bench {
         let pass = self.executor.prepare(desired, &self.inventory, now).await;
         let mut outcome = pass.run(|| false).await;
         self.executor.learn(&mut outcome, now);
+        self.executor.release(std::mem::take(&mut outcome.dropped), &outcome.inventory).await;
         self.inventory = outcome.inventory.clone();
         outcome
     }
@@ -184,4 +185,61 @@ async fn the_intent_of_every_step_to_come_is_known_before_the_first() {
     let intents: Vec<_> = pass.intents().into_values().map(|entry| entry.record).collect();
     assert_eq!(intents, ["begun", "begun"]);
     assert!(bench.take_done().is_empty());
+}
+
+#[tokio::test]
+async fn who_waits_for_a_failing_dependency_is_not_due_and_is_no_work() {
+    let mut bench = Bench::new();
+    let state = desired(&[("a", "/a", "1", &[]), ("b", "/b", "1", &["a"])]);
+    bench.set_broken("/b", true);
+    bench.pass(&state).await;
+    bench.set_broken("/a", true);
+    bench.fake.disk().contents.clear();
+    bench.seconds = 10;
+    let outcome = bench.pass(&state).await;
+    assert_eq!(outcome.resources[1].reason, "DependencyNotReady");
+    let now = bench.start + std::time::Duration::from_secs(bench.seconds);
+    assert!(
+        bench.executor.next_retry().is_some_and(|due| due > now),
+        "only the dependency is due, and later"
+    );
+
+    let again = Moment { wall: Timestamp::UNIX_EPOCH, monotonic: now };
+    let pass = bench.executor.prepare(&state, &bench.inventory, again).await;
+    assert!(!pass.has_work(), "there is nothing to write an intent for");
+}
+
+#[tokio::test]
+async fn what_a_power_cut_left_done_but_not_recorded_is_counted_all_the_same() {
+    let mut bench = Bench::new();
+    for (content, counts) in [("1", (1, 0)), ("1", (1, 1)), ("2", (2, 1))] {
+        let state = desired(&[("a", "/a", content, &[])]);
+        bench.fake.disk().contents.clear();
+        let now = Moment { wall: Timestamp::UNIX_EPOCH, monotonic: bench.start };
+        let pass = bench.executor.prepare(&state, &bench.inventory, now).await;
+        bench.inventory = pass.intents();
+        pass.run(|| false).await;
+        let outcome = bench.pass(&state).await;
+        assert_eq!((outcome.resources[0].changes, outcome.resources[0].drift_corrections), counts);
+        assert_eq!(bench.pass(&state).await.resources[0].changes, counts.0, "once only");
+    }
+}
+
+#[tokio::test]
+async fn whoever_alters_the_same_thing_again_and_again_slows_its_repair_down() {
+    let mut bench = Bench::new();
+    let state = desired(&[("a", "/a", "1", &[])]);
+    bench.pass(&state).await;
+    let mut repairs = 0;
+    for _ in 0..1000 {
+        bench.fake.disk().contents.clear();
+        bench.seconds += 1;
+        repairs = bench.pass(&state).await.resources[0].drift_corrections;
+    }
+    assert!((10..60).contains(&repairs), "{repairs} repairs in 1000 seconds");
+    bench.seconds += 300;
+    assert!(bench.pass(&state).await.is_converged());
+    bench.seconds += 600;
+    bench.fake.disk().contents.clear();
+    assert!(bench.pass(&state).await.is_converged(), "after a quiet time a repair is made at once");
 }

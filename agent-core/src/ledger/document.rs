@@ -39,8 +39,6 @@ pub struct LedgerBody {
     pub applied: Option<AppliedDocument>,
     /// What we made, by claim.
     pub inventory: BTreeMap<Claim, InventoryEntry>,
-    /// The pass whose steps may be half done; `None` between passes.
-    pub open_pass: Option<OpenPass>,
     /// The number of the newest event.
     pub event_seq: u64,
 }
@@ -88,22 +86,15 @@ pub struct InventoryEntry {
     pub record: serde_json::Value,
     /// The effective digest that was fully applied; `None` until then.
     pub applied_digest: Option<Digest>,
+    /// The effective digest for which steps are under way that alter the target; `None` once they
+    /// are done.
+    pub altering: Option<Digest>,
     /// Passes that altered the target for a new spec.
     pub changes: u64,
     /// Repairs of what somebody else altered.
     pub drift_corrections: u64,
     /// Restarts.
     pub restarts: u64,
-}
-
-/// A pass that wrote its intent and not yet its outcome.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct OpenPass {
-    /// The document that it works for.
-    pub generation: Option<Generation>,
-    /// When it began.
-    pub since: Timestamp,
 }
 
 impl LedgerBody {
@@ -116,7 +107,6 @@ impl LedgerBody {
             accepted: None,
             applied: None,
             inventory: BTreeMap::new(),
-            open_pass: None,
             event_seq: 0,
         }
     }

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use agent_model::{AgentId, Timestamp};
+use agent_model::AgentId;
 
 use super::{Ledger, LedgerBody, document};
 use crate::state_dir::{StateLayout, sweep_temporaries};
@@ -139,29 +139,27 @@ fn find(path: &Path) -> Result<Found, LedgerError> {
 /// Gives a damaged file another name. Where even that fails (a read-only disk), it stays, and the
 /// first successful write will replace it.
 fn set_aside(layout: &StateLayout, path: &Path) -> String {
-    let stem = format!("{SET_ASIDE_PREFIX}{}", Timestamp::now().to_string().replace(':', ""));
-    let free = (0..1000)
-        .map(|i| layout.path().join(if i == 0 { format!("{stem}.json") } else { format!("{stem}-{i}.json") }))
-        .find(|name| !name.exists());
-    match free.map(|name| fs::rename(path, &name).map(|()| name)) {
-        Some(Ok(name)) => {
-            forget_oldest(layout);
-            format!("; it is kept as {}", name.display())
-        }
-        _ => String::new(),
+    let kept = set_aside_before(layout);
+    // Numbered, because a device whose clock is not set would sort them wrongly by time.
+    let number = kept.last().map_or(1, |(number, _)| number.saturating_add(1));
+    let name = layout.path().join(format!("{SET_ASIDE_PREFIX}{number}.json"));
+    if fs::rename(path, &name).is_err() {
+        return String::new();
     }
-}
-
-/// Names carry the time, so that their order is the order of the mishaps.
-fn forget_oldest(layout: &StateLayout) {
-    let Ok(entries) = fs::read_dir(layout.path()) else { return };
-    let mut kept: Vec<PathBuf> = entries
-        .flatten()
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with(SET_ASIDE_PREFIX))
-        .map(|entry| entry.path())
-        .collect();
-    kept.sort_unstable();
-    for oldest in kept.iter().rev().skip(MAX_SET_ASIDE) {
+    for (_, oldest) in kept.iter().rev().skip(MAX_SET_ASIDE - 1) {
         let _ = fs::remove_file(oldest);
     }
+    format!("; it is kept as {}", name.display())
+}
+
+/// The damaged ledgers that are kept, the oldest first.
+fn set_aside_before(layout: &StateLayout) -> Vec<(u64, PathBuf)> {
+    let Ok(entries) = fs::read_dir(layout.path()) else { return Vec::new() };
+    let number = |name: &str| name.strip_prefix(SET_ASIDE_PREFIX)?.strip_suffix(".json")?.parse().ok();
+    let mut kept: Vec<(u64, PathBuf)> = entries
+        .flatten()
+        .filter_map(|entry| Some((number(entry.file_name().to_str()?)?, entry.path())))
+        .collect();
+    kept.sort_unstable();
+    kept
 }

@@ -20,7 +20,7 @@ use crate::{
     state_dir::StateLayout,
 };
 
-pub use document::{AcceptedDocument, AppliedDocument, InventoryEntry, LedgerBody, OpenPass};
+pub use document::{AcceptedDocument, AppliedDocument, InventoryEntry, LedgerBody};
 pub use loading::{LedgerError, Loaded, Provenance};
 
 /// Why the ledger could not be written. Nothing is accepted or changed while it cannot.
@@ -56,7 +56,7 @@ impl StoreFailure {
 pub struct Ledger {
     layout: StateLayout,
     body: LedgerBody,
-    /// Whether `body` holds more than the disk does.
+    /// Whether the last write failed, so that the disk may not hold `body`.
     unsaved: bool,
 }
 
@@ -79,22 +79,24 @@ impl Ledger {
         &self.body
     }
 
-    /// Makes `body` durable, and only then the ledger's. After an error the ledger is what it
-    /// was, in memory and, once the disk serves again, on disk.
+    /// Makes `body` durable, and only then the ledger's. Always writes, so that nothing is done
+    /// whose outcome could not be recorded. After an error the ledger is what it was, in memory
+    /// and, once the disk serves again, on disk.
     ///
     /// # Errors
     /// See [`StoreFailure`].
     pub fn commit(&mut self, body: LedgerBody) -> Result<(), StoreFailure> {
-        if body == self.body && !self.unsaved {
-            return Ok(());
-        }
+        // After a failure the next write is wanted whatever it is about: it shows whether the disk
+        // serves again.
+        self.unsaved = true;
         self.write(&body)?;
         self.body = body;
         self.unsaved = false;
         Ok(())
     }
 
-    /// Takes over `body`, which tells what has already happened, and makes it durable. After an
+    /// Takes over `body`, which tells what has already happened, and makes it durable; writes
+    /// nothing where the disk has it already. After an
     /// error the ledger still tells the truth in memory, and the next commit writes it.
     ///
     /// # Errors
@@ -105,16 +107,6 @@ impl Ledger {
         }
         self.body = body;
         self.unsaved = true;
-        self.write(&self.body)?;
-        self.unsaved = false;
-        Ok(())
-    }
-
-    /// Writes the ledger as it is, to see whether the disk serves again.
-    ///
-    /// # Errors
-    /// See [`StoreFailure`].
-    pub fn rewrite(&mut self) -> Result<(), StoreFailure> {
         self.write(&self.body)?;
         self.unsaved = false;
         Ok(())

@@ -135,6 +135,6 @@ fn a_commit_that_fails_changes_nothing_and_a_record_that_fails_is_written_later(
     assert!(ledger.record(with_generation(&one, 3)).is_err());
     fs::remove_dir_all(&obstacle).unwrap();
     let same = ledger.body().clone();
-    ledger.commit(same).unwrap();
+    ledger.record(same).unwrap();
     assert_eq!(highest(&load(&folder)), Some(3));
 }

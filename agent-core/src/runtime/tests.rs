@@ -18,7 +18,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 struct Bench {
     fake: FakeReconciler,
-    _folder: TempDir,
+    folder: TempDir,
     entries: watch::Sender<Option<Entry>>,
     prior: watch::Sender<Option<PriorStatus>>,
     standing: watch::Sender<WriterStanding>,
@@ -32,7 +32,16 @@ struct Bench {
 
 impl Bench {
     fn start(drift_interval: Duration) -> Self {
-        let (fake, folder) = (FakeReconciler::default(), tempfile::tempdir().unwrap());
+        Self::start_on(FakeReconciler::default(), tempfile::tempdir().unwrap(), drift_interval)
+    }
+
+    /// The agent on the same device after a power cut.
+    fn restart(self, drift_interval: Duration) -> Self {
+        self.task.abort();
+        Self::start_on(self.fake, self.folder, drift_interval)
+    }
+
+    fn start_on(fake: FakeReconciler, folder: TempDir, drift_interval: Duration) -> Self {
         let device = device(&fake, &folder, Formats::none().with(FakeFormat), None);
         let (entries, entries_end) = watch::channel(None);
         let (prior, prior_end) = watch::channel(None);
@@ -56,20 +65,8 @@ impl Bench {
             |mut wakes: mpsc::UnboundedReceiver<Claim>| async { Some((wakes.recv().await?, wakes)) },
         ));
         let task = tokio::spawn(run(device, layout, channels, wakes_end, drift_interval, stop_end));
-        prior.send_replace(Some(PriorStatus(None)));
-        Self {
-            fake,
-            _folder: folder,
-            entries,
-            prior,
-            standing,
-            reports,
-            heartbeats,
-            events,
-            wakes,
-            stop,
-            task,
-        }
+        prior.send_replace(Some(PriorStatus { highest: None }));
+        Self { fake, folder, entries, prior, standing, reports, heartbeats, events, wakes, stop, task }
     }
 
     fn entry(&self, generation: u64, spec: serde_json::Value) {
@@ -102,6 +99,39 @@ async fn nothing_is_reported_before_the_newest_entry_is_known() {
     bench.entries.send_replace(Some(Entry::Absent));
     let status = bench.reported(|_| true).await;
     assert_eq!(status.phase, agent_model::status::Phase::Unassigned);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_first_pass_reports_nothing_before_the_newest_entry_is_known_either() {
+    let mut bench = Bench::start(HOUR);
+    bench.entry(1, json!({"/a": "1"}));
+    bench.applied(1).await;
+    bench.fake.disk().contents.clear();
+    bench.fake.disk().slow = Duration::from_secs(5);
+    let mut bench = bench.restart(HOUR);
+    advance(Duration::from_secs(10)).await;
+    assert!(bench.reports.borrow_and_update().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_documents_do_not_disturb_a_pass_and_an_acceptable_one_ends_it() {
+    let mut bench = Bench::start(HOUR);
+    bench.fake.disk().slow = Duration::from_secs(1);
+    let spec: serde_json::Map<_, _> = (0..64).map(|i| (format!("/f{i}"), json!("1"))).collect();
+    bench.entry(5, spec.into());
+    for _ in 0..4 {
+        advance(Duration::from_secs(1)).await;
+        bench.entry(1, json!({}));
+    }
+    bench.applied(5).await;
+    assert_eq!(bench.take_done().len(), 64, "each file was written once");
+
+    bench.entry(6, (0..64).map(|i| (format!("/f{i}"), json!("2"))).collect::<serde_json::Map<_, _>>().into());
+    advance(Duration::from_millis(2500)).await;
+    bench.entry(7, json!({}));
+    bench.applied(7).await;
+    let written = bench.take_done().iter().filter(|step| step.starts_with('+')).count();
+    assert!(written < 64, "{written} files of a superseded document were written");
 }
 
 #[tokio::test(start_paused = true)]

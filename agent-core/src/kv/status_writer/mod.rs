@@ -24,6 +24,7 @@ use tokio::{sync::watch, task::JoinSet, time::timeout};
 
 use self::{own_entry::EntryOnServer, task::Task};
 use super::{Connection, Link};
+use crate::envelope::HighWaterMark;
 
 /// How to write the status.
 #[derive(Debug, Clone)]
@@ -37,11 +38,13 @@ pub struct StatusWriterSettings {
     pub resync_interval: Duration,
 }
 
-/// The status that an earlier process left, as the first answered read found it. `None` where
-/// there is none, or none that can be read. So long as this process has not written, a later read
-/// replaces it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PriorStatus(pub Option<Arc<AgentStatus>>);
+/// What the status that an earlier process left tells of generations, as the first answered read
+/// found it. So long as this process has not written, a later read replaces it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PriorStatus {
+    /// The highest generation that the device had accepted; `None` where there is no such status.
+    pub highest: Option<HighWaterMark>,
+}
 
 /// How this process stands among all that write for the device.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -4,19 +4,23 @@
 use std::future::Future;
 
 use agent_model::{
-    AgentId,
+    AgentId, Generation,
     status::{AgentStatus, KIND, Writer},
 };
 use async_nats::{HeaderMap, RequestError, RequestErrorKind, header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE};
 use bytes::Bytes;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::decision::{Author, Fact, Found};
-use crate::kv::{
-    Connection,
-    acked_publish::AckError,
-    direct_get::{Entry, ReadError},
-    names,
+use crate::{
+    envelope::HighWaterMark,
+    kv::{
+        Connection,
+        acked_publish::AckError,
+        direct_get::{Entry, ReadError},
+        names,
+    },
 };
 
 /// The server's numbers for "wrong last sequence". The second comes from clusters only, and there
@@ -78,6 +82,29 @@ struct Signature {
     kind: String,
     agent: AgentId,
     writer: Writer,
+}
+
+/// The highest generation that this device's status in `entry` tells of, and its content where it
+/// tells that. Picked out by hand, so that the status of an agent of another version still keeps
+/// older documents out.
+pub(super) fn highest_generation(entry: &Entry, agent: &AgentId) -> Option<HighWaterMark> {
+    let Entry::Present { value, .. } = entry else { return None };
+    let status: Value = serde_json::from_slice(value).ok()?;
+    if status["kind"] != KIND || status["agent"] != agent.as_str() {
+        return None;
+    }
+    let generation = |value: &Value| Generation::try_from(value.as_u64()?).ok();
+    let accepted = generation(&status["accepted"]["generation"]).map(|generation| {
+        let digest = status["accepted"]["digest"].as_str().and_then(|digest| digest.parse().ok());
+        HighWaterMark { generation, digest }
+    });
+    let highest =
+        generation(&status["highestGeneration"]).map(|generation| HighWaterMark { generation, digest: None });
+    // Of two equal ones the accepted is the better known.
+    accepted
+        .into_iter()
+        .chain(highest)
+        .reduce(|one, other| if other.generation > one.generation { other } else { one })
 }
 
 /// Who wrote `entry`, and what it says where this agent can read it.

@@ -13,7 +13,7 @@ use tokio::{
 use super::{
     PriorStatus, StatusWriterSettings, WriterStanding,
     decision::{Fact, Move, Pause, Protocol},
-    own_entry::{OwnEntry, examine, outcome},
+    own_entry::{OwnEntry, examine, highest_generation, outcome},
     write_rate::WriteRate,
 };
 use crate::{
@@ -231,7 +231,8 @@ impl<E: OwnEntry> Task<E> {
                 let (found, status) = examine(&entry, &self.settings.agent);
                 if !self.protocol.has_claimed() {
                     self.kept = status.map(Arc::new);
-                    self.outputs.prior.send_replace(Some(PriorStatus(self.kept.clone())));
+                    let highest = highest_generation(&entry, &self.settings.agent);
+                    self.outputs.prior.send_replace(Some(PriorStatus { highest }));
                 }
                 tracing::debug!(revision = found.revision, author = ?found.author, "read the own status");
                 self.note(Fact::Found(found));
