@@ -50,7 +50,9 @@ impl Configuration {
             },
         };
         let given = args.settings;
-        let urls = if given.nats_url.is_empty() { from_file.nats_url } else { given.nats_url };
+        // An empty variable, as service files set them, is none.
+        let given_urls: Vec<String> = given.nats_url.into_iter().filter(|url| !url.is_empty()).collect();
+        let urls = if given_urls.is_empty() { from_file.nats_url } else { given_urls };
         if !given.allow_unsigned.or(from_file.allow_unsigned).unwrap_or(false) {
             return Err(CommandError::Usage(
                 "documents are not signed yet, so whoever can write the bucket rules this device; give --allow-unsigned if that is meant"

@@ -12,11 +12,14 @@ mod run;
 mod status;
 mod wiring;
 
-use std::{error::Error, io::Write, path::Path, process::ExitCode};
+use std::{error::Error, io::Write, path::Path, process::ExitCode, time::Duration};
 
 use clap::Parser;
 
 use crate::cli::{Cli, Command};
+
+/// How long work that hangs is waited for at the end.
+const HANGING_WORK: Duration = Duration::from_secs(1);
 
 /// What a command came to. The codes are part of the wire contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,11 +78,14 @@ fn execute(cli: Cli) -> Result<Exit, CommandError> {
         .max_blocking_threads(8)
         .build()
         .map_err(CommandError::failed)?;
-    match cli.command {
+    let exit = match cli.command {
         Command::Run(args) => runtime.block_on(run::run(args)),
         Command::Once(args) => runtime.block_on(once::once(args)),
         Command::Status(args) => status::status(&args),
-    }
+    };
+    // A file system that hangs must not keep the agent from ending.
+    runtime.shutdown_timeout(HANGING_WORK);
+    exit
 }
 
 /// The error and what lies beneath it, outermost first.
