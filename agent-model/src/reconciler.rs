@@ -50,8 +50,9 @@ pub trait Reconciler: Send + Sync + 'static {
         step: &Self::Step,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 
-    /// Lets go of what was kept for records that are about to be forgotten, unless one of `kept`
-    /// needs it too. Called after the last step of a removal and before the ledger forgets.
+    /// Lets go of what was kept for records that were forgotten or replaced, unless one of `kept`
+    /// needs it too. Called once the ledger has durably forgotten them; a power cut before that
+    /// means that it is not called for them at all.
     fn release(&self, dropped: &[Self::Record], kept: &[Self::Record]) -> impl Future<Output = ()> + Send;
 
     /// A claim each time something happened to it that nobody here did. Never ends; called once.

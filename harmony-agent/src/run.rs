@@ -22,6 +22,8 @@ use crate::{CommandError, Exit, cli::RunArgs, configuration, configuration::Conf
 const LAST_REPORT: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(args: RunArgs) -> Result<Exit, CommandError> {
+    // Before anything else, so that a signal is never met by its default.
+    let stop = stop_requested().map_err(CommandError::failed)?;
     let configuration = Configuration::load(args)?;
     logging::start(configuration.log_format, configuration.log_level);
     for variable in configuration::unknown_variables() {
@@ -33,7 +35,6 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, CommandError> {
     let wired = wiring::wire(&agent, &state, configuration.root.clone(), own_files)?;
     tracing::info!(%agent, version = env!("CARGO_PKG_VERSION"), state_dir = %state.layout().path().display(), "starting");
 
-    let stop = stop_requested().map_err(CommandError::failed)?;
     let settings = ConnectionSettings {
         urls: configuration.urls,
         agent: agent.clone(),

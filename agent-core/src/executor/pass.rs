@@ -42,8 +42,9 @@ pub struct PassOutcome {
     pub resources: Vec<ResourceOutcome>,
     /// Whether the pass ended before everything had its turn.
     pub interrupted: bool,
-    /// What the inventory does not hold any more. Whatever was kept for it may be let go of as soon
-    /// as that is durable: [`Executor::release`](super::Executor::release).
+    /// Records that the inventory does not hold any more, or not as they were. What was kept for
+    /// them alone may be let go of as soon as that is durable:
+    /// [`Executor::release`](super::Executor::release).
     pub dropped: Vec<(ResourceKind, serde_json::Value)>,
 }
 
@@ -231,10 +232,15 @@ impl Pass {
 
     fn outcome(self) -> PassOutcome {
         let Self { parts, outcomes, inventory, interrupted, .. } = self;
+        let replaced = |part: &Part, record: &serde_json::Value| {
+            inventory.get(&part.claim).is_none_or(|entry| entry.record != *record)
+        };
         let dropped = parts
             .into_iter()
-            .filter(|part| !inventory.contains_key(&part.claim))
-            .filter_map(|part| Some((part.claim.kind(), part.entry?.record)))
+            .filter_map(|part| {
+                let record = part.entry.as_ref()?.record.clone();
+                replaced(&part, &record).then(|| (part.claim.kind(), record))
+            })
             .collect();
         let resources = outcomes.into_iter().flatten().filter(|outcome| !outcome.gone).collect();
         PassOutcome { inventory, resources, interrupted, dropped }
