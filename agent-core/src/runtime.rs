@@ -272,13 +272,11 @@ impl Teller {
     /// Takes note of a new epoch, or of another device with this one's name.
     fn stands(&mut self, standing: &WriterStanding, device: &mut Device, events: &mpsc::Sender<Event>) {
         self.epoch = standing.epoch;
-        if !standing.is_superseded() || self.duplicate.is_some() {
-            return;
-        }
+        let Some(by) = standing.superseded_by.as_ref().filter(|_| self.duplicate.is_none()) else { return };
         self.heartbeats.send_replace(None);
         let message = "another device reports under this name with a higher epoch; this one reports no longer and goes \
                        on enforcing what it accepted; revoke one of the two and enrol it anew";
-        tracing::error!("{message}");
+        tracing::error!(by = by.instance, by_epoch = by.epoch, epoch = standing.epoch, "{message}");
         self.duplicate = Some(DuplicateIdentity { since: device.now() });
         let event = Event {
             seq: device.next_event_seq(),

@@ -179,8 +179,9 @@ impl Follower {
     }
 }
 
-/// Subscribes to the hints, and returns when the subscription is on its way to the server: what
-/// is read afterwards cannot miss a change that is not hinted at.
+/// Subscribes to the hints, and returns when the subscription has reached the server at the other
+/// end. On a single server, what is read afterwards misses no change that is not hinted at; in a
+/// cluster the schedule reads once more after a while.
 async fn subscribe(
     connection: &Connection,
     agent: &AgentId,

@@ -25,6 +25,12 @@ const WHILE_BEHIND: Backoff = Backoff { first: Duration::from_millis(250), longe
 /// hint of a revision that will never be.
 const RETRIES_WHILE_BEHIND: u32 = 8;
 
+/// After the first read over a new link, once more. In a cluster the subscription to the hints
+/// reaches the node that leads the stream later than a nearer replica answers that read: a write
+/// in between is neither read nor hinted at (18 of 2,400 on three nodes of 2.15.1, writes within
+/// 1.5 ms of the subscription).
+const SETTLING: Duration = Duration::from_secs(5);
+
 /// When to read the entry next.
 ///
 /// Whatever asks for a read only moves the time of the next one forward, so that requests
@@ -36,6 +42,8 @@ pub(super) struct ReadSchedule<R> {
     state: State,
     /// When the next read is wanted; the resync when nothing else asks for one.
     wanted_at: Instant,
+    /// Whether the next read is the first over a new link.
+    settling: bool,
     budget: TokenBucket,
     /// Reads that failed in a row.
     failures: u64,
@@ -83,6 +91,7 @@ impl<R: Rng> ReadSchedule<R> {
             rng,
             state: State::Offline,
             wanted_at: now,
+            settling: false,
             budget: TokenBucket::new(READ_BURST, READ_INTERVAL, now),
             failures: 0,
             revision: 0,
@@ -95,6 +104,7 @@ impl<R: Rng> ReadSchedule<R> {
         self.state = State::Idle;
         self.failures = 0;
         self.wanted_at = now;
+        self.settling = true;
     }
 
     /// The server was lost, and a read under way with it.
@@ -119,7 +129,12 @@ impl<R: Rng> ReadSchedule<R> {
     pub(super) fn begin(&mut self, now: Instant) {
         self.budget.take(now);
         self.state = State::Reading;
-        self.wanted_at = now + spread(self.resync_interval, &mut self.rng);
+        let pause = if std::mem::take(&mut self.settling) {
+            SETTLING.min(self.resync_interval)
+        } else {
+            self.resync_interval
+        };
+        self.wanted_at = now + spread(pause, &mut self.rng);
     }
 
     /// The read gave an entry of this revision (0: none).

@@ -25,10 +25,12 @@ use crate::{
     },
 };
 
-/// After a request that failed, and between a write that was not acknowledged and the read that
-/// tells what became of it. A full store may stay full for days: then a whole status every five
-/// minutes, at most, is what that costs.
-const RETRY: Backoff = Backoff { first: Duration::from_millis(250), longest: Duration::from_secs(300) };
+/// Before a write that follows a failure. A full store may stay full for days: then a whole status
+/// every five minutes, at most, is what that costs.
+const REWRITE: Backoff = Backoff { first: Duration::from_millis(250), longest: Duration::from_secs(300) };
+/// Before a read that follows a failure, and between a write that was not acknowledged and the read
+/// that tells what became of it. A bucket may be made only after the devices are there.
+const REREAD: Backoff = Backoff { first: Duration::from_millis(250), longest: Duration::from_secs(60) };
 
 /// How long a replica may lag behind before what it says of a lost entry is believed. Were one to
 /// lag longer, the write that follows would meet a conflict, and nothing would be lost.
@@ -218,7 +220,7 @@ impl<E: OwnEntry> Task<E> {
             Ok(bytes) => self.protocol.begin(Document { report, bytes: bytes.into() }),
             Err(error) => {
                 tracing::error!(%error, "cannot write the status as JSON; please report this");
-                self.not_before = Instant::now() + RETRY.longest;
+                self.not_before = Instant::now() + REWRITE.longest;
             }
         }
     }
@@ -271,14 +273,6 @@ impl<E: OwnEntry> Task<E> {
         };
         self.outputs.standing.send_if_modified(|last| {
             let differs = *last != standing;
-            if differs && let Some(by) = &standing.superseded_by {
-                tracing::error!(
-                    agent = %self.settings.agent, epoch = standing.epoch, by = by.instance, by_epoch = by.epoch,
-                    "another agent writes this device's status: a clone of this device runs, for example \
-                     from a copied disk. This one goes on enforcing and writes no more status; switch one \
-                     of them off, and enrol it again under an id of its own"
-                );
-            }
             *last = standing;
             differs
         });
@@ -287,7 +281,10 @@ impl<E: OwnEntry> Task<E> {
     fn wait(&mut self) {
         let pause = match self.protocol.pause() {
             Pause::None => Duration::ZERO,
-            Pause::Backoff(failures) => RETRY.delay(failures, rand::random()),
+            Pause::Backoff(failures) => {
+                let pace = if matches!(self.protocol.next(), Move::Read) { REREAD } else { REWRITE };
+                pace.delay(failures, rand::random())
+            }
             Pause::LagBound => LAG_BOUND,
         };
         self.not_before = Instant::now() + pause;

@@ -27,8 +27,8 @@ fn is_resync(next: Option<Instant>, now: Instant) -> bool {
 }
 
 #[test]
-fn nothing_is_read_offline_and_once_at_once_after_each_connect() {
-    let now = Instant::now();
+fn nothing_is_read_offline_and_after_each_connect_at_once_and_once_more_when_it_has_settled() {
+    let mut now = Instant::now();
     let mut schedule = offline(now);
     schedule.hint(now, Some(7));
     assert_eq!(schedule.next_read(), None);
@@ -36,7 +36,11 @@ fn nothing_is_read_offline_and_once_at_once_after_each_connect() {
         schedule.connected(now);
         assert_eq!(schedule.next_read(), Some(now));
         read(&mut schedule, now, 7);
-        assert!(is_resync(schedule.next_read(), now));
+        let again = schedule.next_read().unwrap();
+        assert!((SETTLING.mul_f64(0.75)..SETTLING.mul_f64(1.25)).contains(&(again - now)));
+        read(&mut schedule, again, 7);
+        assert!(is_resync(schedule.next_read(), again));
+        now = again;
         schedule.disconnected();
         assert_eq!(schedule.next_read(), None);
     }
@@ -56,6 +60,7 @@ fn a_reconnect_during_a_read_begins_another() {
 fn a_resync_comes_about_every_interval_when_nothing_else_happens() {
     let mut now = Instant::now();
     let mut schedule = connected(now);
+    (now, _) = read(&mut schedule, now, 7);
     for _ in 0..20 {
         let (at, freshness) = read(&mut schedule, now, 7);
         assert_eq!(freshness, Freshness::Current);
