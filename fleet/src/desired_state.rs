@@ -11,7 +11,8 @@ use bytes::Bytes;
 
 use crate::{
     Fleet, StoreError,
-    store::{self, Change, Entry},
+    compare_and_swap::{Change, compare_and_swap},
+    store::{self, Entry},
 };
 
 /// A device's entry, or the marker that a deleted one leaves behind.
@@ -82,7 +83,7 @@ pub async fn write(
     let bytes = Bytes::from(document);
     let change = Change::Put(bytes.clone());
     let revision =
-        store::compare_and_swap(fleet, DESIRED_STATE_BUCKET, agent, revision_of(replaced), &change).await?;
+        compare_and_swap(fleet, DESIRED_STATE_BUCKET, agent, revision_of(replaced), &change).await?;
     Ok(DesiredEntry { revision, written_at: Timestamp::now(), document: Some(StoredDocument::read(bytes)) })
 }
 
@@ -92,7 +93,7 @@ pub async fn write(
 /// # Errors
 /// [`StoreError::Conflict`] when somebody else was faster.
 pub async fn delete(fleet: &Fleet, agent: &AgentId, replaced: &DesiredEntry) -> Result<u64, StoreError> {
-    store::compare_and_swap(fleet, DESIRED_STATE_BUCKET, agent, replaced.revision, &Change::Delete).await
+    compare_and_swap(fleet, DESIRED_STATE_BUCKET, agent, replaced.revision, &Change::Delete).await
 }
 
 fn revision_of(entry: Option<&DesiredEntry>) -> u64 {

@@ -10,6 +10,7 @@
 //! Deciding is apart from doing: [`generation`] and [`waiting`] are pure, and everything else
 //! only carries out what they say. Nothing here prints.
 
+mod compare_and_swap;
 pub mod connect;
 pub mod desired_state;
 pub mod generation;

@@ -1,22 +1,17 @@
-//! Reading and writing single entries of a bucket, and watching many: the only module that knows
-//! how a bucket lies in a stream.
+//! Reading single entries of a bucket, and watching many.
 //!
 //! Fleet-wide readers use one ordinary consumer for each bucket. Devices do not: see ADR-023.
 
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
 
 use agent_core::kv::names;
 use agent_model::{AgentId, Timestamp};
 use async_nats::{
     HeaderMap,
-    client::{Request, RequestError, RequestErrorKind},
-    header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE,
     jetstream::{
         consumer::{DeliverPolicy, push},
         context::GetStreamErrorKind,
         message::Message,
-        publish::PublishAck,
-        response::Response,
         stream::{self, LastRawMessageErrorKind},
     },
 };
@@ -29,13 +24,7 @@ use crate::{
 };
 
 /// The header that marks what is no value: `DEL` or `PURGE` (ADR-8 of the NATS project).
-const KV_OPERATION: &str = "KV-Operation";
-
-/// How often a write whose outcome is unknown is tried, the first time included.
-const ATTEMPTS: u32 = 4;
-/// The pause before the first repetition; it doubles. Together they outlast a leader election,
-/// during which every write of a replicated stream is refused.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
+pub(crate) const KV_OPERATION: &str = "KV-Operation";
 
 /// Why a bucket could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +86,14 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// Whether trying again may help: while a cluster elects a leader, nothing can be read or
+    /// written, and that passes.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::NoAnswer { .. })
+    }
+}
+
 /// One entry of a bucket, as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -137,106 +134,6 @@ pub async fn read(fleet: &Fleet, bucket: &'static str, agent: &AgentId) -> Resul
             }
             _ => Err(no_answer(fleet, bucket, error)),
         },
-    }
-}
-
-/// What becomes of an entry.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Change {
-    Put(Bytes),
-    Delete,
-}
-
-/// Writes if the entry is still at `revision` (0: never written), and returns its new revision.
-/// A write whose outcome is unknown is looked after until it is known.
-pub(crate) async fn compare_and_swap(
-    fleet: &Fleet,
-    bucket: &'static str,
-    agent: &AgentId,
-    revision: u64,
-    change: &Change,
-) -> Result<u64, StoreError> {
-    let mut pause = FIRST_PAUSE;
-    let mut attempt = 1;
-    loop {
-        let unknown = match publish(fleet, bucket, agent, revision, change).await {
-            Ok(Response::Ok(ack)) => return Ok(ack.sequence),
-            Ok(Response::Err { error }) => match error.error_code().0 {
-                WRONG_LAST_SEQUENCE | WRONG_LAST_SEQUENCE_IN_FLIGHT if attempt == 1 => {
-                    return Err(StoreError::Conflict { bucket, agent: agent.clone() });
-                }
-                // A conflict after an unknown outcome may be with our own write.
-                WRONG_LAST_SEQUENCE | WRONG_LAST_SEQUENCE_IN_FLIGHT => {
-                    return match read(fleet, bucket, agent).await? {
-                        Some(entry) if entry.is_result_of(change, revision) => Ok(entry.revision),
-                        _ => Err(StoreError::Conflict { bucket, agent: agent.clone() }),
-                    };
-                }
-                _ if error.code() == 503 => no_answer(fleet, bucket, error),
-                _ => {
-                    let said = error.to_string();
-                    return Err(StoreError::Refused { bucket, agent: agent.clone(), said });
-                }
-            },
-            Err(error) if error.kind() == RequestErrorKind::NoResponders => {
-                // Nothing listens on the subject: the stream is not there, or has no leader.
-                match read(fleet, bucket, agent).await {
-                    Err(error @ StoreError::NoBucket { .. }) => return Err(error),
-                    _ => no_answer(fleet, bucket, error),
-                }
-            }
-            Err(error) => no_answer(fleet, bucket, error),
-        };
-        if attempt == ATTEMPTS || matches!(unknown, StoreError::NotPermitted { .. }) {
-            return Err(unknown);
-        }
-        tokio::time::sleep(pause).await;
-        pause *= 2;
-        attempt += 1;
-        if let Ok(Some(entry)) = read(fleet, bucket, agent).await
-            && entry.is_result_of(change, revision)
-        {
-            return Ok(entry.revision);
-        }
-    }
-}
-
-/// Server error: the entry is at another revision.
-const WRONG_LAST_SEQUENCE: u64 = 10071;
-/// The same, found by a replicated stream before the other write is committed.
-const WRONG_LAST_SEQUENCE_IN_FLIGHT: u64 = 10164;
-
-async fn publish(
-    fleet: &Fleet,
-    bucket: &'static str,
-    agent: &AgentId,
-    revision: u64,
-    change: &Change,
-) -> Result<Response<PublishAck>, RequestError> {
-    let mut headers = HeaderMap::new();
-    headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, revision.to_string());
-    let payload = match change {
-        Change::Put(value) => value.clone(),
-        Change::Delete => {
-            headers.insert(KV_OPERATION, "DEL");
-            Bytes::new()
-        }
-    };
-    // A request of its own and not the client's publish, which tells only one of the two conflict
-    // errors from all others.
-    let request = Request::new().headers(headers).payload(payload);
-    let answer = fleet.client().send_request(names::entry_subject(bucket, agent), request).await?;
-    serde_json::from_slice(&answer.payload)
-        .map_err(|error| RequestError::with_source(RequestErrorKind::Other, error))
-}
-
-impl Entry {
-    fn is_result_of(&self, change: &Change, revision: u64) -> bool {
-        self.revision > revision
-            && match change {
-                Change::Put(value) => self.value.as_ref() == Some(value),
-                Change::Delete => self.value.is_none(),
-            }
     }
 }
 
@@ -356,7 +253,7 @@ fn no_bucket(fleet: &Fleet, bucket: &'static str) -> StoreError {
 
 /// What a missing answer means: the server reports a missing permission not to the request but to
 /// the connection, so that is looked up first.
-fn no_answer(
+pub(crate) fn no_answer(
     fleet: &Fleet,
     bucket: &'static str,
     source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -386,22 +283,5 @@ mod tests {
         assert!(!value(Some(("KV-Operation", "DEL"))));
         assert!(!value(Some(("KV-Operation", "PURGE"))));
         assert!(!value(Some(("Nats-Marker-Reason", "MaxAge"))));
-    }
-
-    #[test]
-    fn a_write_of_unknown_outcome_is_recognised_by_its_bytes_and_a_higher_revision() {
-        let entry = |revision, value: Option<&'static [u8]>| Entry {
-            bucket: "b",
-            agent: "a".parse().unwrap(),
-            revision,
-            stored_at: Timestamp::UNIX_EPOCH,
-            value: value.map(Bytes::from_static),
-        };
-        let put = Change::Put(Bytes::from_static(b"x"));
-        assert!(entry(8, Some(b"x")).is_result_of(&put, 7));
-        assert!(!entry(7, Some(b"x")).is_result_of(&put, 7));
-        assert!(!entry(8, Some(b"y")).is_result_of(&put, 7));
-        assert!(entry(8, None).is_result_of(&Change::Delete, 7));
-        assert!(!entry(8, None).is_result_of(&put, 7));
     }
 }

@@ -233,7 +233,7 @@ fn settled(roster: &Roster, agent: &AgentId, goal: &Goal, patience: Patience) ->
 async fn begin_again(roster: &mut Roster, error: StoreError, deadline: Instant) -> Result<bool, StoreError> {
     let mut error = error;
     while Instant::now() < deadline {
-        if !matches!(error, StoreError::NoAnswer { .. }) {
+        if !error.may_pass() {
             return Err(error);
         }
         tokio::time::sleep(TICK).await;
