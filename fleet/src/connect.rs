@@ -31,7 +31,7 @@ pub struct Fleet {
     timeout: Duration,
 }
 
-/// The last permission error that the server sent. It comes by itself, not as an answer: the
+/// The permission error that the server sent since the last request began. It comes by itself, not as an answer: the
 /// request that caused it only times out, so whoever reports that has to look here.
 type Violation = Arc<Mutex<Option<String>>>;
 
@@ -121,12 +121,20 @@ impl Fleet {
         self.client.server_info().version
     }
 
+    /// Begins a request: what the server said about earlier ones is forgotten.
     pub(crate) fn client(&self) -> &async_nats::Client {
+        self.forget_violation();
         &self.client
     }
 
+    /// As [`client`](Self::client).
     pub(crate) fn jetstream(&self) -> &jetstream::Context {
+        self.forget_violation();
         &self.jetstream
+    }
+
+    fn forget_violation(&self) {
+        *self.violation.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     pub(crate) fn timeout(&self) -> Duration {
