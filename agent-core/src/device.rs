@@ -244,7 +244,8 @@ impl Device {
         let candidate = self.candidate.take();
         let Some(lowered) = candidate.as_ref().map(|candidate| &candidate.lowered).or(self.in_force.as_ref())
         else {
-            return;
+            // Writes only after a write that failed, to see whether the disk serves again.
+            return self.recorded(self.ledger.body().clone());
         };
         let body = match &candidate {
             Some(candidate) => in_force(self.ledger.body().clone(), candidate),

@@ -285,3 +285,15 @@ async fn going_without_the_floor_leaves_the_question_open_for_the_next_start() {
     bench.restart(Formats::none().with(FakeFormat));
     assert!(bench.device.asks_for_floor());
 }
+
+#[tokio::test]
+async fn a_disk_that_serves_again_is_noticed_even_with_nothing_in_force() {
+    let mut bench = Bench::new();
+    bench.break_disk();
+    bench.take(1, json!({"/a": "1"})).await;
+    bench.device.take_entry(DesiredValue::None);
+    bench.mend_disk();
+    let status = bench.pass().await;
+    assert_eq!(condition(&status, ConditionType::StateStore), (ConditionStatus::True, "Healthy"));
+    assert_eq!(bench.device.due(), None);
+}
