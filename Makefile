@@ -1,6 +1,6 @@
 # What there is to do here. `make` alone lists it.
 
-.PHONY: help build test lint demo clean
+.PHONY: help build test lint demo bench clean
 .DEFAULT_GOAL := help
 
 # As documented for each target, behind ##.
@@ -28,6 +28,11 @@ lint: ## Check formatting, lints, licences, dependencies
 
 demo: ## See three devices converge, repair themselves, and refuse a bad document
 	scripts/demo
+
+# The agent is built by itself, so that what is measured is what ships.
+bench: ## Measure what the agent costs, beside its floor, and write bench/RESULTS.md
+	cargo build --release --locked --package harmony-agent
+	cargo bench --locked --package bench
 
 clean: ## Remove what was built and fetched
 	cargo clean

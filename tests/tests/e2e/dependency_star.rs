@@ -18,10 +18,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("harmony-agent", &["agent-core", "agent-manifest-v1", "agent-model", "crash-point", "reconcilers"]),
     ("harmonyctl", &["agent-core", "agent-manifest-v1", "agent-model", "fleet"]),
     ("tests", &["agent-model", "fleet"]),
+    ("bench", &["agent-core", "agent-model", "reconcilers", "tests"]),
 ];
 
 /// Who may name the NATS client. The compiler of the others cannot even spell it.
-const MAY_NAME_ASYNC_NATS: &[&str] = &["agent-core", "fleet", "tests"];
+const MAY_NAME_ASYNC_NATS: &[&str] = &["agent-core", "bench", "fleet", "tests"];
 
 /// The direct dependencies of each crate of the workspace: (name, kind), kind being `null` for
 /// ordinary ones.
@@ -64,7 +65,7 @@ fn crates_depend_on_one_another_as_a_star_only() {
 }
 
 #[test]
-fn only_the_core_the_fleet_and_the_tests_name_the_nats_client() {
+fn only_the_core_the_fleet_the_tests_and_the_benches_name_the_nats_client() {
     for (package, depends_on) in dependencies() {
         let names_it = depends_on.iter().any(|(dependency, _)| dependency == "async-nats");
         assert!(

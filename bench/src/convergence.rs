@@ -1,0 +1,150 @@
+//! From writing a document to seeing that the device is as it says.
+
+use std::time::{Duration, Instant};
+
+use agent_model::status::{AgentStatus, Phase};
+use async_nats::jetstream::consumer::{
+    DeliverPolicy,
+    push::{Ordered, OrderedConfig},
+};
+use futures_util::StreamExt;
+use tests::{
+    agent::Agent,
+    document::{file, manifest},
+    eventually::PATIENCE,
+    nats_server::{NatsServer, Settings},
+    platform::{ACTUAL_STATE, Platform, provision_all},
+};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::{
+    bare_device::{BareDevice, Likeness},
+    samples::Comparison,
+};
+
+/// How many samples of each are taken.
+pub(crate) const ROUNDS: usize = 200;
+/// Rounds before those, whose samples are dropped.
+const WARM_UP: usize = 20;
+/// Shortest time between two documents for one device. The agent writes its status at most four
+/// times a second; a faster pace would measure that limit.
+pub(crate) const PACE: Duration = Duration::from_millis(300);
+/// How large the file is, in bytes.
+pub(crate) const CONTENT_LEN: usize = 1024;
+
+const AGENT: &str = "edge-0001";
+const BARE_DEVICE: &str = "bare-device";
+
+/// How often the server syncs what it stores.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Sync {
+    /// Every two minutes.
+    Default,
+    /// Before it acknowledges a write.
+    Always,
+}
+
+impl Sync {
+    /// As the server's configuration says it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Default => "2m (default)",
+            Self::Always => "always",
+        }
+    }
+}
+
+/// The samples of one server.
+pub(crate) struct Convergence {
+    pub(crate) sync: Sync,
+    pub(crate) server_version: String,
+    pub(crate) agent_version: String,
+    pub(crate) status_len: usize,
+    pub(crate) ledger_len: usize,
+    pub(crate) comparison: Comparison,
+}
+
+pub(crate) async fn measure(sync: Sync) -> Convergence {
+    let sync_always = matches!(sync, Sync::Always);
+    let server = NatsServer::start(Settings { sync_always, ..Settings::default() }).await;
+    provision_all(&server).await;
+    let platform = Platform::connect(&server).await;
+    let mut statuses = Statuses::watch(&platform).await;
+
+    let mut agent = Agent::new(AGENT, &server.url());
+    agent.start();
+    platform.put(AGENT, &document(AGENT, 1)).await;
+    let status = statuses.converged(AGENT, 1).await;
+    let status_len = serde_json::to_vec(&status).unwrap().len();
+    let ledger = std::fs::metadata(agent.state_dir().join("ledger.json")).unwrap();
+    let ledger_len = usize::try_from(ledger.len()).unwrap();
+    let agent_version = status.agent_info.version.clone();
+    let bare_device = BareDevice::start(&server, BARE_DEVICE, Likeness { status, ledger_len }).await;
+
+    let mut comparison = Comparison::default();
+    let mut pace = interval(PACE);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    for round in 0..WARM_UP + ROUNDS {
+        pace.tick().await;
+        let generation = round as u64 + 2;
+        let floor = once(&platform, &mut statuses, BARE_DEVICE, generation).await;
+        let subject = once(&platform, &mut statuses, AGENT, generation).await;
+        if round >= WARM_UP {
+            comparison.floor.push(floor);
+            comparison.subject.push(subject);
+        }
+    }
+    drop(bare_device);
+    agent.stop().await;
+    let server_version = platform.client.server_info().version;
+    Convergence { sync, server_version, agent_version, status_len, ledger_len, comparison }
+}
+
+async fn once(platform: &Platform, statuses: &mut Statuses, device: &str, generation: u64) -> Duration {
+    let document = document(device, generation);
+    let start = Instant::now();
+    platform.put(device, &document).await;
+    statuses.converged(device, generation).await;
+    start.elapsed()
+}
+
+/// One file, with another content in each generation.
+pub(crate) fn document(device: &str, generation: u64) -> serde_json::Value {
+    let content = format!("generation = {generation}\n{:#<CONTENT_LEN$}", "");
+    manifest(device, generation, &[file("app-config", "/etc/app/app.conf", &content[..CONTENT_LEN])])
+}
+
+/// All statuses as they are stored: what a dashboard watches.
+struct Statuses(Ordered);
+
+impl Statuses {
+    async fn watch(platform: &Platform) -> Self {
+        let stream = platform.jetstream.get_stream(format!("KV_{ACTUAL_STATE}")).await.unwrap();
+        let consumer = stream.create_consumer(OrderedConfig {
+            deliver_subject: platform.client.new_inbox(),
+            filter_subject: format!("$KV.{ACTUAL_STATE}.*"),
+            deliver_policy: DeliverPolicy::New,
+            ..OrderedConfig::default()
+        });
+        Self(consumer.await.unwrap().messages().await.unwrap())
+    }
+
+    /// Waits until the device says that this generation is in force and everything is as it says.
+    async fn converged(&mut self, device: &str, generation: u64) -> AgentStatus {
+        let seen = async {
+            loop {
+                let message = self.0.next().await.expect("a watch never ends").unwrap();
+                let status: AgentStatus = serde_json::from_slice(&message.payload).unwrap();
+                let applied = status.applied.as_ref().map(|applied| applied.generation.get());
+                if status.agent.as_str() == device
+                    && status.phase == Phase::Converged
+                    && applied == Some(generation)
+                {
+                    return status;
+                }
+            }
+        };
+        let late = |_| panic!("{device} did not converge on generation {generation} within {PATIENCE:?}");
+        timeout(PATIENCE, seen).await.unwrap_or_else(late)
+    }
+}

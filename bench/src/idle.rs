@@ -1,0 +1,72 @@
+//! What an agent costs that has nothing to do.
+
+use std::{fs, time::Duration};
+
+use agent_model::status::Phase;
+use tests::{
+    agent::Agent,
+    nats_server::{NatsServer, Settings},
+    platform::{Platform, provision_all},
+};
+
+use crate::convergence::document;
+
+/// How long it is watched.
+pub(crate) const DURATION: Duration = Duration::from_secs(60);
+/// How long it is left alone before.
+const UNTIL_QUIET: Duration = Duration::from_secs(5);
+
+const AGENT: &str = "edge-0001";
+
+/// The agent's share of the machine.
+pub(crate) struct Idle {
+    /// Proportional set size at the end, in KiB.
+    pub(crate) pss_kib: u64,
+    /// Processor time in user and system mode, in ticks of the kernel.
+    pub(crate) ticks: u64,
+    /// How many ticks are a second.
+    pub(crate) ticks_per_second: u64,
+}
+
+impl Idle {
+    /// Processor time in percent of one core.
+    pub(crate) fn percent_of_a_core(&self) -> f64 {
+        let seconds = self.ticks as f64 / self.ticks_per_second as f64;
+        100.0 * seconds / DURATION.as_secs_f64()
+    }
+}
+
+pub(crate) async fn measure() -> Idle {
+    let server = NatsServer::start(Settings::default()).await;
+    provision_all(&server).await;
+    let platform = Platform::connect(&server).await;
+    let mut agent = Agent::new(AGENT, &server.url());
+    agent.start();
+    platform.put(AGENT, &document(AGENT, 1)).await;
+    platform.status_where(AGENT, "Converged", |status| status.phase == Phase::Converged).await;
+    tokio::time::sleep(UNTIL_QUIET).await;
+
+    let before = ticks(agent.pid());
+    tokio::time::sleep(DURATION).await;
+    let idle = Idle {
+        ticks: ticks(agent.pid()) - before,
+        pss_kib: pss_kib(agent.pid()),
+        ticks_per_second: rustix::param::clock_ticks_per_second(),
+    };
+    agent.stop().await;
+    idle
+}
+
+/// proc_pid_stat(5): `utime` and `stime`, the 14th and 15th field. The second is the program's
+/// name in parentheses and may hold anything.
+fn ticks(pid: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let (_, from_third) = stat.rsplit_once(')').unwrap();
+    from_third.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().unwrap()).sum()
+}
+
+fn pss_kib(pid: u32) -> u64 {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}

@@ -1,0 +1,52 @@
+//! Measures what the agent costs and writes it down in `bench/RESULTS.md`: see `make bench`.
+//!
+//! Times are told as ratios. Next to every sample of the agent stands one of its *floor*: the same
+//! work without the agent, on the same machine, in the same second. A busy machine slows both.
+//!
+//! ```text
+//! convergence   agent (a process) │ bare_device (a loop)
+//! noop_pass     executor + files  │ stat                   ──▶ report ──▶ RESULTS.md
+//! idle          agent (a process) │ bounds
+//! ```
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a measurement that cannot be made ends there, with its reason on the terminal"
+)]
+
+mod bare_device;
+mod convergence;
+mod idle;
+mod machine;
+mod noop_pass;
+mod report;
+mod samples;
+
+use std::{fs, path::Path};
+
+use convergence::Sync;
+use report::Report;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    // First, so that it tells what is measured and not what this run leaves behind.
+    let machine = machine::describe();
+
+    let mut convergence = Vec::new();
+    for sync in [Sync::Default, Sync::Always] {
+        println!("put -> Converged, sync_interval {}: {} rounds", sync.as_str(), convergence::ROUNDS);
+        convergence.push(convergence::measure(sync).await);
+    }
+    println!("pass without changes over {} files: {} rounds", noop_pass::FILES, noop_pass::ROUNDS);
+    let noop_pass = noop_pass::measure().await;
+    println!("idle agent: {} s", idle::DURATION.as_secs());
+    let idle = idle::measure().await;
+
+    let report = Report { machine, convergence, noop_pass, idle };
+    let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("RESULTS.md");
+    fs::write(results, report.to_string()).unwrap();
+    println!("\n{}\nWritten to bench/RESULTS.md.", report.tables());
+}

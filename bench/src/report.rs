@@ -1,0 +1,164 @@
+//! The figures in words: tables for the terminal, and `RESULTS.md` around them.
+
+use std::{
+    fmt::{self, Display, Formatter},
+    time::Duration,
+};
+
+use crate::{
+    convergence::{CONTENT_LEN, Convergence, PACE},
+    idle::{DURATION, Idle},
+    machine::Machine,
+    noop_pass::{FILES, FOLDERS, NoopPass},
+    samples::{Comparison, Samples},
+};
+
+/// The most that convergence and a pass without changes should cost, in floors.
+const RATIO_AIM: f64 = 2.0;
+/// The most memory an idle agent should take (PSS).
+const PSS_AIM_MIB: f64 = 8.0;
+/// The most of a core it should take, in percent.
+const CPU_AIM_PERCENT: f64 = 0.1;
+
+/// All that a run found.
+pub(crate) struct Report {
+    pub(crate) machine: Machine,
+    pub(crate) convergence: Vec<Convergence>,
+    pub(crate) noop_pass: NoopPass,
+    pub(crate) idle: Idle,
+}
+
+impl Report {
+    /// Every figure that has an aim.
+    pub(crate) fn tables(&self) -> String {
+        let mut ratios =
+            vec![["", "floor p50", "p99", "agent p50", "p99", "ratio", "aim", ""].map(str::to_owned)];
+        for convergence in &self.convergence {
+            let what = format!("put -> `Converged`, sync_interval {}", convergence.sync.as_str());
+            ratios.push(ratio(what, &convergence.comparison));
+        }
+        ratios.push(ratio(format!("pass without changes, {FILES} files"), &self.noop_pass.comparison));
+
+        let pss = self.idle.pss_kib as f64 / 1024.0;
+        let cpu = self.idle.percent_of_a_core();
+        let bounds = vec![
+            ["idle agent", "measured", "aim", ""].map(str::to_owned),
+            bound("memory (PSS)", "MiB", pss, PSS_AIM_MIB),
+            bound("processor", "% of a core", cpu, CPU_AIM_PERCENT),
+        ];
+        format!("{}\n{}", table(&ratios), table(&bounds))
+    }
+}
+
+impl Display for Report {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { machine, convergence, noop_pass, idle } = self;
+        let first = &convergence[0];
+        writeln!(
+            f,
+            "# Results\n\n\
+             Written by `make bench`. Compare ratios only: the floor is measured in turns with the agent, in the \
+             same run.\n\n\
+             {}\n\
+             - Taken: {} at {}\n\
+             - Machine: {} cores, {:.0} GiB, Linux {}, temporary files on {}\n\
+             - Versions: agent {}, nats-server {}, {}; release build\n\n\
+             ## What is measured\n",
+            self.tables(),
+            machine.time,
+            machine.commit,
+            machine.cores,
+            machine.memory_gib,
+            machine.kernel,
+            machine.file_system,
+            first.agent_version,
+            first.server_version,
+            machine.rustc,
+        )?;
+        writeln!(
+            f,
+            "**put -> `Converged`**, {} samples of each: from writing a document with one file of {} bytes, \
+             another content each time, to seeing in a watch of all statuses that this generation is applied and \
+             the phase `Converged`. Floor: a bare loop that takes the same steps (hint, Direct Get, three files \
+             replaced and synced with their folders: {} bytes for the intent, the file, {} bytes for the record; \
+             then a status of {} bytes by compare-and-swap), seen in the same watch. A device gets a document at \
+             most every {} ms, because the agent writes its status at most four times a second, which is not what \
+             is measured here.\n",
+            first.comparison.subject.count(),
+            CONTENT_LEN,
+            first.ledger_len,
+            first.ledger_len,
+            first.status_len,
+            PACE.as_millis(),
+        )?;
+        writeln!(
+            f,
+            "**Pass without changes**, {} samples of each: `Executor::prepare` and `Pass::run` over {FILES} files \
+             in {FOLDERS} folders, all as declared and long unchanged. Floor: `stat` of the same paths. Where the \
+             agent's time goes, by medians:\n\n{}",
+            noop_pass.comparison.subject.count(),
+            phases(noop_pass),
+        )?;
+        writeln!(
+            f,
+            "**Idle agent**: a connected agent with one converged file and default intervals, over {} s, in which \
+             it used {} ticks of {} ms.",
+            DURATION.as_secs(),
+            idle.ticks,
+            1000 / idle.ticks_per_second,
+        )
+    }
+}
+
+fn ratio(what: String, comparison: &Comparison) -> [String; 8] {
+    let Comparison { floor, subject } = comparison;
+    let ratio = comparison.ratio();
+    [
+        what,
+        time(floor.percentile(50)),
+        time(floor.percentile(99)),
+        time(subject.percentile(50)),
+        time(subject.percentile(99)),
+        format!("{ratio:.2}"),
+        format!("<= {RATIO_AIM}"),
+        verdict(ratio, RATIO_AIM),
+    ]
+}
+
+fn phases(noop_pass: &NoopPass) -> String {
+    let NoopPass { comparison: _, prepare, decode, observe, plan, run } = noop_pass;
+    let median = |samples: &Samples| samples.percentile(50);
+    let parts = median(decode) + median(observe) + median(plan);
+    let row = |what: &str, took| [what.to_owned(), time(took)];
+    table(&[
+        ["phase", "p50"].map(str::to_owned),
+        row("prepare", median(prepare)),
+        row("- of it the reconciler's `observe`: the files themselves", median(observe)),
+        row("- of it the reconciler's `plan`", median(plan)),
+        row("- of it decoding the inventory's records, once", median(decode)),
+        row("- the rest: what the executor does around these", median(prepare).saturating_sub(parts)),
+        row("run", median(run)),
+    ])
+}
+
+fn bound(what: &str, unit: &str, measured: f64, aim: f64) -> [String; 4] {
+    [what.to_owned(), format!("{measured:.2} {unit}"), format!("<= {aim} {unit}"), verdict(measured, aim)]
+}
+
+fn verdict(measured: f64, aim: f64) -> String {
+    (if measured <= aim { "met" } else { "missed" }).to_owned()
+}
+
+fn time(duration: Duration) -> String {
+    format!("{:.2} ms", duration.as_secs_f64() * 1000.0)
+}
+
+/// A Markdown table that can be read as it is; the first row is its head.
+fn table<const N: usize>(rows: &[[String; N]]) -> String {
+    let widths: [usize; N] =
+        std::array::from_fn(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0).max(3));
+    let line = |cells: [String; N]| format!("| {} |\n", cells.join(" | "));
+    let padded = |row: &[String; N]| line(std::array::from_fn(|i| format!("{:1$}", row[i], widths[i])));
+    let rule = line(widths.map(|width| "-".repeat(width)));
+    rows.iter().enumerate().map(|(i, row)| padded(row) + if i == 0 { &rule } else { "" }).collect()
+}
