@@ -52,9 +52,13 @@ impl Question {
         let ours = |content: Option<Fingerprint>| content.is_some_and(|content| content.size == size);
         let written = self.known.and_then(|known| known.written);
         let intended = self.known.and_then(|known| known.intended);
+        let original = self.known.and_then(|known| known.original);
         match &self.subject {
             Subject::Declared(spec) => {
-                spec.content.len() == size || ours(intended) || (self.is_untaken() && size <= MAX_ORIGINAL)
+                spec.content.len() == size
+                    || ours(intended)
+                    || ours(original)
+                    || (self.is_untaken() && size <= MAX_ORIGINAL)
             }
             Subject::Dropped(_) => ours(written) || ours(intended),
         }
@@ -143,8 +147,10 @@ fn look_at<'q>(
     let found = find(device, walker, &folder, question, last)?;
     let unfinished = question.known.is_some_and(|known| known.intended.is_some());
     let dropped = matches!(question.subject, Subject::Dropped(_));
+    let original_lies_there = found.holds(question.known.and_then(|known| known.original));
     Ok(FileObservation {
-        original_kept: (dropped || question.is_untaken()) && original_is_kept(device, question, &found),
+        original_kept: (dropped || question.is_untaken() || original_lies_there)
+            && original_is_kept(device, question, &found),
         temporary_left: (dropped || unfinished)
             && folder
                 .stat(&temporary_name(path))

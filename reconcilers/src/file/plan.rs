@@ -52,9 +52,12 @@ fn establish(
     if observed.temporary_left {
         actions.push(FileAction::SweepTemporary);
     }
-    let unkept = before.contents().original.filter(|_| before.written.is_none() && !observed.original_kept);
-    if let Some(content) = unkept {
-        actions.push(FileAction::KeepOriginal(content));
+    if let Some(original) = before.contents().original
+        && !observed.original_kept
+        // Lying there, it is about to be overwritten, and may be the only copy left.
+        && (before.written.is_none() || observed.found.holds(Some(original)))
+    {
+        actions.push(FileAction::KeepOriginal(original));
     }
     match &observed.found {
         Found::File(file) if file.fingerprint() == Some(wanted) && file.attributes() == attributes => {}
@@ -93,7 +96,7 @@ fn taken(
         return Err(failures::not_regular_file(path, what));
     }
     let mut claim = match record {
-        Some(record) if record.contents().original_stands(&observed.found, observed.original_kept) => {
+        Some(record) if record.contents().original_stands(&observed.found) => {
             let arrived = record.intended.filter(|_| observed.found.holds(record.intended));
             FileRecord { written: arrived.or(record.written), intended: None, ..record.clone() }
         }
@@ -155,11 +158,16 @@ fn undo(
             {
                 actions.push(FileAction::SetAttributes { attributes: *attributes, of: file.stamp });
             }
-            Original::File { content, .. } if !observed.original_kept => {
+            Original::File { content, .. }
+                if !observed.original_kept && file.fingerprint() != Some(*content) =>
+            {
                 let failure = failures::original_lost(path, content.digest);
                 return Plan::blocked(Some(record.clone()), failure);
             }
             original => {
+                if let (Original::File { content, .. }, false) = (original, observed.original_kept) {
+                    actions.push(FileAction::KeepOriginal(*content));
+                }
                 actions.push(FileAction::Restore { original: original.clone(), over: file.stamp });
             }
         }

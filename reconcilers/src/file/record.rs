@@ -48,14 +48,13 @@ impl KnownContents {
     /// The original that giving back would need: the recorded one, unless what is found may have
     /// to become it because nothing was written yet.
     pub(super) fn original_behind(&self, found: &Found) -> Option<Fingerprint> {
-        if self.written.is_some() || found.holds(self.intended) { self.original } else { found.fingerprint() }
+        if self.original_stands(found) { self.original } else { found.fingerprint() }
     }
 
     /// Whether the record's original is what to give back. Until something was altered, that is
-    /// rather whatever lies there now. `kept`: whether a copy is kept of the
-    /// [`original_behind`](Self::original_behind) what is found; nothing is altered before.
-    pub(super) fn original_stands(&self, found: &Found, kept: bool) -> bool {
-        self.written.is_some() || (found.holds(self.intended) && (kept || !found.holds(self.original)))
+    /// rather whatever lies there now.
+    pub(super) fn original_stands(&self, found: &Found) -> bool {
+        self.written.is_some() || found.holds(self.intended)
     }
 
     /// Whether we left, or were about to leave, what is found.

@@ -100,6 +100,12 @@ impl Model {
         plan.then
     }
 
+    /// Does what the executor has done once the ledger is durable.
+    fn release(&mut self, record: Option<&FileRecord>) {
+        let needed = record.and_then(|record| record.contents().original);
+        self.kept.retain(|kept| needed.is_some_and(|needed| needed.digest == *kept));
+    }
+
     /// What a person sees at the path.
     fn seen(&self) -> (Option<Fingerprint>, Option<Attributes>, Option<String>) {
         match &self.found {
@@ -244,6 +250,33 @@ fn a_lost_original_blocks_the_removal_and_says_so() {
 }
 
 #[test]
+fn an_original_of_which_no_copy_is_kept_is_kept_before_it_is_overwritten() {
+    let mut model = Model::new(file(b"before", attributes(0o644), 1));
+    let mut record = None;
+    let goal = declared("one", 0o644);
+    model.pass(&mut record, &goal, usize::MAX);
+    // Removed and restored by a ledger that is one write behind, or put back by hand.
+    model.kept.clear();
+    model.found = file(b"before", attributes(0o644), 2);
+    assert_eq!(summaries(&model, record.as_ref(), &goal), ["keep the original of /a/f", "write /a/f"]);
+    model.found = file(b"drift", attributes(0o644), 3);
+    assert_eq!(summaries(&model, record.as_ref(), &goal), ["write /a/f"]);
+}
+
+#[test]
+fn an_original_with_a_second_name_needs_no_kept_copy_to_get_its_mode_back() {
+    let mut model = Model::new(file(b"one", attributes(0o600), 1));
+    let mut record = None;
+    model.pass(&mut record, &declared("one", 0o644), usize::MAX);
+    model.kept.clear();
+    if let Found::File(file) = &mut model.found {
+        file.stamp.links = 2;
+    }
+    assert_eq!(model.pass(&mut record, &Goal::Absent, usize::MAX), Standing::Gone);
+    assert_eq!(model.seen().1, Some(attributes(0o600)));
+}
+
+#[test]
 fn a_second_document_that_comes_before_the_original_was_kept_does_not_lose_it() {
     let mut model = Model::new(file(b"one", attributes(0o644), 1));
     let mut record = None;
@@ -296,6 +329,39 @@ fn any_goal() -> impl Strategy<Value = Goal<FileSpec>> {
     (any_content(), prop_oneof![Just(0o644), Just(0o600)]).prop_map(|(content, mode)| declared(content, mode))
 }
 
+/// What befalls a device between two looks at it.
+#[derive(Debug, Clone)]
+enum Event {
+    /// A pass in which the power goes after so many steps.
+    Pass(Goal<FileSpec>, usize),
+    /// The ledger's last write cannot be read, so the one before it counts.
+    LedgerIsDamaged,
+    /// The folder of originals loses what it keeps.
+    CopyIsLost,
+    /// Somebody puts the original back at the path.
+    OriginalIsPutBack,
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    let until = prop_oneof![0..4usize, Just(usize::MAX)];
+    prop_oneof![
+        4 => (prop_oneof![2 => any_goal(), 1 => Just(Goal::Absent)], until)
+            .prop_map(|(goal, until)| Event::Pass(goal, until)),
+        1 => Just(Event::LedgerIsDamaged),
+        1 => Just(Event::CopyIsLost),
+        1 => Just(Event::OriginalIsPutBack),
+    ]
+}
+
+/// The same once more, written at `time`.
+fn renewed(found: &Found, time: i64) -> Found {
+    let mut found = found.clone();
+    if let Found::File(FoundFile { stamp, .. }) | Found::Symlink { stamp, .. } = &mut found {
+        (stamp.inode.ino, stamp.modified.seconds, stamp.changed.seconds) = (time.unsigned_abs(), time, time);
+    }
+    found
+}
+
 fn any_fingerprint() -> impl Strategy<Value = Option<Fingerprint>> {
     proptest::option::of(any_content().prop_map(|content| Fingerprint {
         digest: Digest::of_bytes(content.as_bytes()),
@@ -328,6 +394,10 @@ proptest! {
         prop_assert_eq!(model.seen(), expected);
         prop_assert!(!model.temporary);
 
+        // What was written may be what was lost: then it is kept in the next pass.
+        let again = summaries(&model, record.as_ref(), &goal);
+        prop_assert!(again.is_empty() || again == ["keep the original of /a/f"], "{:?}", again);
+        model.pass(&mut record, &goal, usize::MAX);
         let settled = record.clone();
         prop_assert_eq!(summaries(&model, record.as_ref(), &goal), [""; 0]);
         model.pass(&mut record, &goal, usize::MAX);
@@ -354,6 +424,50 @@ proptest! {
         }
         prop_assert_eq!(model.pass(&mut record, &Goal::Absent, usize::MAX), Standing::Gone);
         prop_assert_eq!(record, None);
+        prop_assert_eq!(model.seen(), original);
+    }
+
+    #[test]
+    fn what_was_there_before_comes_back_unless_somebody_destroyed_every_copy_of_it(
+        was in any_found(), events in proptest::collection::vec(any_event(), 1..12),
+    ) {
+        let mut model = Model::new(was);
+        let (before, original) = (model.found.clone(), model.seen());
+        let mut record = None;
+        // What the ledger said one write ago, once a pass was carried out wholly.
+        let mut earlier = None;
+        let mut destroyed = false;
+        for event in events {
+            match event {
+                Event::Pass(goal, until) => {
+                    let target =
+                        Target { claim: Claim::File(path("/a/f")), goal: goal.clone(), record: record.clone() };
+                    let plan = plan(&target, &model.observe(record.as_ref()));
+                    let whole = plan.steps.len() <= until;
+                    let mut writes = vec![record.clone()];
+                    writes.extend((!plan.steps.is_empty()).then_some(plan.intent));
+                    model.pass(&mut record, &goal, until);
+                    writes.push(record.clone());
+                    writes.dedup();
+                    earlier = (whole && writes.len() > 1).then(|| writes[writes.len() - 2].clone());
+                    if whole {
+                        model.release(record.as_ref());
+                    }
+                }
+                Event::LedgerIsDamaged => record = earlier.take().unwrap_or(record),
+                Event::CopyIsLost => {
+                    destroyed |= original.0.is_some() && !model.kept.is_empty() && !model.found.holds(original.0);
+                    model.kept.clear();
+                }
+                Event::OriginalIsPutBack => {
+                    model.writes += 1;
+                    model.found = renewed(&before, model.writes);
+                    destroyed = false;
+                }
+            }
+        }
+        prop_assume!(!destroyed);
+        prop_assert_eq!(model.pass(&mut record, &Goal::Absent, usize::MAX), Standing::Gone);
         prop_assert_eq!(model.seen(), original);
     }
 

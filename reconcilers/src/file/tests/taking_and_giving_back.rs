@@ -161,6 +161,48 @@ async fn a_damaged_original_leaves_the_target_alone_and_a_repaired_one_is_restor
 }
 
 #[tokio::test]
+async fn an_original_that_lies_there_again_is_kept_again_before_it_is_overwritten() {
+    let mut rig = Rig::new();
+    rig.put("/app.conf", "theirs");
+    rig.declare("/app.conf", "one");
+    rig.pass().await;
+    let earlier = rig.ledger.clone();
+    rig.drop("/app.conf");
+    rig.pass().await;
+    assert_eq!((rig.read("/app.conf").as_str(), rig.originals()), ("theirs", 0));
+
+    rig.ledger = earlier;
+    rig.declare("/app.conf", "one");
+    assert_eq!(rig.pass_one().await.steps, ["keep the original of /app.conf", "write /app.conf"]);
+    rig.drop("/app.conf");
+    assert_eq!(rig.pass_one().await.then, Standing::Gone);
+    assert_eq!(rig.read("/app.conf"), "theirs");
+}
+
+#[tokio::test]
+async fn releasing_drops_what_no_kept_record_names_and_may_be_repeated() {
+    let mut rig = Rig::new();
+    for (path, original) in [("/a", "same"), ("/b", "same"), ("/c", "other")] {
+        rig.put(path, original);
+        rig.declare(path, "ours");
+    }
+    rig.pass().await;
+    assert_eq!(rig.originals(), 2);
+    let record = |path: &str| rig.ledger[&path.parse().unwrap()].clone();
+    // Two of one record, as when a pass replaced it more than once.
+    let dropped = [record("/a"), record("/a"), record("/c")];
+    for _ in 0..2 {
+        rig.reconciler.release(&dropped, &[record("/b")]).await;
+        assert_eq!(rig.originals(), 1);
+    }
+    rig.reconciler.release(&dropped, &dropped).await;
+    assert_eq!(rig.originals(), 1);
+    rig.drop("/b");
+    rig.pass().await;
+    assert_eq!(rig.read("/b"), "same");
+}
+
+#[tokio::test]
 async fn an_original_too_large_to_keep_is_left_alone() {
     let mut rig = Rig::new();
     rig.put("/big", "");
