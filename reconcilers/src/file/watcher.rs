@@ -62,7 +62,7 @@ impl<'a> Reach<'a> {
             | WatchMask::ONLYDIR
             | WatchMask::EXCL_UNLINK
             | WatchMask::MASK_ADD;
-        if self.into { names | WatchMask::CLOSE_WRITE | WatchMask::ATTRIB } else { names }
+        if self.into { names | WatchMask::MODIFY | WatchMask::CLOSE_WRITE | WatchMask::ATTRIB } else { names }
     }
 }
 

@@ -100,6 +100,21 @@ async fn every_change_to_a_declared_file_wakes_its_claim() {
 }
 
 #[tokio::test]
+async fn a_change_by_somebody_who_keeps_the_file_open_wakes_its_claim() {
+    use std::io::Write as _;
+
+    let (mut rig, mut wakes) = watched(&["/x/a"]).await;
+    let mut open = fs::File::options().write(true).open(rig.at("/x/a")).unwrap();
+    open.write_all(b"t").unwrap();
+    assert_eq!(next(&mut wakes).await, "/x/a");
+    assert!(rig.pass().await["/x/a"].altered);
+    assert_eq!(rig.read("/x/a"), "one");
+    // Theirs is another file by now.
+    open.write_all(b"wo").unwrap();
+    assert_quiet(&mut rig, &mut wakes).await;
+}
+
+#[tokio::test]
 async fn names_that_nobody_declared_wake_nobody() {
     let (mut rig, mut wakes) = watched(&["/x/a"]).await;
     rig.put("/x/other", "1");
