@@ -16,8 +16,7 @@ use super::{content, failures, record::Fingerprint};
 /// The largest original that is kept, in bytes: 64 MiB.
 pub(super) const MAX_ORIGINAL: u64 = 64 << 20;
 
-/// The one name under which an original is written before it has its own; a second attempt
-/// overwrites what a crash left of the first.
+/// The one name under which an original is written before it has its own.
 const UNFINISHED: &str = "unfinished";
 
 /// Keeps originals, each once however many files had it.
@@ -29,7 +28,10 @@ pub(super) struct Originals {
 }
 
 impl Originals {
+    /// Keeps originals in `folder`, rid of what a crash left there.
     pub(super) fn in_folder(folder: PathBuf) -> Self {
+        // What cannot be removed is overwritten in its time.
+        let _ = std::fs::remove_file(folder.join(UNFINISHED));
         Self { folder, writing: Mutex::new(()) }
     }
 
@@ -150,6 +152,17 @@ mod tests {
         let failure = originals.keep(&path(), &mut source, original).unwrap_err();
         assert_eq!(failure.reason, "ChangedMeanwhile");
         assert_eq!(std::fs::read_dir(dir.path().join("originals")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_a_crash_left_unfinished_is_removed_and_nothing_else() {
+        let (_dir, originals, original, mut source) = fixture(b"before");
+        originals.keep(&path(), &mut source, original).unwrap();
+        let unfinished = originals.folder.join(UNFINISHED);
+        std::fs::write(&unfinished, b"bef").unwrap();
+        let originals = Originals::in_folder(originals.folder);
+        assert!(!unfinished.exists());
+        assert!(originals.holds(original));
     }
 
     #[test]
