@@ -119,9 +119,9 @@ fn set_attributes(
     replace::give(&file, attributes).map_err(|error| cannot(error.into()))?;
     crash_point();
     file.sync_all().map_err(cannot)?;
-    let stamp = rustix::fs::fstat(&file).map(|stat| Stamp::new(&stat));
-    remember(device, path, stamp.map_err(|error| cannot(error.into()))?, declared);
-    Ok(())
+    let stamp = Stamp::new(&rustix::fs::fstat(&file).map_err(|error| cannot(error.into()))?);
+    remember(device, path, stamp, declared);
+    failures::unless_held(path, attributes, stamp.attributes())
 }
 
 /// Lets the events that we caused ourselves be told from others.

@@ -5,7 +5,7 @@ use std::{fmt::Display, io};
 use agent_model::{Digest, Failure, TargetPath};
 use rustix::io::Errno;
 
-use super::originals::MAX_ORIGINAL;
+use super::{originals::MAX_ORIGINAL, record::Attributes};
 
 /// The system refused: `doing` is a verb that `path` completes, as in "create".
 pub(super) fn io(doing: &str, path: impl Display, error: impl Into<io::Error>) -> Failure {
@@ -76,6 +76,23 @@ pub(super) fn original_lost(path: &TargetPath, original: Digest) -> Failure {
     )
 }
 
+/// Some file systems, and the kernel for some users, take away bits and say nothing.
+pub(super) fn unless_held(path: &TargetPath, given: Attributes, held: Attributes) -> Result<(), Failure> {
+    if given == held {
+        return Ok(());
+    }
+    let words = |it: Attributes| format!("mode {} and owner {}:{}", it.mode, it.uid, it.gid);
+    Err(Failure::passing(
+        "AttributesNotHeld",
+        format!(
+            "this file system, or the agent's user, cannot give {path} {}: it became {}; declare that, run the \
+             agent as root, or use another file system",
+            words(given),
+            words(held)
+        ),
+    ))
+}
+
 pub(super) fn unknown(kind: &'static str, name: &str) -> Failure {
     let reason = if kind == "user" { "UnknownUser" } else { "UnknownGroup" };
     Failure::passing(
@@ -103,7 +120,20 @@ pub(super) fn interrupted(error: &tokio::task::JoinError) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use agent_model::Retry;
+    use agent_model::{Mode, Retry};
+
+    #[test]
+    fn a_mode_or_owner_that_did_not_stay_is_named_with_what_became_of_it() {
+        let of = |mode, uid| Attributes { mode: Mode::from_bits(mode), uid, gid: 0 };
+        let path = "/f".parse().unwrap();
+        assert_eq!(unless_held(&path, of(0o2755, 0), of(0o2755, 0)), Ok(()));
+        for held in [of(0o755, 0), of(0o2755, 7)] {
+            let failure = unless_held(&path, of(0o2755, 0), held).unwrap_err();
+            assert_eq!(failure.reason, "AttributesNotHeld");
+            let became = format!("it became mode {} and owner {}:0;", held.mode, held.uid);
+            assert!(failure.message.contains(&became), "{}", failure.message);
+        }
+    }
 
     #[test]
     fn what_the_system_refused_has_a_reason_that_programs_can_tell_apart() {

@@ -54,6 +54,8 @@ pub(super) fn put_file(
     crash_point();
     give(&file, attributes).map_err(|error| failures::io("set mode and owner of", spot.path, error))?;
     rustix::fs::fsync(&file).map_err(cannot("sync"))?;
+    let stamp = Stamp::new(&rustix::fs::fstat(&file).map_err(cannot("look at"))?);
+    failures::unless_held(spot.path, attributes, stamp.attributes())?;
     crash_point();
     temporary.move_into_place(over)?;
     rustix::fs::fstat(&file).map(|stat| Stamp::new(&stat)).map_err(cannot("look at"))
