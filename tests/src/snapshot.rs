@@ -56,7 +56,7 @@ pub fn snapshot(folder: &Path) -> BTreeMap<PathBuf, FileState> {
 pub fn temporary_files(folder: &Path) -> Vec<PathBuf> {
     let is_temporary = |path: &Path| {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        name.starts_with(".harmony-") || name.ends_with(".tmp")
+        name.starts_with(".harmony-") || name.ends_with(".tmp") || name == "unfinished"
     };
     snapshot(folder).into_keys().filter(|path| is_temporary(path)).collect()
 }
