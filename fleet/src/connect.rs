@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use agent_core::kv::log_in_as_in;
+use agent_core::kv::{InvalidServerAddress, log_in_as_in, server_addresses};
 use async_nats::{ConnectErrorKind, ConnectOptions, Event, ServerAddr, jetstream};
 
 /// Where the platform's NATS server is, and how to log in there.
@@ -38,16 +38,9 @@ type Violation = Arc<Mutex<Option<String>>>;
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The URL is none.
-    #[error(
-        "{url:?} is not the address of a NATS server: use nats://HOST:PORT, tls://HOST:PORT or wss://HOST"
-    )]
-    Address {
-        /// What was given, without a password.
-        url: String,
-        /// What is wrong with it.
-        source: io::Error,
-    },
+    /// An address is none.
+    #[error(transparent)]
+    Address(#[from] InvalidServerAddress),
     /// The credentials file cannot be used.
     #[error("cannot use the credentials file {}", path.display())]
     Credentials {
@@ -82,8 +75,7 @@ impl Fleet {
     /// # Errors
     /// See [`ConnectError`]. Only [`ConnectError::Unreachable`] may pass by itself.
     pub async fn connect(endpoint: &Endpoint) -> Result<Self, ConnectError> {
-        let addresses: Vec<ServerAddr> =
-            endpoint.url.split(',').map(|url| parse_address(url.trim())).collect::<Result<_, _>>()?;
+        let addresses = server_addresses(endpoint.url.split(','))?;
         let server = addresses.iter().map(without_password).collect::<Vec<_>>().join(", ");
         let options = match &endpoint.credentials {
             None => log_in_as_in(&addresses),
@@ -163,13 +155,6 @@ fn remember(violation: &Violation, event: &Event) {
     }
 }
 
-fn parse_address(url: &str) -> Result<ServerAddr, ConnectError> {
-    url.parse().map_err(|source| {
-        let url = url.rsplit('@').next().unwrap_or_default().to_owned();
-        ConnectError::Address { url, source }
-    })
-}
-
 fn without_password(address: &ServerAddr) -> String {
     format!("{}://{}:{}", address.scheme(), address.host(), address.port())
 }
@@ -198,9 +183,11 @@ mod tests {
         assert!(matches!(error, ConnectError::Unreachable { .. }), "{error:?}");
         assert!(error.to_string().contains("nats://127.0.0.1:9"), "{error}");
         assert!(!error.to_string().contains("secret"), "{error}");
-        let error = Fleet::connect(&endpoint("ftp://me:secret@host")).await.unwrap_err();
-        assert!(matches!(error, ConnectError::Address { .. }), "{error:?}");
-        assert!(!error.to_string().contains("secret"), "{error}");
+        for url in ["", "wss://me:secret@host", "nats://me:1,secret@host"] {
+            let error = Fleet::connect(&endpoint(url)).await.unwrap_err();
+            assert!(matches!(error, ConnectError::Address { .. }), "{error:?}");
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
     }
 
     #[tokio::test]

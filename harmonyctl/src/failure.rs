@@ -39,7 +39,10 @@ pub(crate) enum Failure {
 impl Failure {
     pub(crate) fn outcome(&self) -> Outcome {
         match self {
-            Self::Usage(_) | Self::InvalidDocuments(_) | Self::File { .. } => Outcome::Usage,
+            Self::Usage(_)
+            | Self::InvalidDocuments(_)
+            | Self::File { .. }
+            | Self::Connect(ConnectError::Address { .. }) => Outcome::Usage,
             Self::Store(StoreError::Conflict { .. }) => Outcome::Conflict,
             Self::ReaderGone => Outcome::Done,
             Self::Connect(_)

@@ -7,10 +7,15 @@ use std::{
 };
 
 use agent_model::AgentId;
-use async_nats::{Client, ClientError, Event, ServerAddr, jetstream};
+use async_nats::{Client, ClientError, Event, jetstream};
 use tokio::{sync::watch, time::Instant};
 
-use super::{names, token_bucket::TokenBucket, url_login::log_in_as_in};
+use super::{
+    names,
+    server_address::{InvalidServerAddress, server_addresses},
+    token_bucket::TokenBucket,
+    url_login::log_in_as_in,
+};
 use crate::backoff::Backoff;
 
 /// How long a request may take before it counts as unanswered.
@@ -49,11 +54,8 @@ pub enum ConnectError {
     #[error("no NATS server is given: give at least one URL, for example nats://HOST:4222")]
     NoUrl,
     /// A URL cannot be used.
-    #[error("{url:?} is no URL of a NATS server: write nats://HOST:PORT or tls://HOST:PORT")]
-    InvalidUrl {
-        /// What was given, without user and password.
-        url: String,
-    },
+    #[error(transparent)]
+    InvalidAddress(#[from] InvalidServerAddress),
     /// The credentials cannot be used.
     #[error(
         "cannot use the credentials file {path}: give the agent a readable file with a user JWT and its seed, as the platform issued it",
@@ -99,7 +101,7 @@ impl Connection {
     /// # Errors
     /// See [`ConnectError`].
     pub async fn open(settings: &ConnectionSettings) -> Result<Self, ConnectError> {
-        let servers = settings.urls.iter().map(|url| server_addr(url)).collect::<Result<Vec<_>, _>>()?;
+        let servers = server_addresses(&settings.urls)?;
         if servers.is_empty() {
             return Err(ConnectError::NoUrl);
         }
@@ -146,25 +148,6 @@ impl Connection {
 
     pub(super) fn jetstream(&self) -> &jetstream::Context {
         &self.jetstream
-    }
-}
-
-fn server_addr(url: &str) -> Result<ServerAddr, ConnectError> {
-    let invalid = || ConnectError::InvalidUrl { url: without_user(url) };
-    let addr: ServerAddr = url.parse().map_err(|_| invalid())?;
-    if !matches!(addr.scheme(), "nats" | "tls") || addr.host().is_empty() {
-        return Err(invalid());
-    }
-    Ok(addr)
-}
-
-/// `url` without what could be a password: it ends up in logs.
-fn without_user(url: &str) -> String {
-    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
-    match rest.rsplit_once('@') {
-        Some((_, server)) if scheme.is_empty() => server.to_owned(),
-        Some((_, server)) => format!("{scheme}://{server}"),
-        None => url.to_owned(),
     }
 }
 
@@ -226,29 +209,6 @@ fn log(event: &Event, unlogged: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn urls_of_servers_are_accepted_with_and_without_scheme_and_port() {
-        for url in ["nats://a", "nats://a:4222", "tls://a.example:4443", "a:4222", "nats://u:p@[::1]:4222"] {
-            assert!(server_addr(url).is_ok(), "{url:?} was refused");
-        }
-    }
-
-    #[test]
-    fn other_urls_are_refused_without_repeating_a_password() {
-        for url in [
-            "",
-            "nats://",
-            "http://u:secret@a",
-            "u:secret@a b",
-            "nats://u:secret@:x",
-            "nats://u:s@secret@a:x",
-        ] {
-            let error = server_addr(url).unwrap_err().to_string();
-            assert!(!error.contains("secret"), "{error}");
-            assert!(error.contains("nats://HOST:PORT"), "{error}");
-        }
-    }
 
     #[test]
     fn the_first_attempt_comes_soon_and_no_attempt_waits_longer_than_a_minute() {
