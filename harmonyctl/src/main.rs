@@ -20,6 +20,7 @@ mod output;
 mod progress;
 mod quantity;
 mod table;
+mod visible;
 mod words;
 
 use std::process::ExitCode;

@@ -1,15 +1,12 @@
 //! The only way out: data to stdout, messages to stderr.
-//!
-//! What devices say is shown to people, and a device may be anybody's. So control characters,
-//! with which one could rewrite what a terminal shows, are made visible here, once for all.
+//! Whatever passes is made [`visible`], once for all.
 
 use std::{
-    borrow::Cow,
     fmt::Display,
     io::{self, IsTerminal as _, Write as _},
 };
 
-use crate::failure::Failure;
+use crate::{failure::Failure, visible};
 
 /// Holds stdout and stderr.
 pub(crate) struct Output {
@@ -32,18 +29,18 @@ impl Output {
         self.clear_live();
         let text = text.to_string();
         let mut stdout = self.stdout.lock();
-        writeln!(stdout, "{}", visible(text.trim_end_matches('\n'))).and_then(|()| stdout.flush()).map_err(
-            |source| match source.kind() {
+        writeln!(stdout, "{}", visible::text(text.trim_end_matches('\n')))
+            .and_then(|()| stdout.flush())
+            .map_err(|source| match source.kind() {
                 io::ErrorKind::BrokenPipe => Failure::ReaderGone,
                 _ => Failure::Output { source },
-            },
-        )
+            })
     }
 
     /// Prints a message. That it cannot be printed is nothing to stop for.
     pub(crate) fn message(&mut self, text: impl Display) {
         self.clear_live();
-        let _ = writeln!(self.stderr, "{}", visible(&text.to_string()));
+        let _ = writeln!(self.stderr, "{}", visible::text(&text.to_string()));
     }
 
     /// Prints a message about something that went wrong.
@@ -64,7 +61,7 @@ impl Output {
     /// Draws lines over those drawn last, in one write, so that nothing flickers. They are cut to
     /// `columns`: one that wraps would spoil the count of lines to go back.
     pub(crate) fn redraw(&mut self, lines: &[String], columns: usize) {
-        let cut = |line: &String| visible(line).replace('\n', " ").chars().take(columns).collect();
+        let cut = |line: &String| visible::cell(line).chars().take(columns).collect();
         let lines: Vec<String> = lines.iter().map(cut).collect();
         if lines == self.live {
             return;
@@ -92,25 +89,5 @@ impl Output {
             0 => String::new(),
             lines => format!("\x1b[{lines}A\r"),
         }
-    }
-}
-
-/// The text with every control character but line feeds written out.
-fn visible(text: &str) -> Cow<'_, str> {
-    let hidden = |c: char| c.is_control() && c != '\n';
-    if !text.contains(hidden) {
-        return text.into();
-    }
-    let written = |c: char| if hidden(c) { c.escape_default().to_string() } else { c.to_string() };
-    text.chars().map(written).collect::<String>().into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_device_says_cannot_move_the_cursor() {
-        assert_eq!(visible("a\x1b[2Jb\r\u{9b}1A\nü"), "a\\u{1b}[2Jb\\r\\u{9b}1A\nü");
     }
 }

@@ -1,5 +1,9 @@
 //! Columns of text, as kubectl prints them: no lines, three spaces between, nothing after the
-//! last column.
+//! last column. What is in the cells comes from anybody, and is made [`visible`].
+
+use std::borrow::Cow;
+
+use crate::visible;
 
 const GAP: usize = 3;
 
@@ -15,7 +19,9 @@ impl Table {
 
     /// The rows as lines.
     pub(crate) fn lines(&mut self, rows: &[Vec<String>]) -> Vec<String> {
-        for row in rows {
+        let rows: Vec<Vec<_>> =
+            rows.iter().map(|row| row.iter().map(|cell| visible::cell(cell)).collect()).collect();
+        for row in &rows {
             self.widths.resize(self.widths.len().max(row.len()), 0);
             for (width, cell) in self.widths.iter_mut().zip(row) {
                 *width = (*width).max(cell.chars().count());
@@ -24,7 +30,7 @@ impl Table {
         rows.iter().map(|row| self.line(row)).collect()
     }
 
-    fn line(&self, row: &[String]) -> String {
+    fn line(&self, row: &[Cow<'_, str>]) -> String {
         let mut line = String::new();
         for (width, cell) in self.widths.iter().zip(row) {
             line.push_str(cell);

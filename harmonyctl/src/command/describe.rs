@@ -133,7 +133,7 @@ fn conditions(status: &AgentStatus, now: Timestamp) -> Vec<Vec<String>> {
             &condition.reason,
             &words::age(now.since(condition.last_transition_time)),
             &words::generation(condition.observed_generation),
-            &one_line(&condition.message),
+            &condition.message,
         ])
     });
     [header].into_iter().chain(rows).collect()
@@ -166,7 +166,7 @@ fn resources(status: &AgentStatus, now: Timestamp) -> Vec<Vec<String>> {
             &resource.drift_corrections.to_string(),
             &resource.restarts.to_string(),
             &retry,
-            &one_line(&resource.message),
+            &resource.message,
         ])
     });
     if status.resources.is_empty() { Vec::new() } else { [header].into_iter().chain(rows).collect() }
@@ -185,12 +185,8 @@ fn agent_info(status: &AgentStatus, now: Timestamp) -> Vec<Vec<String>> {
         row(["Started:", &format!("{} ago, at {}", words::age(now.since(info.started_at)), info.started_at)]),
         row(["Boot id:", info.boot_id.as_deref().unwrap_or(NOTHING)]),
     ];
-    rows.extend(info.facts.iter().map(|(name, value)| row([&format!("{name}:"), &one_line(value)])));
+    rows.extend(info.facts.iter().map(|(name, value)| row([&format!("{name}:"), value])));
     rows
-}
-
-fn one_line(text: &str) -> String {
-    text.replace('\n', " ")
 }
 
 #[cfg(test)]

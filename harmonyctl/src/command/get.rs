@@ -17,6 +17,7 @@ use crate::{
     outcome::Outcome,
     output::Output,
     table::{Table, row},
+    visible,
     words::{self, NOTHING},
 };
 
@@ -203,10 +204,23 @@ impl Listing {
 
     fn written(&self, document: &Value) -> Result<String, Failure> {
         let format = |source| Failure::Format { what: "the status", source };
-        match self.format {
-            Format::Yaml => serde_saphyr::to_string(document).map_err(|error| format(Box::new(error))),
-            _ => serde_json::to_string_pretty(document).map_err(|error| format(Box::new(error))),
+        let json = serde_json::to_string_pretty(document).map_err(|error| format(Box::new(error)))?;
+        // YAML's notations do not all have a way to write out what is hidden. JSON does, and is YAML.
+        if self.format == Format::Yaml && !has_hidden_strings(document) {
+            return serde_saphyr::to_string(document).map_err(|error| format(Box::new(error)));
         }
+        Ok(visible::json(&json).into_owned())
+    }
+}
+
+fn has_hidden_strings(value: &Value) -> bool {
+    match value {
+        Value::String(text) => visible::has_hidden(text),
+        Value::Array(items) => items.iter().any(has_hidden_strings),
+        Value::Object(fields) => {
+            fields.iter().any(|(key, value)| visible::has_hidden(key) || has_hidden_strings(value))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 
@@ -300,6 +314,18 @@ mod tests {
             assert_eq!(listing.header().len(), listing.row(&agent()).len(), "{format:?}");
             assert_eq!(listing.header()[LAST_SEEN], "LAST-SEEN");
         }
+    }
+
+    #[test]
+    fn a_status_with_hidden_characters_stays_readable_in_every_notation() {
+        let status = json!({"message": "a\u{7f}\u{202e}b\n\tc", "\u{9b}": 1});
+        for format in [Format::Json, Format::Yaml] {
+            let written = listing(format).written(&status).unwrap();
+            assert_eq!(visible::text(&written), written, "{format:?}");
+            let read: Value = serde_saphyr::from_str(&written).unwrap();
+            assert_eq!(read, status, "{format:?}");
+        }
+        assert!(listing(Format::Yaml).written(&json!({"a": "b\tc"})).unwrap().starts_with("a:"));
     }
 
     #[test]
