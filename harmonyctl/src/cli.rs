@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::BoolishValueParser};
 use clap_complete::engine::ArgValueCompleter;
 
 use crate::{completion, quantity};
@@ -136,21 +136,21 @@ pub(crate) struct Init {
     #[arg(long, env = "HARMONYCTL_REPLICAS", value_name = "N", value_parser = clap::value_parser!(u8).range(1..=5))]
     pub(crate) replicas: Option<u8>,
     /// Total size of the event stream (default: 10Gi, or as it is)
-    #[arg(long, env = "HARMONYCTL_EVENTS_MAX_BYTES", value_name = "SIZE", value_parser = quantity::parse)]
+    #[arg(long, env = "HARMONYCTL_EVENTS_MAX_BYTES", value_name = "SIZE", value_parser = quantity::parse_size)]
     pub(crate) events_max_bytes: Option<i64>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Files {
     /// A file, a folder (its *.yaml, *.yml and *.json), or - for stdin; may be repeated
-    #[arg(short, long = "filename", required = true, value_name = "FILE|DIR|-")]
+    #[arg(short, long = "filename", env = "HARMONYCTL_FILENAME", required = true, value_name = "FILE|DIR|-")]
     pub(crate) filename: Vec<PathBuf>,
 }
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Waiting {
     /// Do not wait until the devices have applied it
-    #[arg(long, env = "HARMONYCTL_NO_WAIT", value_parser = clap::builder::BoolishValueParser::new())]
+    #[arg(long, env = "HARMONYCTL_NO_WAIT", value_parser = BoolishValueParser::new())]
     pub(crate) no_wait: bool,
     #[command(flatten)]
     pub(crate) limit: Limit,
@@ -158,13 +158,13 @@ pub(crate) struct Waiting {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Limit {
-    /// How long to wait
+    /// How long to wait, 30 days at most
     #[arg(
         long,
         env = "HARMONYCTL_TIMEOUT",
         value_name = "DURATION",
         default_value = "5m",
-        value_parser = humantime::parse_duration
+        value_parser = quantity::parse_wait
     )]
     pub(crate) timeout: Duration,
 }
@@ -174,7 +174,7 @@ pub(crate) struct Apply {
     #[command(flatten)]
     pub(crate) files: Files,
     /// Only say what would be done
-    #[arg(long)]
+    #[arg(long, env = "HARMONYCTL_DRY_RUN", value_parser = BoolishValueParser::new())]
     pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) waiting: Waiting,
@@ -189,7 +189,7 @@ pub(crate) struct Get {
     #[arg(short, long, env = "HARMONYCTL_OUTPUT", value_enum, default_value_t = Format::Table)]
     pub(crate) output: Format,
     /// Go on printing what changes
-    #[arg(short, long)]
+    #[arg(short, long, env = "HARMONYCTL_WATCH", value_parser = BoolishValueParser::new())]
     pub(crate) watch: bool,
 }
 
@@ -205,7 +205,7 @@ pub(crate) struct Delete {
     #[command(flatten)]
     pub(crate) agents: Named,
     /// Write the empty document instead, which removes everything, and wait for that
-    #[arg(long)]
+    #[arg(long, env = "HARMONYCTL_TEARDOWN", value_parser = BoolishValueParser::new())]
     pub(crate) teardown: bool,
     #[command(flatten)]
     pub(crate) waiting: Waiting,
@@ -216,7 +216,7 @@ pub(crate) struct Wait {
     #[command(flatten)]
     pub(crate) agents: Named,
     /// What to wait for
-    #[arg(long = "for", value_enum, ignore_case = true, default_value_t = Condition::Converged)]
+    #[arg(long = "for", env = "HARMONYCTL_FOR", value_enum, ignore_case = true, default_value_t = Condition::Converged)]
     pub(crate) condition: Condition,
     #[command(flatten)]
     pub(crate) limit: Limit,
@@ -263,6 +263,8 @@ impl Shell {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+
     use clap::CommandFactory as _;
 
     use super::*;
@@ -288,6 +290,22 @@ mod tests {
             }
         }
         assert!(examples >= 10, "only {examples} examples were found");
+    }
+
+    #[test]
+    fn every_option_can_be_given_in_the_environment() {
+        let mut options = 0;
+        for command in Cli::command().get_subcommands().chain([&Cli::command()]) {
+            for option in command.get_arguments().filter(|argument| !argument.is_positional()) {
+                let Some(long) = option.get_long().filter(|long| !["help", "version"].contains(long)) else {
+                    continue;
+                };
+                let variable = format!("HARMONYCTL_{}", long.to_uppercase().replace('-', "_"));
+                assert_eq!(option.get_env(), Some(OsStr::new(&variable)), "{long}");
+                options += 1;
+            }
+        }
+        assert!(options >= 12, "only {options} options were found");
     }
 
     #[test]
