@@ -55,6 +55,13 @@ pub(super) fn denied(path: impl Display) -> Failure {
     )
 }
 
+pub(super) fn same_file(path: &TargetPath, other: &TargetPath) -> Failure {
+    Failure::passing(
+        "Conflict",
+        format!("{path} is the same file as {other} through a link; declare only one of them"),
+    )
+}
+
 pub(super) fn original_too_large(path: &TargetPath, size: u64) -> Failure {
     Failure::passing(
         "OriginalTooLarge",

@@ -4,7 +4,11 @@
 //! folder: files are looked at in the order of their paths, so that those of one folder share it,
 //! and a content is hashed only when its size could matter and its stamp is news.
 
-use std::{collections::HashSet, io, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+    sync::Arc,
+};
 
 use agent_model::{Claim, Failure, FileSpec, Goal, Target, TargetPath};
 use rustix::fs::FileType;
@@ -18,7 +22,7 @@ use super::{
     record::{FileRecord, Fingerprint, KnownContents},
     replace::temporary_name,
     sightings::Sighting,
-    stamp::Stamp,
+    stamp::{Inode, Stamp},
     walk::{Folder, Location, Walker, kind},
 };
 
@@ -101,11 +105,24 @@ pub(super) fn answer(device: &Device, questions: &[Question]) -> Vec<Result<File
 
     let mut order: Vec<usize> = (0..questions.len()).collect();
     order.sort_unstable_by_key(|index| questions[*index].path());
+    let mut places = HashMap::new();
     let mut answers: Vec<(usize, _)> = order
         .into_iter()
-        .map(|index| (index, look_at(device, pass, &mut walker, &mut principals, &questions[index])))
+        .map(|index| {
+            let question = &questions[index];
+            let answer = look_at(device, pass, &mut walker, &mut principals, question);
+            if let (Subject::Declared(spec), Ok(seen)) = (&question.subject, &answer)
+                && let Some(folder) = seen.folder
+            {
+                places.entry((folder, spec.path.file_name())).or_insert_with(Vec::new).push(index);
+            }
+            (index, answer.map(|seen| seen.observation))
+        })
         .collect();
     answers.sort_unstable_by_key(|(index, _)| *index);
+    for (rival, holder) in rivals(questions, places.into_values()) {
+        answers[rival].1 = Err(failures::same_file(questions[rival].path(), questions[holder].path()));
+    }
 
     device.sightings.forget_before(pass);
     device.watcher.forget_before(pass);
@@ -114,13 +131,32 @@ pub(super) fn answer(device: &Device, questions: &[Question]) -> Vec<Result<File
     answers.into_iter().map(|(_, answer)| answer).collect()
 }
 
+/// Each declared path that leads through a link to a file that another one has, with that other
+/// one: the one that was written already, else the first by name.
+fn rivals(
+    questions: &[Question],
+    places: impl Iterator<Item = Vec<usize>>,
+) -> impl Iterator<Item = (usize, usize)> {
+    places.flat_map(|mut claimants| {
+        claimants.sort_unstable_by_key(|index| (questions[*index].is_untaken(), questions[*index].path()));
+        let holder = claimants[0];
+        claimants.into_iter().skip(1).map(move |rival| (rival, holder))
+    })
+}
+
+/// An observation, and the folder that was found on the way to it.
+struct Seen {
+    observation: FileObservation,
+    folder: Option<Inode>,
+}
+
 fn look_at<'q>(
     device: &Device,
     pass: u64,
     walker: &mut Walker<'_>,
     principals: &mut Principals<'q>,
     question: &'q Question,
-) -> Result<FileObservation, Failure> {
+) -> Result<Seen, Failure> {
     let path = question.path();
     let (owner, last) = match &question.subject {
         Subject::Declared(spec) => {
@@ -148,7 +184,7 @@ fn look_at<'q>(
     let unfinished = question.known.is_some_and(|known| known.intended.is_some());
     let dropped = matches!(question.subject, Subject::Dropped(_));
     let original_lies_there = found.holds(question.known.and_then(|known| known.original));
-    Ok(FileObservation {
+    let observation = FileObservation {
         original_kept: (dropped || question.is_untaken() || original_lies_there)
             && original_is_kept(device, question, &found),
         temporary_left: (dropped || unfinished)
@@ -160,22 +196,20 @@ fn look_at<'q>(
         missing_parents,
         shared_parents,
         owner,
-    })
+    };
+    Ok(Seen { observation, folder: Some(folder.inode()) })
 }
 
-fn nothing(
-    owner: Owner,
-    missing_parents: Vec<TargetPath>,
-    shared_parents: Vec<TargetPath>,
-) -> FileObservation {
-    FileObservation {
+fn nothing(owner: Owner, missing_parents: Vec<TargetPath>, shared_parents: Vec<TargetPath>) -> Seen {
+    let observation = FileObservation {
         found: Found::Absent,
         missing_parents,
         shared_parents,
         owner,
         original_kept: false,
         temporary_left: false,
-    }
+    };
+    Seen { observation, folder: None }
 }
 
 fn find(

@@ -150,6 +150,43 @@ async fn links_that_nobody_else_could_have_placed_are_followed() {
 }
 
 #[tokio::test]
+async fn two_paths_that_lead_to_one_file_do_not_fight_for_it() {
+    let mut rig = Rig::new();
+    rig.mkdir("/d");
+    rig.link("/a", "d");
+    rig.declare("/d/f", "one");
+    rig.declare("/d/other", "one");
+    assert!(rig.pass().await.values().all(Outcome::is_ready));
+    // The first by name, but the other one has the file.
+    rig.declare("/a/f", "two");
+    for _ in 0..2 {
+        let outcomes = rig.pass().await;
+        assert_eq!(outcomes["/a/f"].failure(), "Conflict");
+        assert!(outcomes["/d/f"].is_ready() && outcomes["/d/other"].is_ready(), "{outcomes:?}");
+        assert!(outcomes.values().all(|outcome| outcome.steps.is_empty()), "{outcomes:?}");
+        assert_eq!(rig.read("/d/f"), "one");
+    }
+    rig.drop("/d/f");
+    rig.pass().await;
+    assert!(rig.pass().await["/a/f"].is_ready());
+    assert_eq!(rig.read("/d/f"), "two");
+}
+
+#[tokio::test]
+async fn of_two_new_paths_to_one_file_the_first_by_name_has_it() {
+    let mut rig = Rig::new();
+    rig.put("/d/f", "theirs");
+    rig.link("/l", "d");
+    rig.declare("/d/f", "one");
+    rig.declare("/l/f", "two");
+    let outcomes = rig.pass().await;
+    assert_eq!((outcomes["/l/f"].failure(), rig.read("/d/f").as_str()), ("Conflict", "one"));
+    rig.declared.clear();
+    rig.pass().await;
+    assert_eq!(rig.read("/d/f"), "theirs");
+}
+
+#[tokio::test]
 async fn an_absolute_link_never_leads_out_of_the_root() {
     let mut rig = Rig::new();
     let outside = rig.dir.path().join("outside");
