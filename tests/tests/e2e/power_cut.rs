@@ -15,7 +15,7 @@ use tests::{
     eventually::eventually,
     platform::Platform,
     site::{Access, Site},
-    snapshot::{snapshot, temporary_files},
+    snapshot::{FileState, snapshot, temporary_files},
 };
 
 use crate::status_words::converged_at;
@@ -112,10 +112,10 @@ fn path_of(resource: &Value) -> &str {
     resource["spec"]["path"].as_str().unwrap()
 }
 
-/// What lies there: mode, owner and content, but not which file it is and since when.
-fn contents(folder: &Path) -> BTreeMap<PathBuf, (u32, (u32, u32), Vec<u8>)> {
-    let states = snapshot(folder).into_iter();
-    states.map(|(path, state)| (path, (state.mode, state.owner, state.content))).collect()
+/// What lies there, whichever files these are and whenever they were written.
+fn contents(folder: &Path) -> BTreeMap<PathBuf, FileState> {
+    let anonymous = |state| FileState { inode: 0, modified: 0, ..state };
+    snapshot(folder).into_iter().map(|(path, state)| (path, anonymous(state))).collect()
 }
 
 /// Fewer points than these mean that some are not walked; a few may come and go with the steps that
