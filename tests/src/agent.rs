@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::{
     eventually::eventually,
-    process::{Process, was_killed},
+    process::{Process, built, was_killed},
 };
 
 /// The agent as it ships.
@@ -218,7 +218,7 @@ impl Agent {
             command.push(format!("{mount}; exec setpriv --pdeathsig KILL -- \"$@\""));
             command.push("sh".to_owned());
         }
-        command.extend([text(&binary(program)), "run".to_owned(), "--allow-unsigned".to_owned()]);
+        command.extend([text(&built(program)), "run".to_owned(), "--allow-unsigned".to_owned()]);
         let configuration = self.folder.path().join("agent.toml");
         let lines: String = self.settings.iter().map(|(key, value)| format!("{key} = {value:?}\n")).collect();
         fs::write(&configuration, lines).unwrap();
@@ -243,12 +243,4 @@ impl Agent {
 pub fn crashed(status: ExitStatus) -> bool {
     assert!(was_killed(status) || status.success(), "the agent ended by itself: {status}");
     was_killed(status)
-}
-
-/// A program of this workspace, which lies beside the folder of the running test.
-fn binary(name: &str) -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let path = test.parent().and_then(Path::parent).unwrap().join(name);
-    assert!(path.exists(), "{} is missing: run the tests with `make test`, which builds it", path.display());
-    path
 }

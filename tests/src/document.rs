@@ -13,6 +13,16 @@ pub fn manifest(agent: &str, generation: u64, resources: &[Value]) -> Value {
     })
 }
 
+/// What an author writes of a manifest; `harmonyctl` fills in the rest.
+pub fn authored(agent: &str, resources: &[Value]) -> Value {
+    json!({
+        "apiVersion": "harmony/v1",
+        "kind": "AgentManifest",
+        "metadata": {"name": agent},
+        "spec": {"resources": resources},
+    })
+}
+
 /// A `File` resource.
 pub fn file(name: &str, path: &str, content: &str) -> Value {
     json!({"kind": "File", "name": name, "spec": {"path": path, "content": content}})

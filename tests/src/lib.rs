@@ -19,6 +19,7 @@
 pub mod agent;
 pub mod document;
 pub mod eventually;
+pub mod harmonyctl;
 pub mod nats_cluster;
 pub mod nats_server;
 pub mod platform;

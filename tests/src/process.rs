@@ -37,6 +37,18 @@ impl Process {
         log: &Path,
     ) -> io::Result<Self> {
         let output = OpenOptions::new().create(true).append(true).open(log)?;
+        Self::start_with_stdout(name, command, environment, output, log)
+    }
+
+    /// As [`start`](Self::start), with the data that it prints apart from its messages.
+    pub fn start_with_stdout(
+        name: &str,
+        command: &[String],
+        environment: &[(String, String)],
+        stdout: impl Into<Stdio>,
+        log: &Path,
+    ) -> io::Result<Self> {
+        let messages = OpenOptions::new().create(true).append(true).open(log)?;
         // `setpriv` replaces itself by the program, which thereby has the pid of our child.
         let mut setpriv = Command::new("setpriv");
         setpriv.args(["--pdeathsig", "KILL", "--"]).args(command);
@@ -47,7 +59,7 @@ impl Process {
             }
         }
         setpriv.envs(environment.iter().cloned());
-        let child = setpriv.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).spawn()?;
+        let child = setpriv.stdin(Stdio::null()).stdout(stdout).stderr(messages).spawn()?;
         Ok(Self { name: name.to_owned(), child, log: log.to_owned() })
     }
 
@@ -114,4 +126,12 @@ pub fn log_tail(log: &Path) -> String {
 /// Whether the program was ended by SIGKILL.
 pub fn was_killed(status: ExitStatus) -> bool {
     status.signal() == Some(Signal::KILL.as_raw())
+}
+
+/// A program of this workspace, which lies beside the folder of the running test.
+pub(crate) fn built(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let path = test.parent().and_then(Path::parent).unwrap().join(name);
+    assert!(path.exists(), "{} is missing: run the tests with `make test`, which builds it", path.display());
+    path
 }

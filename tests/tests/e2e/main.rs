@@ -34,6 +34,7 @@ mod convergence;
 mod dependency_star;
 mod drift;
 mod failing_resource;
+mod harmonyctl;
 mod harness;
 mod hints;
 mod ledger_damage;

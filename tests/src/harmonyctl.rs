@@ -1,0 +1,78 @@
+//! The platform's command line, as a process of its own.
+
+use std::{
+    fs::{self, File},
+    io,
+    process::Stdio,
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::process::{Process, built};
+
+const PROGRAM: &str = "harmonyctl";
+
+/// Somebody at a shell who works on one server's fleet.
+#[derive(Debug)]
+pub struct Harmonyctl {
+    url: String,
+    folder: TempDir,
+}
+
+/// How a command ended and what it printed.
+#[derive(Debug)]
+pub struct Ran {
+    /// Its exit code.
+    pub code: Option<i32>,
+    /// Its data.
+    pub stdout: String,
+    /// Its messages.
+    pub stderr: String,
+}
+
+impl Harmonyctl {
+    /// Works on the server at `url`, which the environment tells every command.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self { url: url.into(), folder: TempDir::with_prefix("harmony-shell-").unwrap() }
+    }
+
+    /// Writes a file with these documents and returns its path.
+    pub fn file(&self, documents: &[Value]) -> String {
+        let path = self.folder.path().join("documents.yaml");
+        let documents: Vec<String> = documents.iter().map(Value::to_string).collect();
+        fs::write(&path, documents.join("\n---\n")).unwrap();
+        path.to_str().expect("temporary folders have plain names").to_owned()
+    }
+
+    /// Applies these documents, and waits as long as it waits.
+    pub async fn apply(&self, documents: &[Value]) -> Ran {
+        self.run(&["apply", "--timeout", "1h", "-f", &self.file(documents)]).await
+    }
+
+    /// Runs a command to its end.
+    pub async fn run(&self, arguments: &[&str]) -> Ran {
+        let stdout = self.folder.path().join("stdout");
+        let ran = self.run_printing_to(File::create(&stdout).unwrap(), arguments).await;
+        Ran { stdout: fs::read_to_string(stdout).unwrap(), ..ran }
+    }
+
+    /// Runs a command to its end, of whose data nobody reads anything.
+    pub async fn run_unread(&self, arguments: &[&str]) -> Ran {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        self.run_printing_to(writer, arguments).await
+    }
+
+    async fn run_printing_to(&self, stdout: impl Into<Stdio>, arguments: &[&str]) -> Ran {
+        let stderr = self.folder.path().join("stderr");
+        File::create(&stderr).unwrap();
+        let program = built(PROGRAM).to_str().expect("the workspace has a plain name").to_owned();
+        let command: Vec<String> =
+            [program].into_iter().chain(arguments.iter().map(|argument| (*argument).to_owned())).collect();
+        let environment = [("HARMONYCTL_NATS_URL".to_owned(), self.url.clone())];
+        let process = Process::start_with_stdout(PROGRAM, &command, &environment, stdout, &stderr);
+        let status = process.expect("a program that exists can be started").end().await;
+        Ran { code: status.code(), stdout: String::new(), stderr: fs::read_to_string(stderr).unwrap() }
+    }
+}
