@@ -5,8 +5,9 @@ use std::fs;
 use agent_model::status::{AgentStatus, Phase};
 use tests::{
     agent::Agent,
-    document::{file, manifest},
+    document::{authored, file, manifest},
     eventually::eventually,
+    harmonyctl::Harmonyctl,
     platform::{ACTUAL_STATE, DESIRED_STATE, HEARTBEAT, provision_all},
     site::{Access, DEVICE, Site},
 };
@@ -16,7 +17,7 @@ use crate::status_words::{accepted, converged_at, refused};
 /// A device that converged at generation 3, and then lost both buckets.
 async fn after_the_loss() -> (Site, Agent, AgentStatus) {
     let site = Site::start(Access::Restricted).await;
-    let mut device = site.device().with("resync_interval", "1s");
+    let mut device = site.device().with("resync_interval", "1s").with("heartbeat_interval", "1s");
     device.start();
     for generation in 1..=3 {
         let document = manifest(DEVICE, generation, &[file("a", "/etc/a", &generation.to_string())]);
@@ -81,4 +82,77 @@ async fn a_status_bucket_that_is_lost_alone_is_filled_again_by_the_next_resync()
     let status = eventually("the status is back", async || site.platform.status(DEVICE).await).await;
     assert_eq!((&status.accepted, &status.applied), (&before.accepted, &before.applied));
     assert_eq!(status.phase, Phase::Converged);
+}
+
+/// Applies with the platform's own tool a document that knows of no generation, and sees it in force.
+async fn apply_gets_through(site: &Site, device: &Agent, told: &[&str]) {
+    let shell = Harmonyctl::new(site.server.url_with_credentials());
+    let ran = shell.apply(&[authored(DEVICE, &[file("a", "/etc/a", "newest")])]).await;
+    assert_eq!(ran.code, Some(0), "{ran:#?}");
+    assert_eq!(ran.stdout.lines().collect::<Vec<_>>(), told, "{ran:#?}");
+    assert!(converged_at(4)(&site.platform.status(DEVICE).await.unwrap()));
+    assert_eq!(device.read("/etc/a"), "newest");
+    site.assert_nothing_was_forbidden();
+}
+
+/// Waits for a sign of life, without which a device is offline and not waited for.
+async fn seen(site: &Site) {
+    eventually("the device was seen again", async || {
+        site.platform.entry(HEARTBEAT, DEVICE).await?.ok_or("there is no heartbeat yet".to_owned())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn harmonyctl_counts_on_from_what_the_device_accepted_when_the_buckets_are_empty() {
+    let (site, device, _) = after_the_loss().await;
+    provision_all(&site.server).await;
+    site.platform.status_where(DEVICE, "unassigned", |it| it.phase == Phase::Unassigned).await;
+    seen(&site).await;
+    let told = ["agent/edge-0001 created (generation 4)", "agent/edge-0001 converged (generation 4)"];
+    apply_gets_through(&site, &device, &told).await;
+}
+
+#[tokio::test]
+async fn harmonyctl_counts_on_from_what_the_device_accepted_when_a_backup_holds_an_older_document() {
+    let (site, device, _) = after_the_loss().await;
+    provision_all(&site.server).await;
+    let revision = site.platform.put(DEVICE, &manifest(DEVICE, 2, &[file("a", "/etc/a", "2")])).await;
+    site.platform.status_where(DEVICE, "a stale document", refused(revision, "StaleGeneration")).await;
+    seen(&site).await;
+    let told = ["agent/edge-0001 configured (generation 4)", "agent/edge-0001 converged (generation 4)"];
+    apply_gets_through(&site, &device, &told).await;
+}
+
+#[tokio::test]
+async fn harmonyctl_writes_again_when_a_device_whose_status_was_lost_says_that_it_has_seen_newer_ones() {
+    let site = Site::start(Access::Restricted).await;
+    let (device, cable) = site.device_behind_proxy().await;
+    let mut device = device.with("resync_interval", "1s");
+    device.start();
+    site.platform.put(DEVICE, &manifest(DEVICE, 3, &[file("a", "/etc/a", "3")])).await;
+    site.platform.status_where(DEVICE, "converged", converged_at(3)).await;
+    let heartbeat = site.platform.entry(HEARTBEAT, DEVICE).await.unwrap().unwrap();
+    cable.cut();
+    for bucket in [DESIRED_STATE, ACTUAL_STATE, HEARTBEAT] {
+        site.platform.remove_bucket(bucket).await;
+    }
+    provision_all(&site.server).await;
+    // The device counts as online, and yet nothing is known of what it accepted.
+    let subject = format!("$KV.{HEARTBEAT}.{DEVICE}");
+    site.platform.jetstream.publish(subject, heartbeat.value.into()).await.unwrap().await.unwrap();
+
+    let plugged = async {
+        eventually("the first try is written", async || {
+            site.platform.entry(DESIRED_STATE, DEVICE).await?.ok_or("not yet".to_owned())
+        })
+        .await;
+        cable.plug();
+    };
+    let told = [
+        "agent/edge-0001 created (generation 1)",
+        "agent/edge-0001 configured (generation 4, because the device has seen newer ones)",
+        "agent/edge-0001 converged (generation 4)",
+    ];
+    tokio::join!(apply_gets_through(&site, &device, &told), plugged);
 }
