@@ -180,19 +180,33 @@ async fn what_is_declared_no_longer_goes_and_what_was_there_before_comes_back(si
     device.start();
     let resources = [
         file("factory", "/etc/kept/factory.conf", "ours"),
-        file("link", "/etc/kept/link.conf", "ours"),
+        file_after("link", &["new"], "/etc/kept/link.conf", "ours"),
         file("alike", "/etc/kept/alike.conf", "alike"),
-        file("new", "/opt/new/deep/new.conf", "ours"),
+        file_after("new", &["factory"], "/opt/new/deep/new.conf", "ours"),
     ];
     site.platform.put(DEVICE, &manifest(DEVICE, 1, &resources)).await;
     let status = site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
     assert_eq!(device.read("/etc/kept/factory.conf"), "ours");
     assert!(!fs::symlink_metadata(device.path("/etc/kept/link.conf")).unwrap().is_symlink());
     assert_eq!(resource(&status, "alike").changes, 0, "what is as declared already is no change");
+    let altered = |log: &str| {
+        let paths = ["/etc/kept/factory.conf", "/etc/kept/link.conf", "/opt/new/deep/new.conf"];
+        let steps = log.lines().filter(|line| line.contains("applying"));
+        let mut order: Vec<&str> =
+            steps.filter_map(|step| paths.into_iter().find(|path| step.contains(path))).collect();
+        order.dedup();
+        order
+    };
+    let log = device.log();
+    let made = ["/etc/kept/factory.conf", "/opt/new/deep/new.conf", "/etc/kept/link.conf"];
+    assert_eq!(altered(&log), made, "{log}");
 
     site.platform.put(DEVICE, &manifest(DEVICE, 2, &[])).await;
     let status = site.platform.status_where(DEVICE, "converged at 2", converged_at(2)).await;
     assert_eq!((status.summary.total, status.resources.len()), (0, 0));
+    let log = device.log().split_off(log.len());
+    let removed = ["/etc/kept/link.conf", "/opt/new/deep/new.conf", "/etc/kept/factory.conf"];
+    assert_eq!(altered(&log), removed, "what depends on others goes before them: {log}");
     assert_eq!(device.read("/etc/kept/factory.conf"), "factory");
     assert_eq!(fs::read_link(device.path("/etc/kept/link.conf")).unwrap(), Path::new("factory.conf"));
     let after = ["factory.conf", "link.conf", "foreign.conf"].map(untouched);
