@@ -7,10 +7,12 @@ use std::{
 
 use agent_core::kv::names;
 use agent_model::{AgentId, Timestamp, status::AgentStatus};
+use bytes::Bytes;
 use futures_util::{
     StreamExt as _,
     stream::{BoxStream, SelectAll},
 };
+use tokio::time::Instant;
 
 use crate::{
     DesiredEntry, Fleet, StoreError,
@@ -30,24 +32,30 @@ const BUCKETS: [&str; 4] = [
 pub enum Selection {
     /// All there are.
     All,
-    /// This one, whether it exists or not.
-    One(AgentId),
+    /// These, whether they exist or not.
+    These(BTreeSet<AgentId>),
 }
 
+/// Filters that the server gets for one watch. A larger selection costs it more than reading all.
+const MAX_FILTERS: usize = 100;
+
+/// How long the first reading is tried again. A leader election takes no longer.
+const READING: Duration = Duration::from_secs(10);
+/// The pause before reading again.
+const PAUSE: Duration = Duration::from_secs(1);
+
 impl Selection {
-    /// The narrowest selection that holds all of these.
+    /// A selection that holds all of these, and others too when they are many.
     pub fn of<'a>(agents: impl IntoIterator<Item = &'a AgentId>) -> Self {
-        let mut agents = agents.into_iter();
-        match (agents.next(), agents.next()) {
-            (Some(agent), None) => Self::One(agent.clone()),
-            _ => Self::All,
-        }
+        let agents: BTreeSet<AgentId> = agents.into_iter().cloned().collect();
+        if agents.is_empty() || agents.len() > MAX_FILTERS { Self::All } else { Self::These(agents) }
     }
 
-    fn filter(&self) -> Option<&AgentId> {
+    /// The subjects of its entries in a bucket.
+    fn subjects(&self, bucket: &str) -> Vec<String> {
         match self {
-            Self::All => None,
-            Self::One(agent) => Some(agent),
+            Self::All => vec![format!("$KV.{bucket}.*")],
+            Self::These(agents) => agents.iter().map(|agent| names::entry_subject(bucket, agent)).collect(),
         }
     }
 }
@@ -61,8 +69,8 @@ pub struct Agent {
     pub desired: Option<DesiredEntry>,
     /// What it says about itself.
     pub report: Option<Report>,
-    /// When its last heartbeat arrived, by the server's clock.
-    pub last_seen: Option<Timestamp>,
+    /// When its last heartbeat was stored, by the server's clock.
+    pub last_heartbeat: Option<Timestamp>,
     /// Whether the platform's registry has it.
     pub is_registered: bool,
 }
@@ -70,16 +78,17 @@ pub struct Agent {
 /// A status as it lies in the bucket.
 #[derive(Debug)]
 pub struct Report {
-    /// The document with every key, also those that this version does not know; null when it is
-    /// not JSON.
-    pub document: serde_json::Value,
+    /// When it was stored, by the server's clock.
+    pub stored_at: Timestamp,
+    /// The document as the device wrote it, with keys that this version does not know.
+    pub bytes: Bytes,
     /// The same, read; or why it cannot be.
     pub status: Result<AgentStatus, serde_json::Error>,
 }
 
 impl Agent {
     fn unknown(id: AgentId) -> Self {
-        Self { id, desired: None, report: None, last_seen: None, is_registered: false }
+        Self { id, desired: None, report: None, last_heartbeat: None, is_registered: false }
     }
 
     /// Its status, if there is one and it can be read.
@@ -87,33 +96,41 @@ impl Agent {
         self.report.as_ref()?.status.as_ref().ok()
     }
 
+    /// When it last gave a sign of life, by the server's clock: a heartbeat or a status.
+    pub fn last_seen(&self) -> Option<Timestamp> {
+        self.last_heartbeat.max(self.report.as_ref().map(|report| report.stored_at))
+    }
+
     /// Whether it was heard of not longer than `offline_after` ago.
     pub fn is_online(&self, now: Timestamp, offline_after: Duration) -> bool {
-        self.last_seen.is_some_and(|seen| now.since(seen) <= offline_after)
+        self.last_seen().is_some_and(|seen| now.since(seen) <= offline_after)
     }
 
     /// Whether there is anything about it but the traces of what was deleted.
     fn is_known(&self) -> bool {
         let has_document = self.desired.as_ref().is_some_and(|entry| entry.document.is_some());
-        has_document || self.report.is_some() || self.last_seen.is_some() || self.is_registered
+        has_document || self.last_seen().is_some() || self.is_registered
     }
 
     fn take_in(&mut self, entry: &Entry) {
         match entry.bucket {
             names::DESIRED_STATE_BUCKET => self.desired = Some(DesiredEntry::of(entry)),
-            names::ACTUAL_STATE_BUCKET => self.report = entry.value.as_deref().map(Report::read),
-            names::HEARTBEAT_BUCKET => self.last_seen = entry.value.as_ref().map(|_| entry.stored_at),
+            names::ACTUAL_STATE_BUCKET => {
+                let read = |bytes: &Bytes| Report::read(entry.stored_at, bytes.clone());
+                self.report = entry.value.as_ref().map(read);
+            }
+            names::HEARTBEAT_BUCKET => {
+                self.last_heartbeat = entry.value.as_ref().map(|_| entry.stored_at);
+            }
             _ => self.is_registered = entry.value.is_some(),
         }
     }
 }
 
 impl Report {
-    fn read(bytes: &[u8]) -> Self {
-        Self {
-            document: serde_json::from_slice(bytes).unwrap_or_default(),
-            status: serde_json::from_slice(bytes),
-        }
+    /// Reads a status that was stored then.
+    pub fn read(stored_at: Timestamp, bytes: Bytes) -> Self {
+        Self { stored_at, status: serde_json::from_slice(&bytes), bytes }
     }
 }
 
@@ -139,15 +156,30 @@ pub struct Roster {
 }
 
 impl Roster {
-    /// Reads what there is, and begins to watch.
+    /// Reads what there is, and begins to watch. What may pass is tried again for some seconds.
     ///
     /// # Errors
     /// [`StoreError`], but for `Conflict` and `Refused`.
     pub async fn read(fleet: &Fleet, selection: Selection) -> Result<Self, StoreError> {
+        Self::read_until(Instant::now() + READING, fleet, selection).await
+    }
+
+    async fn read_until(deadline: Instant, fleet: &Fleet, selection: Selection) -> Result<Self, StoreError> {
+        loop {
+            match Self::read_once(fleet, selection.clone()).await {
+                Err(error) if error.may_pass() && Instant::now() + PAUSE < deadline => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn read_once(fleet: &Fleet, selection: Selection) -> Result<Self, StoreError> {
         let mut roster =
             Self { fleet: fleet.clone(), selection, agents: BTreeMap::new(), changes: SelectAll::new() };
         for bucket in BUCKETS {
-            let watch = store::watch(fleet, bucket, roster.selection.filter()).await?;
+            let watch = store::watch(fleet, bucket, roster.selection.subjects(bucket)).await?;
             for entry in &watch.present {
                 roster.take_in(entry);
             }
@@ -156,12 +188,22 @@ impl Roster {
         Ok(roster)
     }
 
-    /// Reads everything again, after an error of [`changed`](Self::changed).
+    /// Reads everything again, after `error` of [`changed`](Self::changed). What may pass is tried
+    /// again until the deadline, or for as long as a first reading where there is none.
     ///
     /// # Errors
-    /// As [`read`](Self::read); the roster is as it was.
-    pub async fn read_again(&mut self) -> Result<(), StoreError> {
-        *self = Self::read(&self.fleet, self.selection.clone()).await?;
+    /// As [`read`](Self::read), and `error` itself when that does not pass; the roster is as it was.
+    pub async fn read_again(
+        &mut self,
+        error: StoreError,
+        deadline: Option<Instant>,
+    ) -> Result<(), StoreError> {
+        if !error.may_pass() {
+            return Err(error);
+        }
+        let deadline = deadline.unwrap_or_else(|| Instant::now() + READING);
+        tokio::time::sleep_until(deadline.min(Instant::now() + PAUSE)).await;
+        *self = Self::read_until(deadline, &self.fleet, self.selection.clone()).await?;
         Ok(())
     }
 
@@ -224,8 +266,6 @@ impl Roster {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
 
     fn entry(bucket: &'static str, value: Option<&'static str>) -> Entry {
@@ -256,24 +296,40 @@ mod tests {
         agent.take_in(&entry(names::ACTUAL_STATE_BUCKET, Some("{\"phase\": \"Levitating\"}")));
         assert!(agent.status().is_none());
         let report = agent.report.unwrap();
-        assert_eq!(report.document["phase"], "Levitating");
+        assert_eq!(report.bytes, "{\"phase\": \"Levitating\"}");
         assert!(report.status.is_err());
     }
 
     #[test]
     fn a_device_is_offline_after_the_given_time_and_when_it_was_never_seen() {
-        let mut agent = Agent::unknown("a".parse().unwrap());
         let after = |seconds| Timestamp::UNIX_EPOCH.saturating_add(Duration::from_secs(seconds));
-        assert!(!agent.is_online(after(0), Duration::from_secs(300)));
-        agent.take_in(&entry(names::HEARTBEAT_BUCKET, Some("{}")));
-        assert!(agent.is_online(after(300), Duration::from_secs(300)));
-        assert!(!agent.is_online(after(301), Duration::from_secs(300)));
+        for sign_of_life in [names::HEARTBEAT_BUCKET, names::ACTUAL_STATE_BUCKET] {
+            let mut agent = Agent::unknown("a".parse().unwrap());
+            assert!(!agent.is_online(after(0), Duration::from_secs(300)));
+            agent.take_in(&entry(sign_of_life, Some("{}")));
+            assert!(agent.is_online(after(300), Duration::from_secs(300)), "{sign_of_life}");
+            assert!(!agent.is_online(after(301), Duration::from_secs(300)), "{sign_of_life}");
+        }
     }
 
     #[test]
-    fn a_single_agent_is_read_alone() {
-        let (a, b): (AgentId, AgentId) = ("a".parse().unwrap(), "b".parse().unwrap());
-        assert_eq!(Selection::of([&a]), Selection::One(a.clone()));
-        assert_eq!(Selection::of([&a, &b]), Selection::All);
+    fn the_later_sign_of_life_counts() {
+        let mut agent = Agent::unknown("a".parse().unwrap());
+        let later = Timestamp::UNIX_EPOCH.saturating_add(Duration::from_secs(9));
+        agent.take_in(&entry(names::HEARTBEAT_BUCKET, Some("{}")));
+        agent.take_in(&Entry { stored_at: later, ..entry(names::ACTUAL_STATE_BUCKET, Some("{}")) });
+        assert_eq!(agent.last_seen(), Some(later));
+        agent.take_in(&entry(names::ACTUAL_STATE_BUCKET, Some("{}")));
+        assert_eq!(agent.last_seen(), Some(Timestamp::UNIX_EPOCH));
+    }
+
+    #[test]
+    fn some_agents_are_read_alone_and_many_with_all_others() {
+        let agents: Vec<AgentId> = (0..=MAX_FILTERS).map(|i| format!("a{i}").parse().unwrap()).collect();
+        let subjects = |count: usize| Selection::of(&agents[..count]).subjects("b");
+        assert_eq!(subjects(2), ["$KV.b.a0", "$KV.b.a1"]);
+        assert_eq!(subjects(MAX_FILTERS).len(), MAX_FILTERS);
+        assert_eq!(subjects(MAX_FILTERS + 1), ["$KV.b.*"]);
+        assert_eq!(subjects(0), ["$KV.b.*"]);
     }
 }

@@ -173,20 +173,18 @@ pub(crate) struct Watch {
     pub(crate) changes: BoxStream<'static, Result<Entry, StoreError>>,
 }
 
-/// Watches one agent's entry, or all. Keys that are no agent ids are passed over.
+/// Watches the entries on these subjects. Keys that are no agent ids are passed over.
 pub(crate) async fn watch(
     fleet: &Fleet,
     bucket: &'static str,
-    agent: Option<&AgentId>,
+    filter_subjects: Vec<String>,
 ) -> Result<Watch, StoreError> {
-    let filter_subject =
-        agent.map_or_else(|| format!("$KV.{bucket}.*"), |agent| names::entry_subject(bucket, agent));
     let stream = stream_of(fleet, bucket).await?;
     let consumer = stream
         .create_consumer(push::OrderedConfig {
             deliver_subject: fleet.client().new_inbox(),
             description: Some("harmony fleet reader".to_owned()),
-            filter_subject,
+            filter_subjects,
             deliver_policy: DeliverPolicy::LastPerSubject,
             ..push::OrderedConfig::default()
         })

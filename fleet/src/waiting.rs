@@ -71,7 +71,7 @@ pub enum Verdict {
     Superseded,
     /// It has not got there, and was not heard of for too long.
     Offline {
-        /// When its last heartbeat arrived; `None` for never.
+        /// When it last gave a sign of life; `None` for never.
         last_seen: Option<Timestamp>,
     },
     /// It is on its way, or has not noticed yet. The only verdict that is not final.
@@ -130,9 +130,7 @@ pub fn judge(goal: &Goal, agent: Option<&Agent>, clock: Clock) -> Verdict {
     };
     let is_online = agent.is_some_and(|agent| agent.is_online(clock.now, clock.offline_after));
     match verdict {
-        Verdict::InProgress if !is_online => {
-            Verdict::Offline { last_seen: agent.and_then(|agent| agent.last_seen) }
-        }
+        Verdict::InProgress if !is_online => Verdict::Offline { last_seen: agent.and_then(Agent::last_seen) },
         verdict => verdict,
     }
 }
@@ -211,12 +209,12 @@ pub async fn next_verdict(
         };
         changed = match woken {
             Ok(agent) => agent,
-            Err(error) => {
-                if !begin_again(roster, error, patience.deadline).await? {
-                    return Ok(None);
-                }
-                None
-            }
+            Err(error) => match roster.read_again(error, Some(patience.deadline)).await {
+                Ok(()) => None,
+                // It was tried until the deadline.
+                Err(error) if error.may_pass() => return Ok(None),
+                Err(error) => return Err(error),
+            },
         };
     }
 }
@@ -227,22 +225,6 @@ fn settled(roster: &Roster, agent: &AgentId, goal: &Goal, patience: Patience) ->
     let verdict = judge(goal, roster.get(agent), clock);
     let may_come_back = patience.waits_for_offline && matches!(verdict, Verdict::Offline { .. });
     (verdict != Verdict::InProgress && !may_come_back).then(|| (agent.clone(), verdict))
-}
-
-/// Begins a broken watch again; false when the deadline came first.
-async fn begin_again(roster: &mut Roster, error: StoreError, deadline: Instant) -> Result<bool, StoreError> {
-    let mut error = error;
-    while Instant::now() < deadline {
-        if !error.may_pass() {
-            return Err(error);
-        }
-        tokio::time::sleep(TICK).await;
-        match roster.read_again().await {
-            Ok(()) => return Ok(true),
-            Err(again) => error = again,
-        }
-    }
-    Ok(false)
 }
 
 #[cfg(test)]

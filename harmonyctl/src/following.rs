@@ -117,7 +117,7 @@ impl Following<'_> {
     fn tell_late(&self, output: &mut Output, agent: &AgentId, goal: &Goal) -> Result<Outcome, Failure> {
         let known = self.roster.get(agent);
         let now = Timestamp::now();
-        let last_seen = known.and_then(|agent| agent.last_seen);
+        let last_seen = known.and_then(fleet::Agent::last_seen);
         if !known.is_some_and(|agent| agent.is_online(now, self.offline_after)) {
             return tell(output, agent, goal, &Verdict::Offline { last_seen });
         }

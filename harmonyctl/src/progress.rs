@@ -69,7 +69,7 @@ impl Progress {
                 &phase(status),
                 &ready(status),
                 &agent
-                    .and_then(|agent| agent.last_seen)
+                    .and_then(fleet::Agent::last_seen)
                     .map_or("never".into(), |seen| words::age(now.since(seen))),
                 &activity(status, &goals[id]),
             ])

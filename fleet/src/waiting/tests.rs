@@ -4,8 +4,16 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{desired_state::StoredDocument, roster::Report};
 
-const NOW: Timestamp = Timestamp::UNIX_EPOCH;
-const CLOCK: Clock = Clock { now: NOW, offline_after: Duration::from_secs(300) };
+const LONG_AGO: Timestamp = Timestamp::UNIX_EPOCH;
+const OFFLINE_AFTER: Duration = Duration::from_secs(300);
+
+fn now() -> Timestamp {
+    LONG_AGO.saturating_add(Duration::from_secs(86_400))
+}
+
+fn clock() -> Clock {
+    Clock { now: now(), offline_after: OFFLINE_AFTER }
+}
 
 fn digest(text: &str) -> Digest {
     Digest::of_bytes(text.as_bytes())
@@ -49,8 +57,8 @@ fn agent(status: Option<Value>) -> Agent {
     Agent {
         id: "a".parse().unwrap(),
         desired: None,
-        report: status.map(|document| Report { status: serde_json::from_value(document.clone()), document }),
-        last_seen: Some(NOW),
+        report: status.map(|document| Report::read(LONG_AGO, document.to_string().into())),
+        last_heartbeat: Some(now()),
         is_registered: false,
     }
 }
@@ -60,7 +68,7 @@ fn goal() -> Goal {
 }
 
 fn verdict(status: Value) -> Verdict {
-    judge(&goal(), Some(&agent(Some(status))), CLOCK)
+    judge(&goal(), Some(&agent(Some(status))), clock())
 }
 
 fn with(change: impl FnOnce(&mut Value)) -> Value {
@@ -149,11 +157,11 @@ fn degraded_under_another_document_says_nothing_about_this_one() {
 fn an_entry_that_someone_else_wrote_later_supersedes_what_has_not_converged() {
     let entry = |revision, document: Option<&'static [u8]>| DesiredEntry {
         revision,
-        written_at: NOW,
+        written_at: now(),
         document: document.map(|bytes| StoredDocument::read(Bytes::from_static(bytes))),
     };
     let judged =
-        |status, entry| judge(&goal(), Some(&Agent { desired: Some(entry), ..agent(status) }), CLOCK);
+        |status, entry| judge(&goal(), Some(&Agent { desired: Some(entry), ..agent(status) }), clock());
     let busy = || Some(working("Converging", vec![]));
     assert_eq!(judged(busy(), entry(41, Some(b"theirs"))), Verdict::Superseded);
     assert_eq!(judged(busy(), entry(41, None)), Verdict::Superseded);
@@ -164,20 +172,21 @@ fn an_entry_that_someone_else_wrote_later_supersedes_what_has_not_converged() {
 
 #[test]
 fn a_silent_device_is_offline_unless_it_got_there_before() {
-    let silent = |status| Agent { last_seen: None, ..agent(status) };
-    let offline = Verdict::Offline { last_seen: None };
-    assert_eq!(judge(&goal(), None, CLOCK), offline);
-    assert_eq!(judge(&goal(), Some(&silent(None)), CLOCK), offline);
-    assert_eq!(judge(&goal(), Some(&silent(Some(working("Converging", vec![])))), CLOCK), offline);
-    assert_eq!(judge(&goal(), Some(&silent(Some(document()))), CLOCK), Verdict::Reached);
-    let late = Clock { now: NOW.saturating_add(Duration::from_secs(301)), ..CLOCK };
-    assert_eq!(judge(&goal(), Some(&agent(None)), late), Verdict::Offline { last_seen: Some(NOW) });
-    assert_eq!(judge(&goal(), Some(&agent(None)), CLOCK), Verdict::InProgress);
+    let silent = |status| Agent { last_heartbeat: None, ..agent(status) };
+    let offline = |last_seen| Verdict::Offline { last_seen };
+    assert_eq!(judge(&goal(), None, clock()), offline(None));
+    assert_eq!(judge(&goal(), Some(&silent(None)), clock()), offline(None));
+    let busy = || silent(Some(working("Converging", vec![])));
+    assert_eq!(judge(&goal(), Some(&busy()), clock()), offline(Some(LONG_AGO)));
+    assert_eq!(judge(&goal(), Some(&silent(Some(document()))), clock()), Verdict::Reached);
+    let late = Clock { now: now().saturating_add(Duration::from_secs(301)), ..clock() };
+    assert_eq!(judge(&goal(), Some(&agent(None)), late), offline(Some(now())));
+    assert_eq!(judge(&goal(), Some(&agent(None)), clock()), Verdict::InProgress);
 }
 
 #[test]
 fn unassigned_is_what_the_device_says_and_not_the_missing_entry() {
-    let judged = |status| judge(&Goal::Unassigned, Some(&agent(status)), CLOCK);
+    let judged = |status| judge(&Goal::Unassigned, Some(&agent(status)), clock());
     assert_eq!(judged(None), Verdict::InProgress);
     assert_eq!(judged(Some(document())), Verdict::InProgress);
     assert_eq!(judged(Some(with(|status| status["phase"] = "Unassigned".into()))), Verdict::Reached);

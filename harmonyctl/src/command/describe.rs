@@ -76,8 +76,8 @@ fn section(title: &str, rows: Vec<Vec<String>>) -> Vec<String> {
 }
 
 fn last_seen(agent: &Agent, now: Timestamp, offline_after: Duration) -> String {
-    let seen = words::last_seen(agent.last_seen, now, offline_after);
-    agent.last_seen.map_or_else(|| seen.clone(), |time| format!("{seen}, at {time}"))
+    let seen = words::last_seen(agent.last_seen(), now, offline_after);
+    agent.last_seen().map_or_else(|| seen.clone(), |time| format!("{seen}, at {time}"))
 }
 
 /// What is in the bucket, which the device may not have seen yet.
@@ -199,7 +199,7 @@ mod tests {
             id: "a".parse().unwrap(),
             desired: None,
             report: None,
-            last_seen: None,
+            last_heartbeat: None,
             is_registered: true,
         };
         let lines = description(&agent, Timestamp::UNIX_EPOCH, Duration::from_secs(300));

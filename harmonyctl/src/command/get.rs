@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use agent_model::{
-    AgentId, Timestamp,
+    AgentId, Digest, Timestamp,
     status::{API_VERSION, AgentStatus, ConditionStatus, ConditionType, KIND, SCHEMA_VERSION},
 };
 use fleet::{Agent, Roster, Selection};
@@ -37,6 +37,7 @@ pub(crate) async fn run(
         format: arguments.output,
         offline_after: connection.offline_after,
         table: Table::new(),
+        is_watching: arguments.watch,
         printed: BTreeMap::new(),
     };
     let outcome = listing.print_all(&roster, &wanted, output)?;
@@ -58,7 +59,7 @@ async fn watch(
             Ok(id) => id,
             Err(error) => {
                 output.message(format_args!("watching again after: {error}"));
-                roster.read_again().await?;
+                roster.read_again(error, None).await?;
                 continue;
             }
         };
@@ -76,8 +77,10 @@ struct Listing {
     format: Format,
     offline_after: std::time::Duration,
     table: Table,
+    /// Whether what changes is printed too.
+    is_watching: bool,
     /// What was printed last of each, without what changes by itself.
-    printed: BTreeMap<AgentId, String>,
+    printed: BTreeMap<AgentId, Digest>,
 }
 
 impl Listing {
@@ -102,7 +105,9 @@ impl Listing {
             }
         };
         for agent in &agents {
-            self.printed.insert(agent.id.clone(), self.fingerprint(agent));
+            if self.is_watching {
+                self.printed.insert(agent.id.clone(), self.fingerprint(agent));
+            }
             warn_unreadable(agent, output);
         }
         match self.format {
@@ -122,16 +127,26 @@ impl Listing {
                 }
             }
             Format::Json | Format::Yaml => {
-                let documents: Vec<Value> = agents.iter().map(|agent| document(agent)).collect();
                 let is_single = matches!(wanted, Wanted::These(ids) if ids.len() == 1);
-                match documents.as_slice() {
-                    [document] if is_single => output.line(self.written(document)?)?,
+                match agents.as_slice() {
+                    [agent] if is_single => output.line(self.written(&document(agent))?)?,
                     [] if is_single => {}
-                    documents => output.line(self.written(&list(documents))?)?,
+                    agents => self.print_list(agents, output)?,
                 }
             }
         }
         Ok(outcome)
+    }
+
+    /// Prints a `List` item by item: those of a large fleet together would fill the memory.
+    fn print_list(&self, agents: &[&Agent], output: &mut Output) -> Result<(), Failure> {
+        let (head, foot) = list_frame(self.format, agents.is_empty());
+        output.line(head)?;
+        for (i, agent) in agents.iter().enumerate() {
+            let is_last = i + 1 == agents.len();
+            output.line(list_item(self.format, &self.written(&document(agent))?, is_last))?;
+        }
+        foot.map_or(Ok(()), |foot| output.line(foot))
     }
 
     fn print_change(&mut self, agent: &Agent, output: &mut Output) -> Result<(), Failure> {
@@ -153,8 +168,8 @@ impl Listing {
     }
 
     /// What is printed of an agent but for when it was last seen, which alone is no news.
-    fn fingerprint(&self, agent: &Agent) -> String {
-        match self.format {
+    fn fingerprint(&self, agent: &Agent) -> Digest {
+        let printed = match self.format {
             Format::Json | Format::Yaml => document(agent).to_string(),
             Format::Name => agent.id.to_string(),
             Format::Table | Format::Wide => {
@@ -162,7 +177,8 @@ impl Listing {
                 cells.remove(LAST_SEEN);
                 cells.join("\n")
             }
-        }
+        };
+        Digest::of_bytes(printed.as_bytes())
     }
 
     fn header(&self) -> Vec<String> {
@@ -185,7 +201,7 @@ impl Listing {
                 status.and_then(|status| status.applied.as_ref()).map(|applied| applied.generation),
             ),
             of_status(|status| format!("{}/{}", status.summary.ready, status.summary.total)),
-            words::last_seen(agent.last_seen, Timestamp::now(), self.offline_after),
+            words::last_seen(agent.last_seen(), Timestamp::now(), self.offline_after),
         ];
         if self.format == Format::Wide {
             cells.extend([
@@ -204,11 +220,11 @@ impl Listing {
 
     fn written(&self, document: &Value) -> Result<String, Failure> {
         let format = |source| Failure::Format { what: "the status", source };
-        let json = serde_json::to_string_pretty(document).map_err(|error| format(Box::new(error)))?;
         // YAML's notations do not all have a way to write out what is hidden. JSON does, and is YAML.
         if self.format == Format::Yaml && !has_hidden_strings(document) {
             return serde_saphyr::to_string(document).map_err(|error| format(Box::new(error)));
         }
+        let json = serde_json::to_string_pretty(document).map_err(|error| format(Box::new(error)))?;
         Ok(visible::json(&json).into_owned())
     }
 }
@@ -259,9 +275,9 @@ fn remarkable_conditions(status: &AgentStatus) -> String {
 /// The status as the device wrote it, with every key. A device that has never written one gets a
 /// status in which everything is unknown, so that a list has no gaps.
 fn document(agent: &Agent) -> Value {
-    match &agent.report {
-        Some(report) if report.document.is_object() => report.document.clone(),
-        _ => json!({
+    let written = agent.report.as_ref().and_then(|report| serde_json::from_slice(&report.bytes).ok());
+    written.filter(Value::is_object).unwrap_or_else(|| {
+        json!({
             "apiVersion": API_VERSION,
             "kind": KIND,
             "schemaVersion": SCHEMA_VERSION,
@@ -276,12 +292,35 @@ fn document(agent: &Agent) -> Value {
             "summary": {"total": 0, "ready": 0, "failed": 0, "pending": 0},
             "resources": [],
             "agentInfo": null,
-        }),
+        })
+    })
+}
+
+/// What stands before and after the items of a `List`.
+fn list_frame(format: Format, is_empty: bool) -> (String, Option<&'static str>) {
+    match (format, is_empty) {
+        (Format::Yaml, true) => (format!("apiVersion: {API_VERSION}\nkind: List\nitems: []"), None),
+        (Format::Yaml, false) => (format!("apiVersion: {API_VERSION}\nkind: List\nitems:"), None),
+        (_, true) => (
+            format!("{{\n  \"apiVersion\": \"{API_VERSION}\",\n  \"kind\": \"List\",\n  \"items\": []\n}}"),
+            None,
+        ),
+        (_, false) => (
+            format!("{{\n  \"apiVersion\": \"{API_VERSION}\",\n  \"kind\": \"List\",\n  \"items\": ["),
+            Some("  ]\n}"),
+        ),
     }
 }
 
-fn list(items: &[Value]) -> Value {
-    json!({"apiVersion": API_VERSION, "kind": "List", "items": items})
+/// A document as an item of a `List`. Indenting it changes nothing: JSON has no line feeds within
+/// its strings, and YAML counts indentation from the item on.
+fn list_item(format: Format, document: &str, is_last: bool) -> String {
+    let document = document.trim_end_matches('\n').replace('\n', "\n    ");
+    match format {
+        Format::Yaml => format!("  - {document}"),
+        _ if is_last => format!("    {document}"),
+        _ => format!("    {document},"),
+    }
 }
 
 #[cfg(test)]
@@ -291,12 +330,19 @@ mod tests {
     use super::*;
 
     fn agent() -> Agent {
-        Agent { id: "a".parse().unwrap(), desired: None, report: None, last_seen: None, is_registered: true }
+        Agent {
+            id: "a".parse().unwrap(),
+            desired: None,
+            report: None,
+            last_heartbeat: None,
+            is_registered: true,
+        }
     }
 
     fn listing(format: Format) -> Listing {
         let offline_after = Duration::from_secs(300);
-        Listing { format, offline_after, table: Table::new(), printed: BTreeMap::new() }
+        let table = Table::new();
+        Listing { format, offline_after, table, is_watching: true, printed: BTreeMap::new() }
     }
 
     #[test]
@@ -329,9 +375,30 @@ mod tests {
     }
 
     #[test]
+    fn a_list_holds_its_documents_as_they_are() {
+        let text = |text: &str| json!({"message": text, "resources": [{"details": {}}]});
+        let documents = [text("plain"), text("two\n\n  lines\n"), text("a\u{202e}b"), text(" # \t")];
+        for format in [Format::Json, Format::Yaml] {
+            let listing = listing(format);
+            for count in [0, 1, 4] {
+                let (head, foot) = list_frame(format, count == 0);
+                let mut lines = vec![head];
+                for (i, document) in documents[..count].iter().enumerate() {
+                    lines.push(list_item(format, &listing.written(document).unwrap(), i + 1 == count));
+                }
+                lines.extend(foot.map(str::to_owned));
+                let read: Value = serde_saphyr::from_str(&lines.join("\n")).unwrap();
+                let expected =
+                    json!({"apiVersion": API_VERSION, "kind": "List", "items": documents[..count]});
+                assert_eq!(read, expected, "{format:?} of {count}");
+            }
+        }
+    }
+
+    #[test]
     fn a_heartbeat_alone_is_no_news() {
         let listing = listing(Format::Wide);
-        let later = Agent { last_seen: Some(Timestamp::now()), ..agent() };
+        let later = Agent { last_heartbeat: Some(Timestamp::now()), ..agent() };
         assert_eq!(listing.fingerprint(&agent()), listing.fingerprint(&later));
     }
 }
