@@ -3,7 +3,7 @@
 //! Everything is read, checked and decided before anything is written. From then on each document
 //! stands for itself: what goes wrong with one keeps none of the others from being written.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use agent_model::{AgentId, Timestamp};
 use fleet::{
@@ -28,27 +28,27 @@ pub(crate) async fn run(
     output: &mut Output,
 ) -> Result<Outcome, Failure> {
     let manifests = all_valid(manifest::read(&arguments.files.filename)?, output)?;
-    submit(connection, &manifests, arguments.dry_run, &arguments.waiting, output).await
-}
-
-/// Writes the documents, or only says what would be done, and waits.
-pub(super) async fn submit(
-    connection: &Connection,
-    manifests: &[Manifest],
-    dry_run: bool,
-    waiting: &Waiting,
-    output: &mut Output,
-) -> Result<Outcome, Failure> {
     let fleet = connect(connection).await?;
     let selection = Selection::of(manifests.iter().map(|manifest| &manifest.agent));
-    let mut roster = Roster::read(&fleet, selection).await?;
-    let planned = plan(manifests, &roster, output)?;
-    if dry_run {
-        for (manifest, writing) in planned {
+    let roster = Roster::read(&fleet, selection).await?;
+    if arguments.dry_run {
+        for (manifest, writing) in plan(&manifests, &roster, output)? {
             output.line(format_args!("agent/{} {} (dry run)", manifest.agent, told(writing)))?;
         }
         return Ok(Outcome::Done);
     }
+    submit(roster, &manifests, connection.offline_after, &arguments.waiting, output).await
+}
+
+/// Writes the documents, and waits. The roster holds their devices.
+pub(super) async fn submit(
+    mut roster: Roster,
+    manifests: &[Manifest],
+    offline_after: Duration,
+    waiting: &Waiting,
+    output: &mut Output,
+) -> Result<Outcome, Failure> {
+    let planned = plan(manifests, &roster, output)?;
     let mut outcome = Outcome::Done;
     let mut goals = BTreeMap::new();
     for (manifest, writing) in planned {
@@ -73,7 +73,7 @@ pub(super) async fn submit(
         resubmittable: written.into_iter().filter(|(agent, _)| goals.contains_key(agent)).collect(),
         goals,
         timeout: waiting.limit.timeout,
-        offline_after: connection.offline_after,
+        offline_after,
         waits_for_offline: false,
         on_interrupt: "No longer waiting. What was written stays written, and the devices go on applying it; \
                        see `harmonyctl get agents`.",

@@ -27,9 +27,12 @@ pub(crate) async fn run(
     let mut outcome = Outcome::Done;
     let mut known = Vec::with_capacity(agents.len());
     for agent in agents {
-        match roster.get(&agent) {
-            Some(_) => known.push(agent),
-            None => outcome = outcome.and(not_found(output, &agent)),
+        // Of a device that has never reported, only the marker is left once it was unassigned. It
+        // may have the document all the same.
+        if roster.get(&agent).is_some() || roster.entry(&agent).is_some() {
+            known.push(agent);
+        } else {
+            outcome = outcome.and(not_found(output, &agent));
         }
     }
     if arguments.teardown {
@@ -37,7 +40,9 @@ pub(crate) async fn run(
         if empty.is_empty() {
             return Ok(outcome);
         }
-        return Ok(outcome.and(apply::submit(connection, &empty, false, &arguments.waiting, output).await?));
+        let submitted =
+            apply::submit(roster, &empty, connection.offline_after, &arguments.waiting, output).await?;
+        return Ok(outcome.and(submitted));
     }
     for agent in known {
         outcome = outcome.and(unassign(&roster, &agent, output).await?);
