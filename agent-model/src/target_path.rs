@@ -4,10 +4,17 @@ use std::{fmt, path::Path, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::Digest;
+
 /// Longest path, in bytes (`PATH_MAX` of Linux, which counts the closing NUL).
 const MAX_LEN: usize = 4095;
 /// Longest component, in bytes (`NAME_MAX` of Linux).
 const MAX_COMPONENT_LEN: usize = 255;
+
+/// What a temporary name is made of, around digits of a hash.
+const TEMPORARY_PREFIX: &str = ".harmony-";
+const TEMPORARY_SUFFIX: &str = ".tmp";
+const TEMPORARY_HEX_LEN: usize = 16;
 
 /// An absolute path in its only spelling: no `.`, `..`, `//`, closing `/` or NUL, and not `/`
 /// itself. Two equal paths are therefore equal texts, which is what makes them fit as claims.
@@ -49,6 +56,27 @@ impl TargetPath {
     /// Whether this path lies somewhere below the folder `other`.
     pub fn is_below(&self, other: &TargetPath) -> bool {
         self.0.strip_prefix(&other.0).is_some_and(|rest| rest.starts_with('/'))
+    }
+
+    /// The name, in the same folder, under which the file at this path comes to be before it is
+    /// moved into place. Always the same, so that it is found after a crash.
+    pub fn temporary_name(&self) -> String {
+        let hex = Digest::of_bytes(self.0.as_bytes()).hex();
+        format!("{TEMPORARY_PREFIX}{}{TEMPORARY_SUFFIX}", &hex[..TEMPORARY_HEX_LEN])
+    }
+
+    /// Whether a component could be the [`temporary_name`](Self::temporary_name) of some path, so
+    /// that no document may declare it.
+    pub fn is_reserved(&self) -> bool {
+        self.components().any(|component| {
+            component
+                .strip_prefix(TEMPORARY_PREFIX)
+                .and_then(|rest| rest.strip_suffix(TEMPORARY_SUFFIX))
+                .is_some_and(|hex| {
+                    hex.len() == TEMPORARY_HEX_LEN
+                        && hex.bytes().all(|it| matches!(it, b'0'..=b'9' | b'a'..=b'f'))
+                })
+        })
     }
 
     /// Where the path lies under `root`, by name alone: no link is resolved.
@@ -122,6 +150,26 @@ mod tests {
         }
         assert!(format!("/{}", "x".repeat(256)).parse::<TargetPath>().is_err());
         assert!("/x".repeat(2048).parse::<TargetPath>().is_err());
+    }
+
+    #[test]
+    fn exactly_the_names_of_temporary_files_are_reserved() {
+        let temporary = path("/etc/app.conf").temporary_name();
+        assert_ne!(temporary, path("/etc/app.conf2").temporary_name());
+        for reserved in [format!("/etc/{temporary}"), format!("/{temporary}/f")] {
+            assert!(path(&reserved).is_reserved(), "{reserved}");
+        }
+        for free in [
+            "/etc/app.conf",
+            "/.harmony-.tmp",
+            "/.harmony-0123456789abcde.tmp",
+            "/.harmony-0123456789abcdef0.tmp",
+            "/.harmony-0123456789abcdeF.tmp",
+            "/.harmony-0123456789abcdef.tmp2",
+            "/x.harmony-0123456789abcdef.tmp",
+        ] {
+            assert!(!path(free).is_reserved(), "{free}");
+        }
     }
 
     #[test]

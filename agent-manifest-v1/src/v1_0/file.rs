@@ -1,6 +1,6 @@
 //! Reads the spec of a `File`.
 
-use agent_model::{FileSpec, Mode, Principal};
+use agent_model::{FileSpec, Mode, Principal, TargetPath};
 use base64::{DecodeError, Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use crate::reader::{Field, Findings, ObjectReader};
 
 pub(super) fn read(spec: Field<'_>, findings: &mut Findings) -> Option<FileSpec> {
     spec.object(findings, |fields| {
-        let path = fields.required("path", Field::parsed);
+        let path = fields.required("path", path);
         // A path whose content cannot be read is claimed nevertheless, so that a conflict about it
         // is reported in the same go. The empty content goes no further: its problem is noted.
         let content = content(fields).unwrap_or_default().into();
@@ -17,6 +17,18 @@ pub(super) fn read(spec: Field<'_>, findings: &mut Findings) -> Option<FileSpec>
         let group = fields.optional("group", principal);
         Some(FileSpec { path: path?, content, mode, owner, group })
     })
+}
+
+fn path(field: Field<'_>, findings: &mut Findings) -> Option<TargetPath> {
+    let pointer = field.pointer.clone();
+    let path: TargetPath = field.parsed(findings)?;
+    if path.is_reserved() {
+        let message = "names of the form .harmony-<16 hex digits>.tmp are the agent's own, for files that it is about to \
+                       put in place; choose another name";
+        findings.problem(pointer, message);
+        return None;
+    }
+    Some(path)
 }
 
 fn content(fields: &mut ObjectReader<'_, '_>) -> Option<Vec<u8>> {

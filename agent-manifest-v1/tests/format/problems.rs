@@ -39,6 +39,20 @@ fn a_spec_of_the_wrong_shape_is_told_what_is_expected() {
 }
 
 #[test]
+fn the_names_of_the_agents_temporary_files_cannot_be_declared() {
+    for path in ["/etc/.harmony-0123456789abcdef.tmp", "/.harmony-0123456789abcdef.tmp/f"] {
+        assert_eq!(
+            problems_of_file(json!({"path": path, "content": "x"})),
+            [
+                "/path: names of the form .harmony-<16 hex digits>.tmp are the agent's own, for files that it is about \
+              to put in place; choose another name"
+            ]
+        );
+    }
+    assert_eq!(problems_of_file(json!({"path": "/etc/.harmony-1.tmp", "content": "x"})), [""; 0]);
+}
+
+#[test]
 fn all_problems_of_all_resources_are_reported_at_once() {
     let problems = lower(&json!({
         "resourcs": [],

@@ -62,6 +62,17 @@ pub(super) fn same_file(path: &TargetPath, other: &TargetPath) -> Failure {
     )
 }
 
+pub(super) fn in_the_way(path: &TargetPath) -> Failure {
+    let temporary = path.temporary_name();
+    Failure::passing(
+        "InTheWay",
+        format!(
+            "the file for {path} is first written as {temporary} in the same folder, where something that is not \
+             the agent's has that name; move it away"
+        ),
+    )
+}
+
 pub(super) fn original_too_large(path: &TargetPath, size: u64) -> Failure {
     Failure::passing(
         "OriginalTooLarge",

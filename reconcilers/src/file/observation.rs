@@ -1,6 +1,7 @@
 //! What a look at the device found.
 
 use agent_model::{Digest, TargetPath};
+use rustix::fs::FileType;
 
 use super::{
     record::{Attributes, Fingerprint},
@@ -21,8 +22,9 @@ pub struct FileObservation {
     /// Whether a copy is kept of the original: of the recorded one where it stands, else of what
     /// was found. Only looked up where a plan may depend on it.
     pub(super) original_kept: bool,
-    /// Whether a crash left our temporary file behind.
-    pub(super) temporary_left: bool,
+    /// What has the name that the file would have before it is moved into place: left by a crash,
+    /// or somebody else's. Only looked up where a plan may depend on it.
+    pub(super) temporary: Option<FileType>,
 }
 
 /// User and group by number.
@@ -70,6 +72,11 @@ impl FoundFile {
 }
 
 impl Found {
+    /// Whether it is a regular file as declared.
+    pub(super) fn is(&self, content: Fingerprint, attributes: Attributes) -> bool {
+        self.holds(Some(content)) && self.stamp().is_some_and(|stamp| stamp.attributes() == attributes)
+    }
+
     /// Whether it is a regular file of this content.
     pub(super) fn holds(&self, content: Option<Fingerprint>) -> bool {
         content.is_some() && self.fingerprint() == content

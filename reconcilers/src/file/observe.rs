@@ -19,8 +19,7 @@ use super::{
     originals::MAX_ORIGINAL,
     principals::Principals,
     protected::Protected,
-    record::{FileRecord, Fingerprint, KnownContents},
-    replace::temporary_name,
+    record::{Attributes, FileRecord, Fingerprint, KnownContents},
     sightings::Sighting,
     stamp::{Inode, Stamp},
     walk::{Folder, Location, Walker, kind},
@@ -183,15 +182,26 @@ fn look_at<'q>(
     let found = find(device, walker, &folder, question, last)?;
     let unfinished = question.known.is_some_and(|known| known.intended.is_some());
     let dropped = matches!(question.subject, Subject::Dropped(_));
+    let settled = !unfinished
+        && match &question.subject {
+            Subject::Declared(spec) => {
+                let attributes = Attributes { mode: spec.mode, uid: owner.uid, gid: owner.gid };
+                found.is(Fingerprint::of(&spec.content), attributes)
+            }
+            Subject::Dropped(_) => false,
+        };
     let original_lies_there = found.holds(question.known.and_then(|known| known.original));
     let observation = FileObservation {
         original_kept: (dropped || question.is_untaken() || original_lies_there)
             && original_is_kept(device, question, &found),
-        temporary_left: (dropped || unfinished)
-            && folder
-                .stat(&temporary_name(path))
-                .map_err(|error| failures::io("look for an unfinished copy next to", path, error))?
-                .is_some(),
+        temporary: if settled {
+            None
+        } else {
+            let temporary = folder
+                .stat(&path.temporary_name())
+                .map_err(|error| failures::io("look for an unfinished copy next to", path, error))?;
+            temporary.map(|stamp| stamp.file_type())
+        },
         found,
         missing_parents,
         shared_parents,
@@ -207,7 +217,7 @@ fn nothing(owner: Owner, missing_parents: Vec<TargetPath>, shared_parents: Vec<T
         shared_parents,
         owner,
         original_kept: false,
-        temporary_left: false,
+        temporary: None,
     };
     Seen { observation, folder: None }
 }

@@ -14,6 +14,7 @@
 mod tests;
 
 use agent_model::{Claim, Failure, FileSpec, Goal, Plan, Standing, Target, TargetPath};
+use rustix::fs::FileType;
 
 use super::{
     failures,
@@ -49,9 +50,6 @@ fn establish(
     let attributes = Attributes { mode: spec.mode, uid: observed.owner.uid, gid: observed.owner.gid };
 
     let mut actions = Vec::new();
-    if observed.temporary_left {
-        actions.push(FileAction::SweepTemporary);
-    }
     if let Some(original) = before.contents().original
         && !observed.original_kept
         // Lying there, it is about to be overwritten, and may be the only copy left.
@@ -60,7 +58,7 @@ fn establish(
         actions.push(FileAction::KeepOriginal(original));
     }
     match &observed.found {
-        Found::File(file) if file.fingerprint() == Some(wanted) && file.attributes() == attributes => {}
+        found if found.is(wanted, attributes) => {}
         Found::File(file) if file.fingerprint() == Some(wanted) && file.has_one_name() => {
             actions.push(FileAction::SetAttributes { attributes, of: file.stamp });
         }
@@ -73,6 +71,10 @@ fn establish(
         }),
     }
 
+    let actions = match with_sweep(path, record, observed, actions) {
+        Ok(actions) => actions,
+        Err(failure) => return Plan::blocked(record.cloned(), failure),
+    };
     let done = FileRecord { written: Some(wanted), intended: None, ..before.clone() };
     if actions.is_empty() {
         return Plan::nothing(Some(done), Standing::in_sync());
@@ -144,9 +146,6 @@ fn undo(
     let Some(record) = record else { return Plan::nothing(None, Standing::Gone) };
 
     let mut actions = Vec::new();
-    if observed.temporary_left {
-        actions.push(FileAction::SweepTemporary);
-    }
     if let Found::File(file) = &observed.found
         && record.contents().are_found(&observed.found)
     {
@@ -175,7 +174,32 @@ fn undo(
     if !record.created_parents.is_empty() {
         actions.push(FileAction::RemoveParents(record.created_parents.clone()));
     }
-    Plan { intent: Some(record.clone()), steps: steps(path, actions), record: None, then: Standing::Gone }
+    let actions = match with_sweep(path, Some(record), observed, actions) {
+        Ok(actions) => actions,
+        Err(failure) => return Plan::blocked(Some(record.clone()), failure),
+    };
+    // What is there is ours until the last step, and a temporary file is as well.
+    let intent = FileRecord { intended: record.intended.or(record.written), ..record.clone() };
+    Plan { intent: Some(intent), steps: steps(path, actions), record: None, then: Standing::Gone }
+}
+
+/// The actions, after what a crash left under the temporary name is removed. Without unfinished
+/// steps it cannot be ours, and never is what we do not make.
+fn with_sweep(
+    path: &TargetPath,
+    record: Option<&FileRecord>,
+    observed: &FileObservation,
+    mut actions: Vec<FileAction>,
+) -> Result<Vec<FileAction>, Failure> {
+    let unfinished = record.is_some_and(|record| record.intended.is_some());
+    match observed.temporary {
+        Some(FileType::RegularFile | FileType::Symlink) if unfinished => {
+            actions.insert(0, FileAction::SweepTemporary);
+        }
+        Some(_) if actions.iter().any(FileAction::needs_temporary) => return Err(failures::in_the_way(path)),
+        _ => {}
+    }
+    Ok(actions)
 }
 
 fn steps(path: &TargetPath, actions: Vec<FileAction>) -> Vec<FileStep> {

@@ -9,7 +9,7 @@
 
 use std::{fs::File, rc::Rc};
 
-use agent_model::{Digest, Failure, TargetPath};
+use agent_model::{Failure, TargetPath};
 use crash_point::crash_point;
 use rustix::{
     fs::{AtFlags, Gid, Mode, OFlags, Uid},
@@ -22,17 +22,6 @@ use super::{failures, record::Attributes, stamp::Stamp, walk::Folder};
 pub(super) struct Spot<'a> {
     pub(super) folder: Rc<Folder>,
     pub(super) path: &'a TargetPath,
-}
-
-impl Spot<'_> {
-    fn temporary(&self) -> String {
-        temporary_name(self.path)
-    }
-}
-
-/// The name of the temporary file of a path: always the same, so that it is found after a crash.
-pub(super) fn temporary_name(path: &TargetPath) -> String {
-    format!(".harmony-{}.tmp", &Digest::of_bytes(path.as_str().as_bytes()).hex()[..16])
 }
 
 /// Puts a file with these attributes there, its content written by `fill`, if the path still
@@ -85,7 +74,7 @@ pub(super) fn put_link(
 
 /// Removes what a crash left of an earlier attempt.
 pub(super) fn sweep_temporary(spot: &Spot<'_>) -> Result<(), Failure> {
-    match rustix::fs::unlinkat(&*spot.folder, spot.temporary(), AtFlags::empty()) {
+    match rustix::fs::unlinkat(&*spot.folder, spot.path.temporary_name(), AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(error) => Err(failures::io("remove the unfinished copy next to", spot.path, error)),
     }
@@ -125,16 +114,12 @@ impl<'a> Temporary<'a> {
         spot: &'a Spot<'a>,
         make: impl Fn(&Folder, &str) -> rustix::io::Result<T>,
     ) -> Result<(Self, T), Failure> {
-        let name = spot.temporary();
+        let name = spot.path.temporary_name();
         crash_point();
-        let made = match make(&spot.folder, &name) {
-            Err(Errno::EXIST) => {
-                sweep_temporary(spot)?;
-                make(&spot.folder, &name)
-            }
-            made => made,
-        };
-        let made = made.map_err(|error| failures::io("create a file next to", spot.path, error))?;
+        let made = make(&spot.folder, &name).map_err(|error| match error {
+            Errno::EXIST => failures::in_the_way(spot.path),
+            error => failures::io("create a file next to", spot.path, error),
+        })?;
         Ok((Self { spot, name, placed: false }, made))
     }
 

@@ -49,6 +49,20 @@ pub(super) enum FileAction {
     RemoveParents(Vec<TargetPath>),
 }
 
+impl FileAction {
+    /// Whether something comes to be under the path's temporary name.
+    pub(super) fn needs_temporary(&self) -> bool {
+        match self {
+            Self::Write { .. } => true,
+            Self::Restore { original, .. } => *original != Original::Absent,
+            Self::SweepTemporary
+            | Self::KeepOriginal(_)
+            | Self::SetAttributes { .. }
+            | Self::RemoveParents(_) => false,
+        }
+    }
+}
+
 impl Step for FileStep {
     fn summary(&self) -> String {
         let path = &self.path;

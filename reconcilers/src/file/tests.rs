@@ -259,6 +259,12 @@ impl Rig {
     }
 }
 
+/// The path of the temporary file of a path.
+fn temporary_of(path: &str) -> String {
+    let (folder, _) = path.rsplit_once('/').unwrap();
+    format!("{folder}/{}", path.parse::<TargetPath>().unwrap().temporary_name())
+}
+
 fn own_ids() -> (u32, u32) {
     (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
 }

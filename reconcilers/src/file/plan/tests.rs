@@ -39,12 +39,13 @@ impl Model {
             shared_parents: vec![],
             owner: OWNER,
             original_kept: original.is_some_and(|original| self.kept.contains(&original.digest)),
-            temporary_left: self.temporary,
+            temporary: self.temporary.then_some(FileType::RegularFile),
         }
     }
 
     fn apply(&mut self, step: &FileStep, goal: &Goal<FileSpec>) {
         self.writes += 1;
+        assert!(!self.temporary || !step.action.needs_temporary(), "the temporary name is taken");
         match (&step.action, goal) {
             (FileAction::SweepTemporary, _) => self.temporary = false,
             (FileAction::KeepOriginal(original), _) => {
@@ -94,8 +95,10 @@ impl Model {
         for step in &plan.steps[..done] {
             self.apply(step, goal);
         }
-        if done == plan.steps.len() {
-            *record = plan.record;
+        match plan.steps.get(done) {
+            // The power goes in the middle of this one.
+            Some(step) => self.temporary |= step.action.needs_temporary(),
+            None => *record = plan.record,
         }
         plan.then
     }
@@ -386,7 +389,7 @@ proptest! {
         temporary: bool, parent: bool,
     ) {
         let mut model = Model::new(found);
-        model.temporary = temporary;
+        model.temporary = temporary && record.as_ref().is_some_and(|record| record.intended.is_some());
         model.parent = parent || model.found != Found::Absent;
         prop_assert_eq!(model.pass(&mut record, &goal, usize::MAX), Standing::in_sync());
         let Goal::Present { spec, .. } = &goal else { unreachable!() };
@@ -425,6 +428,7 @@ proptest! {
         prop_assert_eq!(model.pass(&mut record, &Goal::Absent, usize::MAX), Standing::Gone);
         prop_assert_eq!(record, None);
         prop_assert_eq!(model.seen(), original);
+        prop_assert!(!model.temporary);
     }
 
     #[test]
