@@ -64,7 +64,7 @@ fn keep_original(
     original: Fingerprint,
 ) -> Result<(), Failure> {
     let Spot { folder, .. } = spot(walker, path)?;
-    let opened = content::open_regular(&folder, path.file_name())
+    let opened = content::open_own(&folder, path.file_name())
         .map_err(|error| failures::io("read the original of", path, error))?;
     let Some((mut file, _)) = opened else { return Err(failures::changed_meanwhile(path)) };
     device.originals.keep(path, &mut file, original)
@@ -111,7 +111,7 @@ fn set_attributes(
 ) -> Result<(), Failure> {
     let path = spot.path;
     let cannot = |error| failures::io("set mode and owner of", path, error);
-    let file: File = match content::open_regular(&spot.folder, path.file_name()).map_err(cannot)? {
+    let file: File = match content::open_own(&spot.folder, path.file_name()).map_err(cannot)? {
         Some((file, stamp)) if stamp.same_content(of) && stamp.links == of.links => file,
         _ => return Err(failures::changed_meanwhile(path)),
     };

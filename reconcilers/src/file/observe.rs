@@ -6,6 +6,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    fs::File,
     io,
     sync::Arc,
 };
@@ -259,14 +260,24 @@ fn find(
         see(Some(stamp));
         return Ok(Found::File(FoundFile { stamp, digest: None }));
     }
-    match hash(device, folder, path) {
+    let seen = match hash(device, content::open_regular(folder, path.file_name())) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            // Opening it leaves another stamp each time, so one that never rests has to do.
+            if let Some(last) = last.filter(|last| last.digest.is_some() && last.stamp == Some(stamp)) {
+                return Ok(Found::File(FoundFile { stamp, digest: last.digest }));
+            }
+            hash(device, content::open_own(folder, path.file_name()))
+        }
+        seen => seen,
+    };
+    match seen {
         Ok(Some(sighting)) => {
             device.sightings.saw(path, sighting);
             let stamp = sighting.stamp.unwrap_or(stamp);
             Ok(Found::File(FoundFile { stamp, digest: sighting.digest }))
         }
         Ok(None) => Err(failures::changed_meanwhile(path)),
-        // Ours, with a mode that shuts us out: whatever it holds, it is written anew.
+        // Somebody else's by now: whatever it holds, it is written anew.
         Err(error)
             if error.kind() == io::ErrorKind::PermissionDenied
                 && matches!(question.subject, Subject::Declared(_))
@@ -279,10 +290,13 @@ fn find(
     }
 }
 
-/// Reads a regular file to know its digest; `None` when it is none any more.
-pub(super) fn hash(device: &Device, folder: &Folder, path: &TargetPath) -> io::Result<Option<Sighting>> {
+/// Reads a regular file that was just opened, to know its digest; `None` when it is none any more.
+pub(super) fn hash(
+    device: &Device,
+    opened: io::Result<Option<(File, Stamp)>>,
+) -> io::Result<Option<Sighting>> {
     let at = (device.sightings.clock)();
-    let Some((mut file, stamp)) = content::open_regular(folder, path.file_name())? else { return Ok(None) };
+    let Some((mut file, stamp)) = opened? else { return Ok(None) };
     device.sightings.count_hashed();
     let content = content::copy(&mut file, &mut io::sink(), stamp.size)?;
     // One that grew or shrank under our hands has the content of no moment.

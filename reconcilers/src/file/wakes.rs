@@ -7,7 +7,9 @@ use futures_core::Stream;
 use futures_util::{StreamExt, stream};
 use inotify::EventOwned;
 
-use super::{Device, observe, protected::Protected, sightings::Sighting, walk::Walker, watcher::Touched};
+use super::{
+    Device, content, observe, protected::Protected, sightings::Sighting, walk::Walker, watcher::Touched,
+};
 
 /// Events judged at a time.
 const BATCH: usize = 256;
@@ -98,10 +100,11 @@ fn is_as_seen(device: &Device, walker: &mut Walker<'_>, path: &TargetPath, last:
         // Changed so recently that an equal stamp proves nothing: only the content can.
         Ok(Some((folder, _))) => {
             last.digest.is_some()
-                && matches!(
-                    observe::hash(device, &folder, path),
-                    Ok(Some(now)) if now.stamp == last.stamp && now.digest == last.digest
-                )
+                && match observe::hash(device, content::open_regular(&folder, path.file_name())) {
+                    Ok(now) => now.is_some_and(|now| now.stamp == last.stamp && now.digest == last.digest),
+                    // Nor can a look tell more.
+                    Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
+                }
         }
         Err(_) => false,
     }

@@ -73,6 +73,63 @@ async fn owners_are_found_by_name_and_unknown_ones_fail_alone() {
 }
 
 #[tokio::test]
+async fn a_file_whose_mode_shuts_out_its_owner_is_settled_and_can_be_given_back() {
+    if own_ids().0 == 0 {
+        // Root is shut out by no mode.
+        return as_nobody("a_file_whose_mode_shuts_out_its_owner_is_settled_and_can_be_given_back");
+    }
+    for mode in ["0000", "0200"] {
+        let mut rig = Rig::new();
+        rig.put("/f", "theirs");
+        rig.chmod("/f", 0);
+        rig.declare_as("/f", "one", |spec| spec.mode = mode.parse().unwrap());
+        let outcome = rig.pass_one().await;
+        assert!(outcome.altered && outcome.is_ready(), "{outcome:?}");
+        for restart in [false, true, false] {
+            if restart {
+                rig.restart();
+            }
+            let outcome = rig.pass_one().await;
+            assert!(outcome.steps.is_empty() && outcome.is_ready(), "{outcome:?}");
+        }
+        let declared: u32 = u32::from_str_radix(mode, 8).unwrap();
+        assert_eq!(rig.mode("/f"), declared);
+
+        rig.declare("/f", "one");
+        assert_eq!(rig.pass_one().await.steps.len(), 1);
+        assert_eq!((rig.read("/f").as_str(), rig.mode("/f")), ("one", 0o644));
+        rig.declare_as("/f", "one", |spec| spec.mode = mode.parse().unwrap());
+        assert!(rig.pass_one().await.is_ready());
+
+        rig.drop("/f");
+        assert_eq!(rig.pass_one().await.then, Standing::Gone);
+        assert_eq!(rig.mode("/f"), 0);
+        rig.chmod("/f", 0o400);
+        assert_eq!(rig.read("/f"), "theirs");
+    }
+}
+
+/// Runs one of these tests by a user without rights.
+fn as_nobody(test: &str) {
+    use std::os::unix::process::CommandExt as _;
+
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    // Where this program lies, that user may not come.
+    let program = dir.path().join("tests");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let ran = std::process::Command::new(program)
+        .args(["--exact", &format!("file::tests::upkeep::{test}")])
+        .current_dir("/")
+        .uid(65534)
+        .gid(65534)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[tokio::test]
 async fn readers_see_the_old_or_the_new_content_and_never_half_of_one() {
     let mut rig = Rig::new();
     let contents = ["a".repeat(200_000), "b".repeat(200_000)];
