@@ -10,7 +10,7 @@ use std::time::Duration;
 use agent_core::kv::names;
 use async_nats::jetstream::{
     context::{CreateStreamErrorKind, GetStreamErrorKind, RequestErrorKind},
-    stream::{Config, DiscardPolicy, Republish, StorageType},
+    stream::{Config, DiscardPolicy, Republish, RetentionPolicy, StorageType},
 };
 
 use crate::Fleet;
@@ -72,6 +72,41 @@ pub enum ProvisioningError {
     NoJetStream {
         /// The server.
         server: String,
+    },
+    /// There is a stream of that name that can never do what it is for.
+    #[error(
+        "the stream {stream} exists and cannot serve as {name}: it {why}. Copy what is needed of it, delete \
+         it and run init again"
+    )]
+    Unusable {
+        /// The bucket or stream.
+        name: &'static str,
+        /// The stream behind it.
+        stream: String,
+        /// What is the matter with it.
+        why: &'static str,
+    },
+    /// The server has not the room that was asked for.
+    #[error(
+        "the server has no room for {name} ({said}): give it more storage, or ask for less with `init \
+         --events-max-bytes`, which sets the size of {stream}", stream = names::EVENTS_STREAM
+    )]
+    NoRoom {
+        /// The bucket or stream.
+        name: &'static str,
+        /// The server's words.
+        said: String,
+    },
+    /// Copies need servers to lie on.
+    #[error(
+        "{name} cannot have {replicas} copies: the server is not part of a cluster. Run init with --replicas 1, \
+         or on a cluster of at least {replicas} servers"
+    )]
+    NoCluster {
+        /// The bucket or stream.
+        name: &'static str,
+        /// The copies that were asked for.
+        replicas: usize,
     },
     /// The server accepts no such stream.
     #[error("the server refuses the settings of {name}: {said}")]
@@ -137,7 +172,11 @@ async fn bring_about(fleet: &Fleet, store: &Store, layout: &Layout) -> Result<Ch
             _ => return Err(no_answer(fleet, store, error)),
         },
     };
+    if let Some(why) = existing.as_ref().and_then(unusable) {
+        return Err(ProvisioningError::Unusable { name: store.name, stream, why });
+    }
     let wanted = store.config(existing.as_ref(), layout);
+    let replicas = wanted.num_replicas;
     let (done, change) = match existing {
         None => (fleet.jetstream().create_stream(wanted).await.map(|_| ()), Change::Created),
         Some(existing) if existing == wanted => return Ok(Change::Unchanged),
@@ -147,16 +186,40 @@ async fn bring_about(fleet: &Fleet, store: &Store, layout: &Layout) -> Result<Ch
     match done {
         Ok(()) => Ok(change),
         Err(error) => Err(match error.kind() {
-            CreateStreamErrorKind::JetStream(said) if said.error_code().0 == SETTING_IS_FIXED => {
-                ProvisioningError::Fixed { name, stream, said: said.to_string() }
-            }
-            CreateStreamErrorKind::JetStream(said) => {
-                ProvisioningError::Refused { name, said: said.to_string() }
+            CreateStreamErrorKind::JetStream(error) => {
+                let said = error.to_string();
+                match error.error_code().0 {
+                    SETTING_IS_FIXED => ProvisioningError::Fixed { name, stream, said },
+                    NO_ROOM => ProvisioningError::NoRoom { name, said },
+                    NO_CLUSTER => ProvisioningError::NoCluster { name, replicas },
+                    _ => ProvisioningError::Refused { name, said },
+                }
             }
             _ => no_answer(fleet, store, error),
         }),
     }
 }
+
+/// Why a stream with such settings can never serve, and cannot be made to.
+fn unusable(existing: &Config) -> Option<&'static str> {
+    if existing.retention != RetentionPolicy::Limits {
+        Some("loses entries once they were read (its retention is not \"limits\")")
+    } else if existing.sealed {
+        Some("is sealed, so that nothing can be written")
+    } else if existing.mirror.is_some() {
+        Some("is a mirror of another stream, so that nothing can be written")
+    } else if existing.sources.as_ref().is_some_and(|sources| !sources.is_empty()) {
+        Some("takes in other streams, whose entries would be mixed with its own")
+    } else {
+        None
+    }
+}
+
+/// Server error: the storage that is left, or allowed, is too small.
+const NO_ROOM: u64 = 10047;
+
+/// Server error: more than one copy on a server that is alone.
+const NO_CLUSTER: u64 = 10074;
 
 /// Server error: a setting of a stream cannot be changed, or not to this.
 const SETTING_IS_FIXED: u64 = 10052;
@@ -259,7 +322,7 @@ impl Store {
     }
 
     /// What the stream's settings should be. Settings that the wire contract does not speak of
-    /// (placement, compression, mirrors …) stay as an operator has made them.
+    /// (placement, compression …) stay as an operator has made them.
     fn config(&self, existing: Option<&Config>, layout: &Layout) -> Config {
         let mut config = existing.cloned().unwrap_or_else(|| Config {
             name: self.stream(),
@@ -273,6 +336,9 @@ impl Store {
         });
         config.description = Some(self.description.to_owned());
         config.storage = StorageType::File;
+        // Every writer waits for the answer, and every reader of the fleet is a consumer.
+        config.no_ack = false;
+        config.max_consumers = -1;
         if let Some(replicas) = layout.replicas {
             config.num_replicas = replicas;
         }
@@ -332,6 +398,8 @@ impl ServerVersion {
 
 #[cfg(test)]
 mod tests {
+    use async_nats::jetstream::stream::Source;
+
     use super::*;
 
     #[test]
@@ -370,6 +438,32 @@ mod tests {
         let replicated =
             STORES[0].config(Some(&existing), &Layout { replicas: Some(5), ..Layout::default() });
         assert_eq!(replicated.num_replicas, 5);
+    }
+
+    #[test]
+    fn what_would_keep_writers_or_readers_out_is_reset() {
+        for store in &STORES {
+            let made = store.config(None, &Layout::default());
+            let existing = Config { no_ack: true, max_consumers: 1, ..made.clone() };
+            assert_eq!(store.config(Some(&existing), &Layout::default()), made, "{}", store.name);
+        }
+    }
+
+    #[test]
+    fn streams_that_can_never_serve_are_told_from_those_that_can() {
+        let made = STORES[0].config(None, &Layout::default());
+        assert_eq!(unusable(&made), None);
+        assert_eq!(unusable(&Config { sources: Some(Vec::new()), ..made.clone() }), None);
+        let reasons = [
+            Config { retention: RetentionPolicy::Interest, ..made.clone() },
+            Config { retention: RetentionPolicy::WorkQueue, ..made.clone() },
+            Config { sealed: true, ..made.clone() },
+            Config { mirror: Some(Source::default()), ..made.clone() },
+            Config { sources: Some(vec![Source::default()]), ..made },
+        ]
+        .map(|existing| unusable(&existing).unwrap());
+        assert_eq!(reasons[0], reasons[1]);
+        assert_eq!(reasons.iter().collect::<std::collections::BTreeSet<_>>().len(), 4);
     }
 
     #[test]
