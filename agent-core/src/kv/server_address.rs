@@ -5,7 +5,7 @@ use async_nats::ServerAddr;
 /// One of the given addresses cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the NATS server address {shown:?}, the {position}. given, cannot be used: write nats://HOST:PORT or \
+    "address number {position} of the NATS servers, {shown:?}, cannot be used: write nats://HOST:PORT or \
      tls://HOST:PORT, several with commas between them, and a comma in a password as %2C"
 )]
 pub struct InvalidServerAddress {
