@@ -39,8 +39,8 @@ pub enum Selection {
 /// Filters that the server gets for one watch. A larger selection costs it more than reading all.
 const MAX_FILTERS: usize = 100;
 
-/// How long the first reading is tried again. A leader election takes no longer.
-const READING: Duration = Duration::from_secs(10);
+/// How long a reading is tried again: a leader election, and requests that time out meanwhile.
+const READING: Duration = Duration::from_secs(20);
 /// The pause before reading again.
 const PAUSE: Duration = Duration::from_secs(1);
 
