@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use agent_core::kv::names;
+use agent_core::kv::{KV_OPERATION, names};
 use agent_model::AgentId;
 use async_nats::{
     HeaderMap,
@@ -21,7 +21,7 @@ use bytes::Bytes;
 
 use crate::{
     Fleet, StoreError,
-    store::{self, Entry, KV_OPERATION, no_answer},
+    store::{self, Entry, no_answer},
 };
 
 /// The pause after each try whose outcome is unknown; there are as many tries. Together they

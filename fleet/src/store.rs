@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use agent_core::kv::names;
+use agent_core::kv::{is_deletion, names};
 use agent_model::{AgentId, Timestamp};
 use async_nats::{
     HeaderMap,
@@ -22,9 +22,6 @@ use crate::{
     Fleet,
     provisioning::{STREAM_NOT_FOUND, has_no_responders, is_not_enabled},
 };
-
-/// The header that marks what is no value: `DEL` or `PURGE` (ADR-8 of the NATS project).
-pub(crate) const KV_OPERATION: &str = "KV-Operation";
 
 /// Why a bucket could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -239,10 +236,7 @@ fn entry_of(bucket: &'static str, message: &Message) -> Option<Entry> {
 
 /// The value, unless the headers say that the message is only a marker of one that went.
 fn value_of(headers: Option<&HeaderMap>, payload: Bytes) -> Option<Bytes> {
-    let says = |name: &str| headers.and_then(|headers| headers.get(name));
-    let is_marker = says(KV_OPERATION).is_some_and(|operation| matches!(operation.as_str(), "DEL" | "PURGE"))
-        || says("Nats-Marker-Reason").is_some();
-    (!is_marker).then_some(payload)
+    (!headers.is_some_and(is_deletion)).then_some(payload)
 }
 
 fn no_bucket(fleet: &Fleet, bucket: &'static str) -> StoreError {

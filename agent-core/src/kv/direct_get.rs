@@ -2,8 +2,7 @@
 
 use agent_model::AgentId;
 use async_nats::{
-    HeaderMap, StatusCode,
-    header::NATS_MARKER_REASON,
+    StatusCode,
     jetstream::{
         message::StreamMessage,
         stream::{DirectGetError, DirectGetErrorKind},
@@ -11,10 +10,7 @@ use async_nats::{
 };
 use bytes::Bytes;
 
-use super::{Connection, names};
-
-/// Header by which clients mark a deletion in a KV bucket (NATS ADR-8).
-const KV_OPERATION: &str = "KV-Operation";
+use super::{Connection, marker::is_deletion, names};
 
 /// What a bucket holds under one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,15 +99,6 @@ fn entry_of(message: StreamMessage) -> Entry {
     }
 }
 
-/// Only what is known to delete deletes: a value under an operation that this agent does not know
-/// is still a value, and its own checks apply to it.
-fn is_deletion(headers: &HeaderMap) -> bool {
-    match headers.get(KV_OPERATION) {
-        Some(operation) => matches!(operation.as_str(), "DEL" | "PURGE"),
-        None => headers.get(NATS_MARKER_REASON).is_some(),
-    }
-}
-
 fn absent_or_error(error: DirectGetError, subject: String) -> Result<Entry, ReadError> {
     match error.kind() {
         DirectGetErrorKind::NotFound => Ok(Entry::Absent),
@@ -125,6 +112,8 @@ fn absent_or_error(error: DirectGetError, subject: String) -> Result<Entry, Read
 
 #[cfg(test)]
 mod tests {
+    use async_nats::HeaderMap;
+
     use super::*;
 
     fn message(headers: &[(&str, &str)], payload: &'static str) -> async_nats::Message {
