@@ -21,7 +21,10 @@ use crate::{
     clock::Clock,
     envelope::{HighWaterMark, Received, Refusal},
     executor::{Executor, PassOutcome},
-    ledger::{AcceptedDocument, AppliedDocument, Ledger, LedgerBody, Loaded, Provenance, StoreFailure},
+    ledger::{
+        AcceptedDocument, AppliedDocument, Ledger, LedgerBody, Loaded, Provenance, StoreFailure,
+        UntypedRecord,
+    },
     status::report::{Judgement, Reporter, SeenEntry, Situation, StoreHealth},
 };
 
@@ -75,7 +78,7 @@ pub struct Device {
     /// An entry that cannot be judged before the floor is known.
     unjudged: Option<DesiredValue>,
     /// What was kept for claims that the ledger is about to forget.
-    dropped: Vec<(ResourceKind, serde_json::Value)>,
+    dropped: Vec<(ResourceKind, UntypedRecord)>,
     entry: SeenEntry,
     judgement: Judgement,
     outcome: Option<PassOutcome>,

@@ -31,7 +31,10 @@ use self::{
     part::{Attempt, Part, Role},
     registry::{Request, Wanted},
 };
-use crate::{clock::Moment, ledger::InventoryEntry};
+use crate::{
+    clock::Moment,
+    ledger::{InventoryEntry, UntypedRecord},
+};
 
 pub use part::ResourceOutcome;
 pub use pass::{Pass, PassOutcome};
@@ -122,7 +125,7 @@ impl Executor {
     }
 
     /// Lets go of what was kept for `dropped`, once the ledger has durably forgotten it.
-    pub async fn release(&self, dropped: Vec<(ResourceKind, serde_json::Value)>, inventory: &Inventory) {
+    pub async fn release(&self, dropped: Vec<(ResourceKind, UntypedRecord)>, inventory: &Inventory) {
         if !dropped.is_empty() {
             let kept: Vec<_> =
                 inventory.iter().map(|(claim, entry)| (claim.kind(), entry.record.clone())).collect();

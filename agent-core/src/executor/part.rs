@@ -10,7 +10,7 @@ use super::{
     failing::{Failing, Stage},
     registry::{Prepared, Work},
 };
-use crate::ledger::InventoryEntry;
+use crate::ledger::{InventoryEntry, UntypedRecord};
 
 /// One claim of a pass.
 pub(super) struct Part {
@@ -32,7 +32,7 @@ pub(super) enum Role {
 /// What is to be done about a claim.
 pub(super) enum PartPlan {
     /// Nothing is to be done.
-    Settled { record: Option<serde_json::Value>, then: Standing },
+    Settled { record: Option<UntypedRecord>, then: Standing },
     /// There are steps to be done.
     Due(Due),
     /// There are steps to be done, but not yet.
@@ -41,8 +41,8 @@ pub(super) enum PartPlan {
 
 /// Steps to be done, and what must be remembered before and after them.
 pub(super) struct Due {
-    pub(super) intent: Option<serde_json::Value>,
-    pub(super) record: Option<serde_json::Value>,
+    pub(super) intent: Option<UntypedRecord>,
+    pub(super) record: Option<UntypedRecord>,
     pub(super) then: Standing,
     pub(super) work: Arc<dyn Work>,
 }
@@ -159,7 +159,7 @@ impl Part {
     }
 
     /// The inventory's entry with this record.
-    pub(super) fn entry_with(&self, record: serde_json::Value) -> InventoryEntry {
+    pub(super) fn entry_with(&self, record: UntypedRecord) -> InventoryEntry {
         let entry = self.entry.as_ref();
         InventoryEntry {
             name: self.name.clone(),
@@ -185,7 +185,7 @@ impl Part {
     /// The inventory's entry once everything is as wanted. Steps that altered the target repaired
     /// something if the same was fully applied before, and brought something new otherwise. It
     /// does not matter whether they were this pass's or those of one that the power cut ended.
-    pub(super) fn entry_after(&self, record: serde_json::Value, altered: bool) -> InventoryEntry {
+    pub(super) fn entry_after(&self, record: UntypedRecord, altered: bool) -> InventoryEntry {
         let cut_off = self.entry.as_ref().and_then(|entry| entry.altering);
         let altered = altered || (cut_off.is_some() && cut_off == self.wanted());
         let mut entry = self.entry_with(record);

@@ -15,7 +15,7 @@ use super::{
     part::{Attempt, Part, PartPlan, ResourceOutcome},
     registry::Work,
 };
-use crate::ledger::InventoryEntry;
+use crate::ledger::{InventoryEntry, UntypedRecord};
 
 /// How many independent resources are acted on at the same time.
 const MAX_AT_ONCE: usize = 8;
@@ -45,7 +45,7 @@ pub struct PassOutcome {
     /// Records that the inventory does not hold any more, or not as they were. What was kept for
     /// them alone may be let go of as soon as that is durable:
     /// [`Executor::release`](super::Executor::release).
-    pub dropped: Vec<(ResourceKind, serde_json::Value)>,
+    pub dropped: Vec<(ResourceKind, UntypedRecord)>,
 }
 
 impl PassOutcome {
@@ -232,7 +232,7 @@ impl Pass {
 
     fn outcome(self) -> PassOutcome {
         let Self { parts, outcomes, inventory, interrupted, .. } = self;
-        let replaced = |part: &Part, record: &serde_json::Value| {
+        let replaced = |part: &Part, record: &UntypedRecord| {
             inventory.get(&part.claim).is_none_or(|entry| entry.record != *record)
         };
         let dropped = parts

@@ -12,7 +12,9 @@ use futures_util::{
     StreamExt,
     stream::{BoxStream, SelectAll},
 };
-use serde_json::Value;
+use serde::Deserialize;
+
+use crate::ledger::UntypedRecord;
 
 /// The reconcilers, by kind.
 #[derive(Clone, Default)]
@@ -22,7 +24,7 @@ pub struct Registry(BTreeMap<ResourceKind, Arc<dyn ErasedReconciler>>);
 pub(super) struct Request {
     pub(super) claim: Claim,
     pub(super) wanted: Wanted,
-    pub(super) record: Option<Value>,
+    pub(super) record: Option<UntypedRecord>,
 }
 
 /// What should become of a claim.
@@ -33,8 +35,8 @@ pub(super) enum Wanted {
 
 /// A plan, with everything untyped again but the work itself.
 pub(super) struct Prepared {
-    pub(super) intent: Option<Value>,
-    pub(super) record: Option<Value>,
+    pub(super) intent: Option<UntypedRecord>,
+    pub(super) record: Option<UntypedRecord>,
     pub(super) then: Standing,
     /// The steps; `None` when there are none.
     pub(super) work: Option<Box<dyn Work>>,
@@ -53,7 +55,7 @@ pub(super) trait Work: Send + Sync {
 #[async_trait]
 trait ErasedReconciler: Send + Sync {
     async fn prepare(self: Arc<Self>, requests: Vec<Request>) -> Vec<Prepared>;
-    async fn release(&self, dropped: Vec<Value>, kept: Vec<Value>);
+    async fn release(&self, dropped: Vec<UntypedRecord>, kept: Vec<UntypedRecord>);
     fn wakes(&self) -> BoxStream<'static, Claim>;
 }
 
@@ -108,8 +110,12 @@ impl Registry {
     }
 
     /// Lets go of what was kept for records that are about to be forgotten.
-    pub(super) async fn release(&self, dropped: Vec<(ResourceKind, Value)>, kept: &[(ResourceKind, Value)]) {
-        let of = |kind: ResourceKind, records: &[(ResourceKind, Value)]| {
+    pub(super) async fn release(
+        &self,
+        dropped: Vec<(ResourceKind, UntypedRecord)>,
+        kept: &[(ResourceKind, UntypedRecord)],
+    ) {
+        let of = |kind: ResourceKind, records: &[(ResourceKind, UntypedRecord)]| {
             records.iter().filter(|(of, _)| *of == kind).map(|(_, record)| record.clone()).collect::<Vec<_>>()
         };
         for (kind, reconciler) in &self.0 {
@@ -122,7 +128,7 @@ impl Registry {
 }
 
 impl Prepared {
-    fn blocked(record: Option<Value>, failure: Failure) -> Self {
+    fn blocked(record: Option<UntypedRecord>, failure: Failure) -> Self {
         Self { intent: record.clone(), record, then: Standing::Failed(failure), work: None }
     }
 
@@ -185,9 +191,9 @@ impl<R: Reconciler> ErasedReconciler for Erased<R> {
         answers.into_iter().map(|answer| answer.unwrap_or_else(Prepared::unanswered)).collect()
     }
 
-    async fn release(&self, dropped: Vec<Value>, kept: Vec<Value>) {
-        let typed = |records: Vec<Value>| -> Result<Vec<R::Record>, serde_json::Error> {
-            records.into_iter().map(serde_json::from_value).collect()
+    async fn release(&self, dropped: Vec<UntypedRecord>, kept: Vec<UntypedRecord>) {
+        let typed = |records: Vec<UntypedRecord>| -> Result<Vec<R::Record>, serde_json::Error> {
+            records.iter().map(|record| R::Record::deserialize(&**record)).collect()
         };
         // What cannot be read might need what would be let go of: then nothing is.
         if let (Ok(dropped), Ok(kept)) = (typed(dropped), typed(kept)) {
@@ -201,7 +207,7 @@ impl<R: Reconciler> ErasedReconciler for Erased<R> {
 }
 
 fn typed<R: Reconciler>(request: Request) -> Result<Target<R::Spec, R::Record>, Failure> {
-    let record = match request.record.map(serde_json::from_value).transpose() {
+    let record = match request.record.as_deref().map(R::Record::deserialize).transpose() {
         Ok(record) => record,
         Err(error) => {
             return Err(Failure::lasting(
@@ -227,13 +233,13 @@ fn erase<R: Reconciler>(
     reconciler: Arc<Erased<R>>,
     target: Target<R::Spec, R::Record>,
     plan: Plan<R::Step, R::Record>,
-    recorded: Option<Value>,
+    recorded: Option<UntypedRecord>,
 ) -> Prepared {
     let Plan { intent, steps, record, then } = plan;
     // A no-op pass over a thousand claims should not write a thousand records out.
     let value = |typed: &Option<R::Record>| match typed {
         same if *same == target.record => recorded.clone(),
-        Some(typed) => serde_json::to_value(typed).ok(),
+        Some(typed) => serde_json::to_value(typed).ok().map(Arc::new),
         None => None,
     };
     let (intent, record) = (value(&intent), value(&record));

@@ -182,7 +182,7 @@ async fn the_intent_of_every_step_to_come_is_known_before_the_first() {
     let state = desired(&[("a", "/a", "1", &[]), ("b", "/b", "1", &["a"])]);
     let now = Moment { wall: Timestamp::UNIX_EPOCH, monotonic: bench.start };
     let pass = bench.executor.prepare(&state, &bench.inventory, now).await;
-    let intents: Vec<_> = pass.intents().into_values().map(|entry| entry.record).collect();
+    let intents: Vec<_> = pass.intents().into_values().map(|entry| (*entry.record).clone()).collect();
     assert_eq!(intents, ["begun", "begun"]);
     assert!(bench.take_done().is_empty());
 }

@@ -1,6 +1,6 @@
 //! The ledger as it lies on disk, version 1.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use agent_model::{AgentId, Claim, Digest, Generation, ResourceName, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -74,6 +74,10 @@ pub struct AppliedDocument {
     pub at: Timestamp,
 }
 
+/// What a reconciler remembers of a claim, in the form in which it is stored. Shared, because a
+/// pass hands the records of all claims around, and seldom changes one.
+pub type UntypedRecord = Arc<serde_json::Value>;
+
 /// One claim that we hold, with its history.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -83,7 +87,7 @@ pub struct InventoryEntry {
     /// The claims of the resources that it depended on: when all go, this one goes first.
     pub depends_on: Vec<Claim>,
     /// What its reconciler needs to undo it.
-    pub record: serde_json::Value,
+    pub record: UntypedRecord,
     /// The effective digest that was fully applied; `None` until then.
     pub applied_digest: Option<Digest>,
     /// The effective digest for which steps are under way that alter the target; `None` once they

@@ -20,7 +20,7 @@ use crate::{
     state_dir::StateLayout,
 };
 
-pub use document::{AcceptedDocument, AppliedDocument, InventoryEntry, LedgerBody};
+pub use document::{AcceptedDocument, AppliedDocument, InventoryEntry, LedgerBody, UntypedRecord};
 pub use loading::{LedgerError, Loaded, Provenance};
 
 /// Why the ledger could not be written. Nothing is accepted or changed while it cannot.
