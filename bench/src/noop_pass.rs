@@ -113,7 +113,7 @@ fn targets(desired: &DesiredState, inventory: &Inventory) -> Vec<Target<FileSpec
     let target = |resource: &Resource| {
         let claim = resource.spec.claim();
         let spec = FileReconciler::spec_of(&resource.spec).unwrap();
-        let record = FileRecord::deserialize(&inventory[&claim].record).unwrap();
+        let record = FileRecord::deserialize(inventory[&claim].record.as_ref()).unwrap();
         let goal = Goal::Present { spec, digest: desired.effective_digest(resource) };
         Target { claim, goal, record: Some(record) }
     };
