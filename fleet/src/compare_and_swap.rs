@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use agent_core::kv::{KV_OPERATION, names};
+use agent_core::kv::{KV_OPERATION, is_conflict, names};
 use agent_model::AgentId;
 use async_nats::{
     HeaderMap,
@@ -28,11 +28,6 @@ use crate::{
 /// outlast a leader election, during which every write of a replicated stream is refused.
 const PAUSES: [Duration; 4] =
     [Duration::from_millis(500), Duration::from_millis(1500), Duration::from_secs(3), Duration::from_secs(5)];
-
-/// Server error: the entry is at another revision.
-const WRONG_LAST_SEQUENCE: u64 = 10071;
-/// The same, found by a replicated stream before the other write is committed.
-const WRONG_LAST_SEQUENCE_IN_FLIGHT: u64 = 10164;
 
 /// What becomes of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,8 +95,8 @@ fn after_answer(answer: Result<Response<PublishAck>, Cause>, is_first: bool) -> 
     match answer? {
         Response::Ok(ack) => Ok(Known::Stored(ack.sequence)),
         Response::Err { error } => match error.error_code().0 {
-            WRONG_LAST_SEQUENCE | WRONG_LAST_SEQUENCE_IN_FLIGHT if is_first => Ok(Known::Conflict),
-            WRONG_LAST_SEQUENCE | WRONG_LAST_SEQUENCE_IN_FLIGHT => Err(error.into()),
+            code if is_conflict(code.into()) && is_first => Ok(Known::Conflict),
+            code if is_conflict(code.into()) => Err(error.into()),
             _ if error.code() >= 500 => Err(error.into()),
             _ => Ok(Known::Refused(error.to_string())),
         },

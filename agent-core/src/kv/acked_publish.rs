@@ -6,6 +6,13 @@ use serde::Deserialize;
 
 use super::Connection;
 
+/// Whether a server's error (`err_code`) says that an entry is at another revision than expected.
+/// The second number comes from replicated streams only, and there most often: it is found before
+/// the other write is committed. The client library knows the first.
+pub fn is_conflict(code: u64) -> bool {
+    matches!(code, 10071 | 10164)
+}
+
 /// Why a message is not known to be stored.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AckError {

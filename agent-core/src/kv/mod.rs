@@ -25,6 +25,7 @@ mod status_writer;
 mod token_bucket;
 mod url_login;
 
+pub use acked_publish::is_conflict;
 pub use connection::{ConnectError, Connection, ConnectionSettings, Link};
 pub use desired_watch::{DesiredWatch, DesiredWatchSettings};
 pub use direct_get::Entry;

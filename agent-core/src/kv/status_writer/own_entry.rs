@@ -17,15 +17,11 @@ use crate::{
     envelope::HighWaterMark,
     kv::{
         Connection,
-        acked_publish::AckError,
+        acked_publish::{AckError, is_conflict},
         direct_get::{Entry, ReadError},
         names,
     },
 };
-
-/// The server's numbers for "wrong last sequence". The second comes from clusters only, and there
-/// most often.
-const CONFLICTS: [u64; 2] = [10071, 10164];
 
 /// How the entry is reached; another implementation serves the tests.
 pub(super) trait OwnEntry: Send + Sync + 'static {
@@ -65,7 +61,7 @@ impl OwnEntry for EntryOnServer {
 pub(super) fn outcome(answer: &Result<u64, AckError>) -> Fact {
     match answer {
         Ok(revision) => Fact::Acked { revision: *revision },
-        Err(AckError::Refused { code, .. }) if CONFLICTS.contains(code) => Fact::NotAcked,
+        Err(AckError::Refused { code, .. }) if is_conflict(*code) => Fact::NotAcked,
         Err(AckError::Refused { .. }) => Fact::Refused,
         Err(AckError::Unknown { source }) => match source.downcast_ref::<RequestError>() {
             // The client itself refused it, because the server would.
