@@ -95,8 +95,8 @@ fn after_answer(answer: Result<Response<PublishAck>, Cause>, is_first: bool) -> 
     match answer? {
         Response::Ok(ack) => Ok(Known::Stored(ack.sequence)),
         Response::Err { error } => match error.error_code().0 {
-            code if is_conflict(code.into()) && is_first => Ok(Known::Conflict),
-            code if is_conflict(code.into()) => Err(error.into()),
+            code if is_conflict(code) && is_first => Ok(Known::Conflict),
+            code if is_conflict(code) => Err(error.into()),
             _ if error.code() >= 500 => Err(error.into()),
             _ => Ok(Known::Refused(error.to_string())),
         },
