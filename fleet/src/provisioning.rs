@@ -5,22 +5,20 @@
 //! rollup headers, and with one `Nats-Rollup: all` a device could then wipe out what all others
 //! have said.
 
-use std::time::Duration;
+mod contract;
+mod server_version;
 
 use agent_core::kv::names;
-use async_nats::jetstream::{
-    context::{CreateStreamErrorKind, GetStreamErrorKind, RequestErrorKind},
-    stream::{Config, DiscardPolicy, Republish, RetentionPolicy, StorageType},
-};
+use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind, RequestErrorKind};
 
+use self::{
+    contract::{STORES, Store, unusable},
+    server_version::ServerVersion,
+};
 use crate::Fleet;
 
 /// Total size of the event stream unless somebody says otherwise, in bytes: 10 GiB.
 pub const DEFAULT_EVENTS_MAX_BYTES: i64 = 10 << 30;
-
-/// The oldest servers without CVE-2026-33249, by which a device writes into another's entry.
-const OLDEST_SERVER: ServerVersion = ServerVersion(2, 12, 6);
-const OLDEST_SERVER_ON_2_11: ServerVersion = ServerVersion(2, 11, 15);
 
 /// What may be chosen about the buckets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -200,21 +198,6 @@ async fn bring_about(fleet: &Fleet, store: &Store, layout: &Layout) -> Result<Ch
     }
 }
 
-/// Why a stream with such settings can never serve, and cannot be made to.
-fn unusable(existing: &Config) -> Option<&'static str> {
-    if existing.retention != RetentionPolicy::Limits {
-        Some("loses entries once they were read (its retention is not \"limits\")")
-    } else if existing.sealed {
-        Some("is sealed, so that nothing can be written")
-    } else if existing.mirror.is_some() {
-        Some("is a mirror of another stream, so that nothing can be written")
-    } else if existing.sources.as_ref().is_some_and(|sources| !sources.is_empty()) {
-        Some("takes in other streams, whose entries would be mixed with its own")
-    } else {
-        None
-    }
-}
-
 /// Server error: the storage that is left, or allowed, is too small.
 const NO_ROOM: u64 = 10047;
 
@@ -249,233 +232,5 @@ fn no_answer(
         name: store.name,
         violation: fleet.last_violation(),
         source: Box::new(source),
-    }
-}
-
-/// A bucket or stream as the wire contract asks for it.
-struct Store {
-    name: &'static str,
-    description: &'static str,
-    shape: Shape,
-}
-
-enum Shape {
-    Bucket {
-        history: i64,
-        /// Largest entry in bytes, headers included; -1 for the server's own limit.
-        max_value: i32,
-        /// Rollup headers serve a KV purge. Where devices write, they would serve a device to
-        /// wipe out all others.
-        allow_rollup: bool,
-        republish_headers_to: Option<&'static str>,
-    },
-    Events,
-}
-
-const STORES: [Store; 5] = [
-    Store {
-        name: names::DESIRED_STATE_BUCKET,
-        description: "What each device should be",
-        shape: Shape::Bucket {
-            history: 16,
-            max_value: 640 << 10,
-            allow_rollup: true,
-            republish_headers_to: Some("desired-state.>"),
-        },
-    },
-    Store {
-        name: names::ACTUAL_STATE_BUCKET,
-        description: "What each device says about itself",
-        shape: Shape::Bucket {
-            history: 4,
-            max_value: 256 << 10,
-            allow_rollup: false,
-            republish_headers_to: None,
-        },
-    },
-    Store {
-        name: names::HEARTBEAT_BUCKET,
-        description: "Each device's last sign of life",
-        shape: Shape::Bucket {
-            history: 1,
-            max_value: 1 << 10,
-            allow_rollup: false,
-            republish_headers_to: None,
-        },
-    },
-    Store {
-        name: names::REGISTRY_BUCKET,
-        description: "What the platform knows about each device",
-        shape: Shape::Bucket { history: 4, max_value: -1, allow_rollup: true, republish_headers_to: None },
-    },
-    Store { name: names::EVENTS_STREAM, description: "What happened on the devices", shape: Shape::Events },
-];
-
-const EVENTS_MAX_AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-
-impl Store {
-    fn stream(&self) -> String {
-        match self.shape {
-            Shape::Bucket { .. } => names::bucket_stream(self.name),
-            Shape::Events => self.name.to_owned(),
-        }
-    }
-
-    /// What the stream's settings should be. Settings that the wire contract does not speak of
-    /// (placement, compression …) stay as an operator has made them.
-    fn config(&self, existing: Option<&Config>, layout: &Layout) -> Config {
-        let mut config = existing.cloned().unwrap_or_else(|| Config {
-            name: self.stream(),
-            max_messages: -1,
-            max_bytes: -1,
-            max_consumers: -1,
-            max_message_size: -1,
-            num_replicas: 1,
-            duplicate_window: Duration::from_secs(120),
-            ..Config::default()
-        });
-        config.description = Some(self.description.to_owned());
-        config.storage = StorageType::File;
-        // Every writer waits for the answer, and every reader of the fleet is a consumer.
-        config.no_ack = false;
-        config.max_consumers = -1;
-        if let Some(replicas) = layout.replicas {
-            config.num_replicas = replicas;
-        }
-        match self.shape {
-            Shape::Bucket { history, max_value, allow_rollup, republish_headers_to } => {
-                let subjects = format!("$KV.{}.>", self.name);
-                // A longer history than asked for is left alone: shortening it deletes entries.
-                let kept = config.max_messages_per_subject;
-                config.max_messages_per_subject = if kept == -1 { -1 } else { kept.max(history) };
-                config.max_age = Duration::ZERO;
-                config.max_messages = -1;
-                config.discard = DiscardPolicy::New;
-                config.max_message_size = max_value;
-                config.allow_rollup = allow_rollup;
-                config.deny_delete = true;
-                config.allow_direct = true;
-                config.republish = republish_headers_to.map(|destination| Republish {
-                    source: subjects.clone(),
-                    destination: destination.to_owned(),
-                    headers_only: true,
-                });
-                config.subjects = vec![subjects];
-            }
-            Shape::Events => {
-                config.subjects = vec![names::EVENTS_SUBJECTS.to_owned()];
-                config.max_messages_per_subject = 1000;
-                config.max_age = EVENTS_MAX_AGE;
-                config.discard = DiscardPolicy::Old;
-                config.max_message_size = 8 << 10;
-                config.allow_rollup = false;
-                config.deny_delete = true;
-                config.allow_direct = true;
-                let bound = Some(config.max_bytes).filter(|bytes| *bytes > 0);
-                config.max_bytes = layout.events_max_bytes.or(bound).unwrap_or(DEFAULT_EVENTS_MAX_BYTES);
-            }
-        }
-        config
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct ServerVersion(u64, u64, u64);
-
-impl ServerVersion {
-    /// Reads `2.12.8` and `2.15.0-RC.1` alike.
-    fn parse(text: &str) -> Option<Self> {
-        let release = text.trim_start_matches('v').split(['-', '+']).next()?;
-        let mut numbers = release.split('.').map(|number| number.parse().ok());
-        Some(Self(numbers.next()??, numbers.next()??, numbers.next()??))
-    }
-
-    fn is_safe(self) -> bool {
-        let on_2_11 = (self.0, self.1) == (2, 11);
-        self >= OLDEST_SERVER || (on_2_11 && self >= OLDEST_SERVER_ON_2_11)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use async_nats::jetstream::stream::Source;
-
-    use super::*;
-
-    #[test]
-    fn servers_with_the_hole_are_refused_and_the_others_are_not() {
-        let is_safe = |text| ServerVersion::parse(text).is_some_and(ServerVersion::is_safe);
-        for version in ["2.12.6", "2.12.8", "2.15.1", "2.13.0-RC.1", "2.11.15", "2.11.20", "3.0.0"] {
-            assert!(is_safe(version), "{version} was refused");
-        }
-        for version in ["2.12.5", "2.12.0", "2.11.14", "2.10.99", "2.9.10", "1.99.99", "", "latest"] {
-            assert!(!is_safe(version), "{version} was accepted");
-        }
-    }
-
-    #[test]
-    fn rollups_are_forbidden_wherever_a_device_writes() {
-        let allowed: Vec<&str> = STORES
-            .iter()
-            .filter(|store| store.config(None, &Layout::default()).allow_rollup)
-            .map(|store| store.name)
-            .collect();
-        assert_eq!(allowed, ["desired-state", "agents"]);
-    }
-
-    #[test]
-    fn an_upgrade_keeps_what_the_contract_leaves_open_and_shortens_no_history() {
-        let existing = Config {
-            num_replicas: 3,
-            max_messages_per_subject: 64,
-            max_age: Duration::from_secs(60),
-            max_bytes: 5,
-            ..STORES[0].config(None, &Layout::default())
-        };
-        let wanted = STORES[0].config(Some(&existing), &Layout::default());
-        assert_eq!((wanted.num_replicas, wanted.max_messages_per_subject, wanted.max_bytes), (3, 64, 5));
-        assert_eq!(wanted.max_age, Duration::ZERO);
-        let replicated =
-            STORES[0].config(Some(&existing), &Layout { replicas: Some(5), ..Layout::default() });
-        assert_eq!(replicated.num_replicas, 5);
-    }
-
-    #[test]
-    fn what_would_keep_writers_or_readers_out_is_reset() {
-        for store in &STORES {
-            let made = store.config(None, &Layout::default());
-            let existing = Config { no_ack: true, max_consumers: 1, ..made.clone() };
-            assert_eq!(store.config(Some(&existing), &Layout::default()), made, "{}", store.name);
-        }
-    }
-
-    #[test]
-    fn streams_that_can_never_serve_are_told_from_those_that_can() {
-        let made = STORES[0].config(None, &Layout::default());
-        assert_eq!(unusable(&made), None);
-        assert_eq!(unusable(&Config { sources: Some(Vec::new()), ..made.clone() }), None);
-        let reasons = [
-            Config { retention: RetentionPolicy::Interest, ..made.clone() },
-            Config { retention: RetentionPolicy::WorkQueue, ..made.clone() },
-            Config { sealed: true, ..made.clone() },
-            Config { mirror: Some(Source::default()), ..made.clone() },
-            Config { sources: Some(vec![Source::default()]), ..made },
-        ]
-        .map(|existing| unusable(&existing).unwrap());
-        assert_eq!(reasons[0], reasons[1]);
-        assert_eq!(reasons.iter().collect::<std::collections::BTreeSet<_>>().len(), 4);
-    }
-
-    #[test]
-    fn the_event_stream_is_bounded_whoever_made_it() {
-        let events = &STORES[4];
-        let bytes = |existing: Option<&Config>, layout: &Layout| events.config(existing, layout).max_bytes;
-        let chosen = Layout { events_max_bytes: Some(1 << 20), ..Layout::default() };
-        assert_eq!(bytes(None, &Layout::default()), DEFAULT_EVENTS_MAX_BYTES);
-        assert_eq!(bytes(None, &chosen), 1 << 20);
-        let bounded = events.config(None, &chosen);
-        assert_eq!(bytes(Some(&bounded), &Layout::default()), 1 << 20);
-        let unbounded = Config { max_bytes: -1, ..bounded.clone() };
-        assert_eq!(bytes(Some(&unbounded), &Layout::default()), DEFAULT_EVENTS_MAX_BYTES);
     }
 }
