@@ -26,9 +26,9 @@ use crate::{
 pub(crate) const ROUNDS: usize = 200;
 /// Rounds before those, whose samples are dropped.
 const WARM_UP: usize = 20;
-/// Shortest time between two documents for one device. The agent writes its status at most four
-/// times a second; a faster pace would measure that limit.
-pub(crate) const PACE: Duration = Duration::from_millis(300);
+/// How far apart rounds begin. The agent writes its status at most four times a second; a faster
+/// pace would measure that limit.
+pub(crate) const PACE: Duration = Duration::from_millis(350);
 /// How large the file is, in bytes.
 pub(crate) const CONTENT_LEN: usize = 1024;
 
@@ -87,11 +87,15 @@ pub(crate) async fn measure(sync: Sync) -> Convergence {
     for round in 0..WARM_UP + ROUNDS {
         pace.tick().await;
         let generation = round as u64 + 2;
-        let floor = once(&platform, &mut statuses, BARE_DEVICE, generation).await;
-        let subject = once(&platform, &mut statuses, AGENT, generation).await;
-        if round >= WARM_UP {
-            comparison.floor.push(floor);
-            comparison.subject.push(subject);
+        // Each is first as often as the other: whoever is may have to wait for what else the disk
+        // had to write since the last round.
+        let order = if round % 2 == 0 { [BARE_DEVICE, AGENT] } else { [AGENT, BARE_DEVICE] };
+        for device in order {
+            let took = once(&platform, &mut statuses, device, generation).await;
+            if round >= WARM_UP {
+                let samples = if device == AGENT { &mut comparison.subject } else { &mut comparison.floor };
+                samples.push(took);
+            }
         }
     }
     drop(bare_device);

@@ -81,7 +81,7 @@ impl Display for Report {
              another content each time, to seeing in a watch of all statuses that this generation is applied and \
              the phase `Converged`. Floor: a bare loop that takes the same steps (hint, Direct Get, three files \
              replaced and synced with their folders: {} bytes for the intent, the file, {} bytes for the record; \
-             then a status of {} bytes by compare-and-swap), seen in the same watch. A device gets a document at \
+             then a status of {} bytes by compare-and-swap), seen in the same watch. A round begins at \
              most every {} ms, because the agent writes its status at most four times a second, which is not what \
              is measured here.\n",
             first.comparison.subject.count(),
