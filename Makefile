@@ -1,6 +1,8 @@
 # What there is to do here. `make` alone lists it.
 
-.PHONY: help build test lint demo bench clean
+SOAK_MINUTES ?= 60
+
+.PHONY: help build test soak lint demo bench clean
 .DEFAULT_GOAL := help
 
 # As documented for each target, behind ##.
@@ -17,6 +19,15 @@ test: ## Run all tests, on a real NATS server that is fetched where it is missin
 	cargo build --workspace --locked --features harmony-agent/crash-points --bin harmony-agent-crash-points
 	cargo build --workspace --locked --bins
 	cargo test --workspace --locked
+
+# Everything that `make test` runs is short enough to run each time; what shows only now and then
+# needs many times.
+soak: test ## Run the end-to-end tests again and again, for SOAK_MINUTES (60)
+	@end=$$(( $$(date +%s) + 60 * $(SOAK_MINUTES) )); rounds=0; \
+	while [ $$(date +%s) -lt $$end ]; do \
+		cargo test --locked --package tests || exit 1; \
+		rounds=$$(( rounds + 1 )); echo "soak: $$rounds rounds passed"; \
+	done
 
 lint: ## Check formatting, lints, licences, dependencies
 	cargo fmt --all -- --check
