@@ -115,11 +115,6 @@ impl AuthoredDocument {
         self.fields.get("kind")?.as_str()
     }
 
-    /// The generation, where the author gave one that can be read.
-    pub fn generation(&self) -> Option<Generation> {
-        self.fields.get("metadata")?.get("generation")?.as_u64()?.try_into().ok()
-    }
-
     /// The document without a generation of the author's, for a tool that counts by itself.
     #[must_use]
     pub fn without_generation(mut self) -> Self {

@@ -60,11 +60,17 @@ pub async fn reconcile(mut device: Device, document: &AuthoredDocument, schema_v
     OnceOutcome { converged: in_force && status.phase == Phase::Converged, refused, status }
 }
 
-/// The document in force, as it was received, when `document` says the same.
+/// The document in force, as it was received, when `document` is well-formed and says the same.
 fn repeated(device: &Device, document: &AuthoredDocument, schema_version: &str) -> Option<Vec<u8>> {
     let accepted = device.ledger().accepted.as_ref()?;
-    let same = intent_digest(&accepted.raw) == Some(document.intent_digest(schema_version))
-        && document.generation().is_none_or(|generation| generation == accepted.generation);
+    let completion = Completion {
+        schema_version: schema_version.to_owned(),
+        generation: accepted.generation,
+        issued_at: device.now(),
+    };
+    let envelope = document.open(&completion).ok()?;
+    let same = envelope.metadata.generation == accepted.generation
+        && intent_digest(&accepted.raw) == Some(document.intent_digest(schema_version));
     same.then(|| accepted.raw.clone())
 }
 
@@ -73,3 +79,6 @@ fn next_generation(device: &Device) -> Generation {
     // At the very end of the numbers the document is refused as a conflict, which says it all.
     highest.map_or(Generation::FIRST, |highest| highest.next().unwrap_or(highest))
 }
+
+#[cfg(test)]
+mod tests;

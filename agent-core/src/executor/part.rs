@@ -173,13 +173,16 @@ impl Part {
         }
     }
 
-    /// The inventory's entry while the steps are under way.
+    /// The inventory's entry while the steps are under way. Once steps alter the target for
+    /// something else, nothing is fully applied any more.
     pub(super) fn entry_before(&self, due: &Due) -> Option<InventoryEntry> {
-        let altering = if due.work.alters_target() { self.wanted() } else { None };
-        match &due.intent {
-            Some(intent) => Some(InventoryEntry { altering, ..self.entry_with(intent.clone()) }),
-            None => self.entry.clone(),
+        let Some(intent) = &due.intent else { return self.entry.clone() };
+        let entry = self.entry_with(intent.clone());
+        if !due.work.alters_target() {
+            return Some(entry);
         }
+        let applied_digest = entry.applied_digest.filter(|_| self.is_repair());
+        Some(InventoryEntry { altering: self.wanted(), applied_digest, ..entry })
     }
 
     /// The inventory's entry once everything is as wanted. Steps that altered the target repaired

@@ -243,3 +243,18 @@ async fn whoever_alters_the_same_thing_again_and_again_slows_its_repair_down() {
     bench.fake.disk().contents.clear();
     assert!(bench.pass(&state).await.is_converged(), "after a quiet time a repair is made at once");
 }
+
+#[tokio::test]
+async fn going_back_from_a_change_that_was_cut_off_is_a_change_and_no_repair() {
+    let (one, two) = (desired(&[("a", "/a", "1", &[])]), desired(&[("a", "/a", "2", &[])]));
+    for interrupted in [two, DesiredState::default()] {
+        let mut bench = Bench::new();
+        bench.pass(&one).await;
+        let now = Moment { wall: Timestamp::UNIX_EPOCH, monotonic: bench.start };
+        let pass = bench.executor.prepare(&interrupted, &bench.inventory, now).await;
+        bench.inventory = pass.intents();
+        pass.run(|| false).await;
+        let outcome = bench.pass(&one).await;
+        assert_eq!((outcome.resources[0].changes, outcome.resources[0].drift_corrections), (2, 0));
+    }
+}
