@@ -110,11 +110,6 @@ impl AuthoredDocument {
         }
     }
 
-    /// The kind, as far as it can be read.
-    pub fn kind(&self) -> Option<&str> {
-        self.fields.get("kind")?.as_str()
-    }
-
     /// The document without a generation of the author's, for a tool that counts by itself.
     #[must_use]
     pub fn without_generation(mut self) -> Self {
