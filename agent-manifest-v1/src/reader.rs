@@ -5,7 +5,7 @@
 
 use std::str::FromStr;
 
-use agent_model::{Problem, UnknownKeys, did_you_mean, pointer_to};
+use agent_model::{Problem, UnknownKeys, did_you_mean, json_type, pointer_to};
 use serde_json::{Map, Value};
 
 /// Most problems that are listed one by one. The largest document has room for hundreds of
@@ -88,7 +88,7 @@ impl<'v> Field<'v> {
         findings: &mut Findings,
         mut item: impl FnMut(Field<'v>, &mut Findings) -> Option<T>,
     ) -> Option<Vec<T>> {
-        let Value::Array(values) = self.value else { return self.mistyped("a list", findings) };
+        let Value::Array(values) = self.value else { return self.mistyped("an array", findings) };
         let place = |i| pointer_to(&self.pointer, i);
         let items = values.iter().enumerate().map(|(i, value)| Field { value, pointer: place(i) });
         Some(items.filter_map(|field| item(field, findings)).collect())
@@ -109,7 +109,7 @@ impl<'v> Field<'v> {
 
     /// Notes that something else was expected here.
     pub(crate) fn mistyped<T>(&self, expected: &str, findings: &mut Findings) -> Option<T> {
-        findings.problem(&self.pointer, format!("expected {expected}, found {}", type_of(self.value)));
+        findings.problem(&self.pointer, format!("expected {expected}, found {}", json_type(self.value)));
         None
     }
 }
@@ -162,15 +162,4 @@ impl<'v> ObjectReader<'v, '_> {
 /// The beginning of a text, of a length fit for a message.
 pub(crate) fn shown(text: &str) -> String {
     text.chars().take(MAX_SHOWN).collect()
-}
-
-fn type_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
 }

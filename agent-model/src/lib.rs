@@ -36,7 +36,7 @@ pub use failure::{Failure, Retry};
 pub use file::{Content, FileSpec, InvalidMode, InvalidPrincipal, Mode, Principal};
 pub use format::{DeviceFacts, Lowered, ManifestFormat, SpecDocument, UnknownKeys};
 pub use generation::{Generation, InvalidGeneration};
-pub use invalid::{Invalid, Problem, pointer_to};
+pub use invalid::{Invalid, Problem, json_type, pointer_to};
 pub use plan::{Plan, Standing, Step};
 pub use reconciler::{Goal, Reconciler, Target};
 pub use refusal::RefusalReason;

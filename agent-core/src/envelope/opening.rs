@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use agent_model::{Digest, Generation, RefusalReason, Timestamp, did_you_mean, status::API_VERSION};
+use agent_model::{
+    Digest, Generation, RefusalReason, Timestamp, did_you_mean, json_type, status::API_VERSION,
+};
 use semver::Version;
 use serde_json::{Map, Value};
 
@@ -95,7 +97,7 @@ fn parse(raw: &[u8]) -> Result<Value, Refusal> {
     }
     let value = strict_json::parse(raw).map_err(|error| Refusal::malformed(error.to_string()))?;
     if !value.is_object() {
-        return Err(Refusal::malformed(format!("the document is {}; expected an object", type_of(&value))));
+        return Err(Refusal::malformed(format!("the document is {}; expected an object", json_type(&value))));
     }
     Ok(value)
 }
@@ -249,20 +251,9 @@ fn optional_texts(fields: &Map<String, Value>, key: &str) -> Result<BTreeMap<Str
 }
 
 fn mistyped(place: &str, expected: &str, found: &Value) -> Refusal {
-    Refusal::malformed(format!("{place}: expected {expected}, found {}", type_of(found)))
+    Refusal::malformed(format!("{place}: expected {expected}, found {}", json_type(found)))
 }
 
 fn missing(place: &str) -> Refusal {
     Refusal::malformed(format!("{place}: missing"))
-}
-
-fn type_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    }
 }

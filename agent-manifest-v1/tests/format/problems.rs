@@ -24,10 +24,10 @@ fn a_spec_of_the_wrong_shape_is_told_what_is_expected() {
     for (spec, problem) in [
         (json!(null), "/: \"spec\" is missing"),
         (json!("x"), "/spec: expected an object, found a string"),
-        (json!([]), "/spec: expected an object, found a list"),
+        (json!([]), "/spec: expected an object, found an array"),
         (json!({}), "/spec: \"resources\" is missing"),
         (json!({"resources": null}), "/spec: \"resources\" is missing"),
-        (json!({"resources": {}}), "/spec/resources: expected a list, found an object"),
+        (json!({"resources": {}}), "/spec/resources: expected an array, found an object"),
         (json!({"resources": [true]}), "/spec/resources/0: expected an object, found a boolean"),
         (
             json!({"resources": [], "policy": 1}),
@@ -74,7 +74,7 @@ fn all_problems_of_all_resources_are_reported_at_once() {
             "/spec/resources/0/kind: no reconciler for kind \"Fille\" (this agent has: File); did you mean \"File\"?",
             "/spec/resources/0/dependson: unknown key \"dependson\"; did you mean \"dependsOn\"?",
             "/spec/resources/1: \"name\" is missing",
-            "/spec/resources/1/dependsOn: expected a list, found a string",
+            "/spec/resources/1/dependsOn: expected an array, found a string",
             "/spec/resources/1/restartOn/1: expected a string, found a number",
             "/spec/resources/1/restartOn/2: \"B\" is not a resource name: use 1 to 63 of the characters a-z 0-9 -, starting and ending with a letter or digit",
             "/spec/resources/1/spec/path: \"relative\" is not a usable path: it must be absolute",

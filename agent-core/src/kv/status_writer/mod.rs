@@ -58,13 +58,6 @@ pub struct WriterStanding {
     pub superseded_by: Option<Writer>,
 }
 
-impl WriterStanding {
-    /// Whether another writer took over.
-    pub fn is_superseded(&self) -> bool {
-        self.superseded_by.is_some()
-    }
-}
-
 /// Writes until it is stopped or dropped.
 #[derive(Debug)]
 pub struct StatusWriter {

@@ -355,7 +355,7 @@ async fn a_clone_that_took_over_is_never_fought() {
     bench.report(|status| status.phase = Phase::Converging);
     bench.pass(10).await;
     let standing = bench.writer.standing().borrow().clone();
-    assert!(standing.is_superseded());
+    assert!(standing.superseded_by.is_some());
     assert_eq!(standing.superseded_by.unwrap().instance, "another");
     let writes = bench.counts().1;
     for phase in [Phase::Converged, Phase::Degraded] {
