@@ -110,6 +110,16 @@ impl AuthoredDocument {
         }
     }
 
+    /// The kind of its spec, if it says one.
+    pub fn kind(&self) -> Option<&str> {
+        self.fields.get("kind")?.as_str()
+    }
+
+    /// Its spec, if it has one.
+    pub fn spec(&self) -> Option<&Value> {
+        self.fields.get("spec")
+    }
+
     /// The document without a generation of the author's, for a tool that counts by itself.
     #[must_use]
     pub fn without_generation(mut self) -> Self {

@@ -7,9 +7,13 @@ use semver::Version;
 
 use crate::envelope::{Envelope, Refusal};
 
-/// The formats that are built in and enabled: the only list of them.
+/// The formats that are built in: the only list of them.
 #[derive(Clone, Default)]
-pub struct Formats(Vec<Arc<dyn ManifestFormat>>);
+pub struct Formats {
+    enabled: Vec<Arc<dyn ManifestFormat>>,
+    /// Kinds that are built in and switched off, each with what would switch it on.
+    disabled: Vec<(&'static str, &'static str)>,
+}
 
 impl Formats {
     /// No format at all.
@@ -20,8 +24,26 @@ impl Formats {
     /// These and one more.
     #[must_use]
     pub fn with(mut self, format: impl ManifestFormat) -> Self {
-        self.0.push(Arc::new(format));
+        self.enabled.push(Arc::new(format));
         self
+    }
+
+    /// These, and a kind that could be read if it were switched on. `remedy` says how, in words that
+    /// follow "is switched off on this device: ".
+    #[must_use]
+    pub fn with_disabled(mut self, kind: &'static str, remedy: &'static str) -> Self {
+        self.disabled.push((kind, remedy));
+        self
+    }
+
+    /// The format that reads that kind.
+    pub fn get(&self, kind: &str) -> Option<&dyn ManifestFormat> {
+        self.enabled.iter().find(|format| format.kind() == kind).map(AsRef::as_ref)
+    }
+
+    /// The newest schema version of that kind that can be read.
+    pub fn newest_schema_version(&self, kind: &str) -> Option<Version> {
+        self.get(kind)?.schema_versions().pop()
     }
 
     /// Kind and schema versions of each, for the status.
@@ -29,7 +51,7 @@ impl Formats {
         let versions = |format: &Arc<dyn ManifestFormat>| {
             format.schema_versions().iter().map(Version::to_string).collect::<Vec<_>>()
         };
-        self.0.iter().map(|format| (format.kind().to_owned(), versions(format))).collect()
+        self.enabled.iter().map(|format| (format.kind().to_owned(), versions(format))).collect()
     }
 
     /// Lowers the spec by the format that its kind and schema version choose.
@@ -37,12 +59,7 @@ impl Formats {
     /// # Errors
     /// `UnsupportedKind`, `UnsupportedSchema` or `Invalid`.
     pub fn lower(&self, envelope: &Envelope, facts: &DeviceFacts) -> Result<Lowered, Refusal> {
-        let format = self.0.iter().find(|format| format.kind() == envelope.kind).ok_or_else(|| {
-            let kinds: Vec<&str> = self.0.iter().map(|format| format.kind()).collect();
-            let kind: String = envelope.kind.chars().take(80).collect();
-            let message = format!("no format reads the kind {kind:?}; this agent reads {}", kinds.join(", "));
-            Refusal::new(RefusalReason::UnsupportedKind, message)
-        })?;
+        let format = self.get(&envelope.kind).ok_or_else(|| self.unsupported(&envelope.kind))?;
         let reader = choose_reader(&format.schema_versions(), envelope)
             .map_err(|message| Refusal::new(RefusalReason::UnsupportedSchema, message))?;
         let Some(spec) = &envelope.spec else {
@@ -53,6 +70,18 @@ impl Formats {
         format
             .lower(&SpecDocument { spec, schema_version: &envelope.schema_version, unknown_keys, facts })
             .map_err(|invalid| Refusal::new(RefusalReason::Invalid, invalid.to_string()))
+    }
+
+    fn unsupported(&self, kind: &str) -> Refusal {
+        let message = match self.disabled.iter().find(|(disabled, _)| *disabled == kind) {
+            Some((_, remedy)) => format!("the kind {kind:?} is switched off on this device: {remedy}"),
+            None => {
+                let kinds: Vec<&str> = self.enabled.iter().map(|format| format.kind()).collect();
+                let kind: String = kind.chars().take(80).collect();
+                format!("no format reads the kind {kind:?}; this agent reads {}", kinds.join(", "))
+            }
+        };
+        Refusal::new(RefusalReason::UnsupportedKind, message)
     }
 }
 
@@ -137,6 +166,20 @@ mod tests {
     #[test]
     fn an_unknown_kind_is_named_with_what_there_is() {
         assert_eq!(lower("C", "1.0.0", "1.0.0"), Err(RefusalReason::UnsupportedKind));
+    }
+
+    #[test]
+    fn a_kind_that_is_switched_off_is_not_advertised_and_the_refusal_says_how_to_switch_it_on() {
+        let formats = Formats::none().with(Format("A", &["1.0.0"])).with_disabled("B", "set b");
+        assert_eq!(formats.advertised().into_keys().collect::<Vec<_>>(), ["A"]);
+        let document = json!({
+            "apiVersion": "harmony/v1", "kind": "B", "schemaVersion": "1.0.0",
+            "metadata": {"name": "a", "generation": 1}, "spec": {},
+        });
+        let envelope = Envelope::open(Received::read(document.to_string().as_bytes())).unwrap();
+        let refusal = formats.lower(&envelope, &DeviceFacts::new()).unwrap_err();
+        assert_eq!(refusal.reason, RefusalReason::UnsupportedKind);
+        assert_eq!(refusal.message, "the kind \"B\" is switched off on this device: set b");
     }
 
     #[test]

@@ -135,6 +135,7 @@ pub(crate) fn desired(resources: &[(&str, &str, &str, &[&str])]) -> DesiredState
     for (name, path, content, depends_on) in resources {
         builder.declare(Declaration {
             pointer: String::new(),
+            claim_pointer: String::new(),
             name: name.parse().unwrap(),
             depends_on: depends_on.iter().map(|name| name.parse().unwrap()).collect(),
             restart_on: Vec::new(),

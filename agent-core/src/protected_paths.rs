@@ -95,6 +95,7 @@ mod tests {
         let mut builder = DesiredStateBuilder::default();
         builder.declare(Declaration {
             pointer: "/spec/resources/0".into(),
+            claim_pointer: "/spec/resources/0/spec/path".into(),
             name: "f".parse().unwrap(),
             depends_on: Vec::new(),
             restart_on: Vec::new(),

@@ -6,12 +6,10 @@
 //!                        └────── every problem, with its place ──────▶ Invalid
 //! ```
 //!
-//! A document is read from the JSON value itself and not by deserialising the wire types, because
-//! deserialising stops at the first problem and an author should see all of them. The wire types
-//! in [`v1_0`] are what tools write documents with and what the JSON Schema is derived from; tests
-//! hold them and the reader to the same fields.
+//! A document is read by [`agent_model::reader`] and not by deserialising the wire types. The wire
+//! types in [`v1_0`] are what tools write documents with and what the JSON Schema is derived from;
+//! tests hold them and what is read to the same fields.
 
-mod reader;
 pub mod v1_0;
 
 use agent_model::{Invalid, Lowered, ManifestFormat, SpecDocument};

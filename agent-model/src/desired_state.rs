@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::{
-    Claim, Digest, Invalid, Problem, Resource, ResourceKind, ResourceName, ResourceSpec, nearest, pointer_to,
-};
+use crate::{Claim, Digest, Invalid, Problem, Resource, ResourceName, ResourceSpec, nearest, pointer_to};
 
 /// Most resources that one document may declare.
 pub const MAX_RESOURCES: usize = 1024;
@@ -16,8 +14,12 @@ const MAX_SUGGESTIONS: usize = 100;
 /// Most unknown names that are listed.
 const MAX_UNKNOWN_NAMES: usize = 1000;
 
+const RESERVED_PATH: &str = "names of the form .harmony-<16 hex digits>.tmp are the agent's own, for files that it is about to put in place; \
+     choose another name";
+
 /// A set of resources that can be had together: names are unique, every name referred to exists,
-/// dependencies have no cycle and no two resources claim the same thing. Made by
+/// dependencies have no cycle, no two resources claim the same thing and none what is the agent's
+/// own by its name. Made by
 /// [`DesiredStateBuilder`] only, so that holding one is the proof.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DesiredState {
@@ -84,8 +86,11 @@ impl DesiredState {
 /// it is wrong; the name still counts, so that nobody is told twice.
 #[derive(Debug, Clone)]
 pub struct Declaration {
-    /// JSON pointer to the declaration in the document, for problems found with it.
+    /// JSON pointer to what declares it in the document, the keys of which are `name`, `dependsOn`
+    /// and `restartOn`.
     pub pointer: String,
+    /// JSON pointer to what it claims, for example to its `path`.
+    pub claim_pointer: String,
     /// The resource's name.
     pub name: ResourceName,
     /// What it waits for.
@@ -253,6 +258,14 @@ impl DesiredStateBuilder {
         let mut problems = Vec::new();
         for (i, declaration) in self.declarations.iter().enumerate() {
             let Some(claim) = declaration.spec.as_ref().map(ResourceSpec::claim) else { continue };
+            if let Claim::File(path) = &claim
+                && path.is_reserved()
+            {
+                problems.push(Some(Problem {
+                    pointer: declaration.claim_pointer.clone(),
+                    message: RESERVED_PATH.to_owned(),
+                }));
+            }
             if let Some(first) = claims.get(&claim) {
                 problems.push(self.conflict(i, *first, &claim, &claim));
             } else {
@@ -275,11 +288,8 @@ impl DesiredStateBuilder {
     fn conflict(&self, later: usize, earlier: usize, one: &Claim, two: &Claim) -> Option<Problem> {
         let why = one.conflict(two)?;
         let (later, earlier) = (&self.declarations[later], &self.declarations[earlier]);
-        let field = match one.kind() {
-            ResourceKind::File => "path",
-        };
         Some(Problem {
-            pointer: pointer_to(&pointer_to(&later.pointer, "spec"), field),
+            pointer: later.claim_pointer.clone(),
             message: format!("conflicts with {:?}: {why}", earlier.name.as_str()),
         })
     }

@@ -1,15 +1,9 @@
 //! The seam between the dispatcher and one manifest format.
 
-use std::collections::BTreeMap;
-
 use semver::Version;
 use serde_json::Value;
 
-use crate::{DesiredState, Invalid};
-
-/// What a device knows about itself, for formats that render with it and for the status.
-/// Keys are camelCase: `os`, `arch`, `hostname`, `kernel` …
-pub type DeviceFacts = BTreeMap<String, String>;
+use crate::{DesiredState, DeviceFacts, Invalid};
 
 /// A manifest format: one `kind` of envelope and the schema versions of it that can be read.
 /// Synchronous and pure: lowering never touches the device.

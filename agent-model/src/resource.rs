@@ -65,8 +65,16 @@ impl ResourceSpec {
     /// The spec's digest. It ignores defaults and the order of fields, and is pinned by golden
     /// tests: were it to change with an agent upgrade, a fleet would restart its workloads.
     fn digest(&self) -> Digest {
+        let domain = match self {
+            Self::File(_) => "harmony/spec/File",
+        };
+        Digest::of_value(domain, &self.canonical())
+    }
+
+    /// The value that the digest is taken of: an object without the fields that have their default.
+    pub(crate) fn canonical(&self) -> serde_json::Value {
         match self {
-            Self::File(file) => Digest::of_value("harmony/spec/File", &file.canonical()),
+            Self::File(file) => file.canonical(),
         }
     }
 }

@@ -125,6 +125,7 @@ fn desired(names: &[String]) -> DesiredState {
     for (n, name) in names.iter().enumerate() {
         builder.declare(Declaration {
             pointer: String::new(),
+            claim_pointer: String::new(),
             name: format!("file-{n}").parse().unwrap(),
             depends_on: Vec::new(),
             restart_on: Vec::new(),

@@ -4,7 +4,7 @@ use std::fs;
 
 use agent_model::DeviceFacts;
 
-/// Architecture, host name, kernel and operating system.
+/// The facts of [`agent_model::COMMON_FACTS`].
 pub(crate) fn device_facts() -> DeviceFacts {
     let names = rustix::system::uname();
     let text = |name: &std::ffi::CStr| name.to_string_lossy().into_owned();
@@ -27,4 +27,18 @@ fn operating_system() -> Option<String> {
 /// Changes with each boot of the device.
 pub(crate) fn boot_id() -> Option<String> {
     Some(fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use agent_model::COMMON_FACTS;
+
+    use super::*;
+
+    #[test]
+    fn the_facts_that_every_device_has_are_those_that_this_one_has() {
+        let facts = device_facts();
+        assert_eq!(facts.keys().collect::<Vec<_>>(), COMMON_FACTS);
+        assert!(facts.values().all(|value| !value.is_empty()), "{facts:?}");
+    }
 }

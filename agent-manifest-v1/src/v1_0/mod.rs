@@ -1,14 +1,14 @@
 //! `AgentManifest` 1.0: the wire types, and how a spec is lowered.
 
-mod file;
 mod resource;
 mod wire;
 
-use agent_model::{DesiredStateBuilder, Invalid, Lowered, SpecDocument};
+use agent_model::{
+    DesiredStateBuilder, Invalid, Lowered, SpecDocument,
+    reader::{Field, Findings},
+};
 
 pub use wire::{AgentManifest, ApiVersion, Entry, File, IdOrName, Kind, Metadata, ResourceEntry, Spec};
-
-use crate::reader::{Field, Findings};
 
 /// Reads the spec and judges it as a whole.
 pub(crate) fn lower(document: &SpecDocument<'_>) -> Result<Lowered, Invalid> {

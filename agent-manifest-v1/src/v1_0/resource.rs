@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use agent_model::{Declaration, ResourceKind, ResourceName, ResourceSpec, nearest};
-
-use super::file;
-use crate::reader::{Field, Findings, shown};
+use agent_model::{
+    Declaration, FileSpec, ResourceKind, ResourceName, ResourceSpec, nearest, pointer_to,
+    reader::{Field, Findings, shown},
+};
 
 /// The kinds that a document of this version may declare.
 const KINDS: [ResourceKind; 1] = [ResourceKind::File];
@@ -20,11 +20,13 @@ pub(super) fn read(entry: Field<'_>, findings: &mut Findings) -> Option<Declarat
         let restart_on = fields.optional("restartOn", names).unwrap_or_default();
         let spec = match kind {
             Some(ResourceKind::File) => {
-                fields.required("spec", file::read).map(Arc::new).map(ResourceSpec::File)
+                fields.required("spec", FileSpec::read).map(Arc::new).map(ResourceSpec::File)
             }
             None => fields.required("spec", |_, _| None),
         };
-        Some(Declaration { pointer: fields.pointer.clone(), name: name?, depends_on, restart_on, spec })
+        let pointer = fields.pointer.clone();
+        let claim_pointer = pointer_to(&pointer_to(&pointer, "spec"), "path");
+        Some(Declaration { pointer, claim_pointer, name: name?, depends_on, restart_on, spec })
     })
 }
 

@@ -22,6 +22,7 @@ fn file(path: &str, content: &str) -> FileSpec {
 fn declaration(i: usize, resource: &str, path: &str, depends_on: &[&str]) -> Declaration {
     Declaration {
         pointer: format!("/spec/resources/{i}"),
+        claim_pointer: format!("/spec/resources/{i}/spec/path"),
         name: name(resource),
         depends_on: depends_on.iter().copied().map(name).collect(),
         restart_on: Vec::new(),
@@ -74,6 +75,13 @@ fn a_document_may_have_1024_resources_and_not_one_more() {
     let many = |n: usize| (0..n).map(|i| declaration(i, &format!("r{i}"), &format!("/x/{i}"), &[])).collect();
     assert!(build(many(MAX_RESOURCES)).is_ok());
     assert_eq!(build(many(MAX_RESOURCES + 1)).unwrap_err().len(), 1);
+}
+
+#[test]
+fn no_path_is_one_of_the_agents_own_temporary_files() {
+    let temporary = format!("/etc/{}", "/etc/a".parse::<crate::TargetPath>().unwrap().temporary_name());
+    let problems = build(vec![declaration(0, "a", &temporary, &[])]).unwrap_err();
+    assert!(problems[0].starts_with("/spec/resources/0/spec/path: names of the form"), "{problems:?}");
 }
 
 #[test]

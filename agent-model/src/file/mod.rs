@@ -1,5 +1,7 @@
 //! What a `File` resource declares.
 
+mod document;
+
 use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};

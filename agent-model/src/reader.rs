@@ -1,12 +1,15 @@
-//! Reads a JSON value field by field, noting every problem and going on behind it.
+//! Reads a JSON value field by field, noting every problem and going on behind it: how every format
+//! reads its documents.
 //!
-//! A read that fails notes why and yields `None`. Whoever gets the `None` only has to leave
+//! Documents are read from the JSON value itself and not by deserialising types, because
+//! deserialising stops at the first problem and an author should see all of them. A read that fails notes why and yields `None`. Whoever gets the `None` only has to leave
 //! something out; that the document is refused is already certain.
 
 use std::str::FromStr;
 
-use agent_model::{Problem, UnknownKeys, did_you_mean, json_type, pointer_to};
 use serde_json::{Map, Value};
+
+use crate::{Problem, UnknownKeys, did_you_mean, json_type, pointer_to};
 
 /// Most problems that are listed one by one. The largest document has room for hundreds of
 /// thousands, which would fill a small device's memory and be read by nobody.
@@ -15,8 +18,8 @@ const MAX_PROBLEMS: usize = 4096;
 /// Longest part of an unknown word, in characters, that is shown and compared with the valid ones.
 const MAX_SHOWN: usize = 80;
 
-/// What was noted while reading a document.
-pub(crate) struct Findings {
+/// What was noted while reading a document: problems, up to a bound, and keys that were ignored.
+pub struct Findings {
     problems: Vec<Problem>,
     unlisted: usize,
     ignored: Vec<String>,
@@ -24,11 +27,13 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
-    pub(crate) fn new(unknown_keys: UnknownKeys) -> Self {
+    /// Nothing yet; `unknown_keys` says which of the two an unknown key is.
+    pub fn new(unknown_keys: UnknownKeys) -> Self {
         Self { problems: Vec::new(), unlisted: 0, ignored: Vec::new(), unknown_keys }
     }
 
-    pub(crate) fn problem(&mut self, pointer: impl Into<String>, message: impl Into<String>) {
+    /// Notes a problem at a place of the document, given as JSON pointer.
+    pub fn problem(&mut self, pointer: impl Into<String>, message: impl Into<String>) {
         if self.problems.len() < MAX_PROBLEMS {
             self.problems.push(Problem { pointer: pointer.into(), message: message.into() });
         } else {
@@ -37,12 +42,20 @@ impl Findings {
     }
 
     /// The problems, and the pointers of the keys that were ignored.
-    pub(crate) fn into_parts(mut self) -> (Vec<Problem>, Vec<String>) {
+    pub fn into_parts(mut self) -> (Vec<Problem>, Vec<String>) {
         if self.unlisted > 0 {
             let message = format!("there are {} more problems than these", self.unlisted);
             self.problems.push(Problem { pointer: String::new(), message });
         }
         (self.problems, self.ignored)
+    }
+
+    /// Reads a part of the document that has another rule for unknown keys than the rest.
+    pub fn within<T>(&mut self, unknown_keys: UnknownKeys, read: impl FnOnce(&mut Self) -> T) -> T {
+        let outer = std::mem::replace(&mut self.unknown_keys, unknown_keys);
+        let result = read(self);
+        self.unknown_keys = outer;
+        result
     }
 
     fn unknown_key(&mut self, pointer: String, key: &str, known: &[&str]) {
@@ -57,14 +70,16 @@ impl Findings {
 }
 
 /// A value of the document, and where it stands.
-pub(crate) struct Field<'v> {
-    pub(crate) value: &'v Value,
+pub struct Field<'v> {
+    /// The value.
+    pub value: &'v Value,
     /// JSON pointer from the document's root.
-    pub(crate) pointer: String,
+    pub pointer: String,
 }
 
 impl<'v> Field<'v> {
-    pub(crate) fn text(&self, findings: &mut Findings) -> Option<&'v str> {
+    /// A string.
+    pub fn text(&self, findings: &mut Findings) -> Option<&'v str> {
         match self.value {
             Value::String(text) => Some(text),
             _ => self.mistyped("a string", findings),
@@ -72,18 +87,18 @@ impl<'v> Field<'v> {
     }
 
     /// A string that spells one of the model's types.
-    pub(crate) fn parsed<T: FromStr<Err: ToString>>(self, findings: &mut Findings) -> Option<T> {
+    pub fn parsed<T: FromStr<Err: ToString>>(self, findings: &mut Findings) -> Option<T> {
         let text = self.text(findings)?;
         self.parse(text, findings)
     }
 
     /// `text`, which is how this field's value is written, as one of the model's types.
-    pub(crate) fn parse<T: FromStr<Err: ToString>>(&self, text: &str, findings: &mut Findings) -> Option<T> {
+    pub fn parse<T: FromStr<Err: ToString>>(&self, text: &str, findings: &mut Findings) -> Option<T> {
         text.parse().map_err(|error: T::Err| findings.problem(&self.pointer, error.to_string())).ok()
     }
 
     /// A list; items that cannot be read are left out.
-    pub(crate) fn list<T>(
+    pub fn list<T>(
         self,
         findings: &mut Findings,
         mut item: impl FnMut(Field<'v>, &mut Findings) -> Option<T>,
@@ -95,7 +110,7 @@ impl<'v> Field<'v> {
     }
 
     /// An object. `read` asks for every field it knows; the others are unknown.
-    pub(crate) fn object<T>(
+    pub fn object<T>(
         self,
         findings: &mut Findings,
         read: impl FnOnce(&mut ObjectReader<'v, '_>) -> Option<T>,
@@ -108,30 +123,32 @@ impl<'v> Field<'v> {
     }
 
     /// Notes that something else was expected here.
-    pub(crate) fn mistyped<T>(&self, expected: &str, findings: &mut Findings) -> Option<T> {
+    pub fn mistyped<T>(&self, expected: &str, findings: &mut Findings) -> Option<T> {
         findings.problem(&self.pointer, format!("expected {expected}, found {}", json_type(self.value)));
         None
     }
 }
 
 /// Hands out the fields of one object and remembers which were asked for.
-pub(crate) struct ObjectReader<'v, 'f> {
+pub struct ObjectReader<'v, 'f> {
     /// JSON pointer from the document's root.
-    pub(crate) pointer: String,
+    pub pointer: String,
     fields: &'v Map<String, Value>,
     known: Vec<&'static str>,
-    pub(crate) findings: &'f mut Findings,
+    /// What was noted so far.
+    pub findings: &'f mut Findings,
 }
 
 impl<'v> ObjectReader<'v, '_> {
     /// The field, if it is given. As in Kubernetes, null counts as left out.
-    pub(crate) fn take(&mut self, key: &'static str) -> Option<Field<'v>> {
+    pub fn take(&mut self, key: &'static str) -> Option<Field<'v>> {
         self.known.push(key);
         let value = self.fields.get(key).filter(|value| !value.is_null())?;
         Some(Field { value, pointer: pointer_to(&self.pointer, key) })
     }
 
-    pub(crate) fn optional<T>(
+    /// The field as `read` reads it; `None` when it is left out or cannot be read.
+    pub fn optional<T>(
         &mut self,
         key: &'static str,
         read: impl FnOnce(Field<'v>, &mut Findings) -> Option<T>,
@@ -140,7 +157,8 @@ impl<'v> ObjectReader<'v, '_> {
         read(field, self.findings)
     }
 
-    pub(crate) fn required<T>(
+    /// As [`optional`](Self::optional); leaving it out is a problem.
+    pub fn required<T>(
         &mut self,
         key: &'static str,
         read: impl FnOnce(Field<'v>, &mut Findings) -> Option<T>,
@@ -160,6 +178,6 @@ impl<'v> ObjectReader<'v, '_> {
 }
 
 /// The beginning of a text, of a length fit for a message.
-pub(crate) fn shown(text: &str) -> String {
+pub fn shown(text: &str) -> String {
     text.chars().take(MAX_SHOWN).collect()
 }

@@ -1,0 +1,188 @@
+//! The spec of a `File` as documents of every format write it.
+
+use base64::{DecodeError, Engine as _, engine::general_purpose::STANDARD};
+use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde_json::Value;
+
+use super::{FileSpec, Mode, Principal};
+use crate::reader::{Field, Findings, ObjectReader};
+
+impl FileSpec {
+    /// Reads the spec; `None` when something is wrong with it, which `findings` then holds.
+    pub fn read(spec: Field<'_>, findings: &mut Findings) -> Option<Self> {
+        spec.object(findings, |fields| {
+            let path = fields.required("path", Field::parsed);
+            // A path whose content cannot be read is claimed nevertheless, so that a conflict about
+            // it is reported in the same go. The empty content goes no further: its problem is noted.
+            let content = content(fields).unwrap_or_default().into();
+            let mode = fields.optional("mode", Mode::read).unwrap_or_default();
+            let owner = fields.optional("owner", Principal::read);
+            let group = fields.optional("group", Principal::read);
+            Some(Self { path: path?, content, mode, owner, group })
+        })
+    }
+}
+
+/// Writes what [`FileSpec::read`] reads: defaults are left out, and the content has the shorter of
+/// its two forms.
+impl Serialize for FileSpec {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { path, content, mode, owner, group } = self;
+        let mut fields = serializer.serialize_map(None)?;
+        fields.serialize_entry("path", path)?;
+        match as_text(content.bytes()) {
+            Some(text) => fields.serialize_entry("content", text)?,
+            None => fields.serialize_entry("contentBase64", &STANDARD.encode(content.bytes()))?,
+        }
+        if *mode != Mode::default() {
+            fields.serialize_entry("mode", mode)?;
+        }
+        if let Some(owner) = owner {
+            fields.serialize_entry("owner", owner)?;
+        }
+        if let Some(group) = group {
+            fields.serialize_entry("group", group)?;
+        }
+        fields.end()
+    }
+}
+
+/// The bytes as text, unless they are none or JSON's escapes would make that longer than base64.
+fn as_text(bytes: &[u8]) -> Option<&str> {
+    const ESCAPED_LEN: usize = r"\u0000".len();
+    let text = std::str::from_utf8(bytes).ok()?;
+    let is_escaped = |byte: &&u8| byte.is_ascii_control() && !matches!(byte, b'\n' | b'\r' | b'\t');
+    let escapes = bytes.iter().filter(is_escaped).count();
+    (escapes * (ESCAPED_LEN - 1) <= bytes.len() / 3).then_some(text)
+}
+
+impl Mode {
+    /// Reads a mode.
+    pub fn read(field: Field<'_>, findings: &mut Findings) -> Option<Self> {
+        if field.value.is_number() {
+            let message = "expected a string, found a number: put the mode in quotes, for example \"0644\"";
+            findings.problem(field.pointer, message);
+            return None;
+        }
+        field.parsed(findings)
+    }
+}
+
+impl Principal {
+    /// Reads a user or a group: a name, or a number with or without quotes.
+    pub fn read(field: Field<'_>, findings: &mut Findings) -> Option<Self> {
+        match field.value {
+            Value::String(name) => field.parse(name, findings),
+            Value::Number(id) if id.is_u64() => field.parse(&id.to_string(), findings),
+            _ => field.mistyped("a name or a non-negative integer", findings),
+        }
+    }
+}
+
+/// Writes what [`Principal::read`] reads.
+impl Serialize for Principal {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Id(id) => serializer.serialize_u32(*id),
+            Self::Name(name) => serializer.serialize_str(name),
+        }
+    }
+}
+
+fn content(fields: &mut ObjectReader<'_, '_>) -> Option<Vec<u8>> {
+    let (plain, base64) = (fields.take("content"), fields.take("contentBase64"));
+    match (&plain, &base64) {
+        (None, None) => {
+            fields.findings.problem(&fields.pointer, "one of \"content\" and \"contentBase64\" is missing");
+        }
+        (Some(_), Some(_)) => {
+            let message = "\"content\" and \"contentBase64\" exclude each other: keep one of them";
+            fields.findings.problem(&fields.pointer, message);
+        }
+        _ => {}
+    }
+    let plain = plain.and_then(|field| text(&field, fields.findings)).map(|text| text.as_bytes().to_vec());
+    let base64 = base64.and_then(|field| decoded(&field, fields.findings));
+    plain.or(base64)
+}
+
+fn text<'v>(field: &Field<'v>, findings: &mut Findings) -> Option<&'v str> {
+    if field.value.get("sealed").is_some() {
+        findings.problem(&field.pointer, "sealed values are not supported by this agent; give a string");
+        return None;
+    }
+    field.text(findings)
+}
+
+fn decoded(field: &Field<'_>, findings: &mut Findings) -> Option<Vec<u8>> {
+    let text = text(field, findings)?;
+    let problem = match STANDARD.decode(text) {
+        Ok(bytes) => return Some(bytes),
+        Err(DecodeError::InvalidByte(at, b'=')) => format!("= at offset {at} is not at the end"),
+        Err(DecodeError::InvalidByte(at, _)) => {
+            let character = text.get(at..).and_then(|rest| rest.chars().next()).unwrap_or_default();
+            format!("{character:?} at offset {at} is none of A-Z a-z 0-9 + /")
+        }
+        Err(DecodeError::InvalidLength(length)) => {
+            format!("{length} characters make no whole number of bytes; is it cut off?")
+        }
+        Err(DecodeError::InvalidLastSymbol(at, _)) => {
+            format!("the last character, at offset {at}, has bits to spare; is it cut off?")
+        }
+        Err(DecodeError::InvalidPadding) => "it must be filled up with = to a multiple of four".to_owned(),
+    };
+    findings.problem(&field.pointer, format!("not standard base64: {problem}"));
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection, option, prelude::*};
+    use serde_json::json;
+
+    use super::*;
+    use crate::UnknownKeys;
+
+    fn read(value: &Value) -> (Option<FileSpec>, Vec<String>) {
+        let mut findings = Findings::new(UnknownKeys::AreProblems);
+        let spec = FileSpec::read(Field { value, pointer: "/spec".to_owned() }, &mut findings);
+        (spec, findings.into_parts().0.iter().map(ToString::to_string).collect())
+    }
+
+    fn principal() -> impl Strategy<Value = Option<Principal>> {
+        option::of(prop_oneof![
+            (0..u32::MAX).prop_map(Principal::Id),
+            "[a-z_][a-z0-9_-]{0,30}".prop_map(Principal::Name)
+        ])
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_back(
+            path in "(/[a-zä .]{1,8}[a-z]){1,3}",
+            content in prop_oneof![collection::vec(any::<u8>(), 0..64), ".{0,64}".prop_map(String::into_bytes)],
+            mode in 0..=0o7777_u32,
+            owner in principal(),
+            group in principal(),
+        ) {
+            let path = path.parse().unwrap();
+            let spec = FileSpec { path, content: content.into(), mode: Mode::from_bits(mode), owner, group };
+            let (read, problems) = read(&json!(spec));
+            prop_assert_eq!(problems, Vec::<String>::new());
+            prop_assert_eq!(read, Some(spec));
+        }
+    }
+
+    #[test]
+    fn content_is_written_in_its_shorter_form() {
+        let written = |content: &[u8]| {
+            let path = "/a".parse().unwrap();
+            let content = content.to_vec().into();
+            json!(FileSpec { path, content, mode: Mode::default(), owner: None, group: None })
+        };
+        assert_eq!(written(b"a\n"), json!({"path": "/a", "content": "a\n"}));
+        assert_eq!(written(b"\xff"), json!({"path": "/a", "contentBase64": "/w=="}));
+        assert_eq!(written(&[1; 3]), json!({"path": "/a", "contentBase64": "AQEB"}));
+        assert_eq!(written(b""), json!({"path": "/a", "content": ""}));
+    }
+}
