@@ -1,0 +1,225 @@
+//! The topology of this agent: every capability that its reconcilers provide.
+
+use std::sync::Arc;
+
+use agent_model::{Declaration, DeviceFacts, FileSpec, ResourceKind, ResourceName, ResourceSpec, pointer_to};
+use semver::Version;
+
+use crate::{
+    Child, InterpretError, Score, Topology,
+    topology::{Capability, FILES, Files},
+};
+
+/// Most Scores within one another, the outermost included: deeper ones call themselves.
+const MAX_DEPTH: usize = 8;
+/// Most child Scores of a document: four for each resource that it may have.
+const MAX_CHILDREN: usize = 4 * agent_model::MAX_RESOURCES;
+/// Most dependencies of a document: no fewer than one of 512 KiB has room for that names each.
+const MAX_REFERENCES: usize = 131_072;
+
+/// Most steps of all templates of a document: a second or so on a small device.
+const MAX_WORK: u64 = 1_000_000;
+/// Most bytes of all files that are declared for a document, which itself may have 512 KiB.
+const MAX_CONTENT: u64 = 4 << 20;
+
+/// What is the same for all Scores of a document.
+#[derive(Debug, Clone)]
+pub(crate) struct Device {
+    pub(crate) facts: Arc<DeviceFacts>,
+    /// The kinds of resource that there is a reconciler for.
+    pub(crate) kinds: Arc<[ResourceKind]>,
+}
+
+/// What the Scores of a document have used up together.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Usage {
+    children: usize,
+    references: usize,
+    work: u64,
+    content: u64,
+}
+
+impl Usage {
+    /// Counts dependencies that are about to be made.
+    ///
+    /// # Errors
+    /// When they would be too many.
+    pub(crate) fn count_references(&mut self, count: usize) -> Result<(), InterpretError> {
+        self.references = self.references.saturating_add(count);
+        if self.references > MAX_REFERENCES {
+            return Err(InterpretError::TooManyReferences { limit: MAX_REFERENCES });
+        }
+        Ok(())
+    }
+
+    fn count_work(&mut self, work: u64) -> Result<(), InterpretError> {
+        self.work = self.work.saturating_add(work);
+        if self.work > MAX_WORK {
+            return Err(InterpretError::TooMuchWork { limit: MAX_WORK });
+        }
+        Ok(())
+    }
+
+    fn count_content(&mut self, bytes: u64) -> Result<(), InterpretError> {
+        self.content = self.content.saturating_add(bytes);
+        if self.content > MAX_CONTENT {
+            return Err(InterpretError::TooLarge { limit: MAX_CONTENT });
+        }
+        Ok(())
+    }
+
+    fn count_child(&mut self) -> Result<(), InterpretError> {
+        self.children += 1;
+        if self.children > MAX_CHILDREN {
+            return Err(InterpretError::TooManyChildren { limit: MAX_CHILDREN });
+        }
+        Ok(())
+    }
+}
+
+/// The device as one Score of a document sees it, with all that was declared for that Score so far.
+#[derive(Debug)]
+pub struct DeviceTopology {
+    device: Device,
+    usage: Usage,
+    /// How many Scores the current one lies within.
+    depth: usize,
+    current: Interpreting,
+    declarations: Vec<Declaration>,
+}
+
+/// The Score that is being interpreted.
+#[derive(Debug, Clone)]
+struct Interpreting {
+    score: &'static str,
+    version: Version,
+    name: ResourceName,
+    depends_on: Vec<ResourceName>,
+    restart_on: Vec<ResourceName>,
+    place: Place,
+}
+
+/// Where a Score stands in the document.
+#[derive(Debug, Clone)]
+struct Place {
+    /// JSON pointer to the entry that it belongs to.
+    entry: String,
+    /// JSON pointer to its body or, for a child, to what that was made from.
+    body: String,
+    is_child: bool,
+}
+
+impl Place {
+    /// Where in the document a pointer from the body leads. A child's body stands nowhere in it.
+    fn of(&self, pointer: &str) -> String {
+        if self.is_child { self.body.clone() } else { format!("{}{pointer}", self.body) }
+    }
+}
+
+/// Interprets a Score that stands in the document itself, at the pointer `entry`, and returns what
+/// was declared for it.
+pub(crate) fn interpret_entry<S: Score<DeviceTopology>>(
+    device: &Device,
+    usage: &mut Usage,
+    entry: &str,
+    name: &ResourceName,
+    score: &S,
+) -> Result<Vec<Declaration>, InterpretError> {
+    let place = Place { entry: entry.to_owned(), body: pointer_to(entry, "with"), is_child: false };
+    let mut topology = DeviceTopology {
+        device: device.clone(),
+        usage: *usage,
+        depth: 1,
+        current: Interpreting {
+            score: S::NAME,
+            version: S::VERSION,
+            name: name.clone(),
+            depends_on: Vec::new(),
+            restart_on: Vec::new(),
+            place,
+        },
+        declarations: Vec::new(),
+    };
+    let outcome = score.create_interpret().execute(&mut topology);
+    *usage = topology.usage;
+    outcome.map(|()| topology.declarations)
+}
+
+impl Topology for DeviceTopology {
+    fn facts(&self) -> &DeviceFacts {
+        &self.device.facts
+    }
+
+    fn remaining_work(&self) -> u64 {
+        MAX_WORK.saturating_sub(self.usage.work)
+    }
+
+    fn spend(&mut self, work: u64) -> Result<(), InterpretError> {
+        self.usage.count_work(work)
+    }
+
+    fn interpret<S: Score<Self>>(
+        &mut self,
+        child: &Child<'_>,
+        score: &S,
+    ) -> Result<Vec<ResourceName>, InterpretError> {
+        if self.depth == MAX_DEPTH {
+            return Err(InterpretError::TooDeep { score: S::NAME, limit: MAX_DEPTH });
+        }
+        self.usage.count_child()?;
+        let parent = &self.current;
+        let name = format!("{}-{}", parent.name, child.name);
+        let joined = |one: &[ResourceName], two: &[ResourceName]| [one, two].concat();
+        let current = Interpreting {
+            score: S::NAME,
+            version: S::VERSION,
+            depends_on: joined(&parent.depends_on, child.depends_on),
+            restart_on: joined(&parent.restart_on, child.restart_on),
+            place: Place { body: parent.place.of(child.pointer), is_child: true, ..parent.place.clone() },
+            name: name.parse().map_err(InterpretError::Unnameable)?,
+        };
+        let first = self.declarations.len();
+        let parent = std::mem::replace(&mut self.current, current);
+        self.depth += 1;
+        let outcome = score.create_interpret().execute(self);
+        self.depth -= 1;
+        self.current = parent;
+        outcome.map_err(|error| error.of_child(child.pointer))?;
+        Ok(self.declarations[first..].iter().map(|declaration| declaration.name.clone()).collect())
+    }
+}
+
+impl DeviceTopology {
+    fn declare(
+        &mut self,
+        capability: Capability,
+        spec: ResourceSpec,
+        pointer: &str,
+    ) -> Result<(), InterpretError> {
+        let current = &self.current;
+        if !self.device.kinds.contains(&capability.kind) {
+            return Err(InterpretError::MissingCapability {
+                score: current.score,
+                version: current.version.clone(),
+                capability,
+            });
+        }
+        self.usage.count_references(current.depends_on.len() + current.restart_on.len())?;
+        self.declarations.push(Declaration {
+            pointer: current.place.entry.clone(),
+            claim_pointer: current.place.of(pointer),
+            name: current.name.clone(),
+            depends_on: current.depends_on.clone(),
+            restart_on: current.restart_on.clone(),
+            spec: Some(spec),
+        });
+        Ok(())
+    }
+}
+
+impl Files for DeviceTopology {
+    fn declare_file(&mut self, file: FileSpec, pointer: &str) -> Result<(), InterpretError> {
+        self.usage.count_content(file.content.len())?;
+        self.declare(FILES, ResourceSpec::File(Arc::new(file)), pointer)
+    }
+}

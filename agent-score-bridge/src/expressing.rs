@@ -1,0 +1,37 @@
+//! From a desired state back to Scores: how a fleet gets from another format to this one.
+
+use agent_model::{DesiredState, Resource, ResourceSpec};
+use serde_json::Value;
+
+use crate::{
+    File, WireForm,
+    document::{Entry, Spec},
+};
+
+/// The spec of a `Score` document that is lowered to this very state, with one Score for each
+/// resource.
+///
+/// # Errors
+/// When a body cannot be written as JSON, which no Score of this crate brings about.
+pub fn express(state: &DesiredState) -> serde_json::Result<Spec> {
+    Ok(Spec { scores: state.resources().iter().map(entry).collect::<Result<_, _>>()? })
+}
+
+fn entry(resource: &Resource) -> serde_json::Result<Entry> {
+    let (score, version, with) = match &resource.spec {
+        ResourceSpec::File(file) => described(&File((**file).clone()))?,
+    };
+    Ok(Entry {
+        score,
+        version,
+        name: resource.name.clone(),
+        depends_on: resource.depends_on.clone(),
+        restart_on: resource.restart_on.clone(),
+        with,
+    })
+}
+
+/// A Score's name, its version, and its body.
+fn described<S: WireForm>(score: &S) -> serde_json::Result<(String, String, Value)> {
+    Ok((S::NAME.to_owned(), S::VERSION.to_string(), serde_json::to_value(score)?))
+}

@@ -1,0 +1,70 @@
+//! Scores as a manifest format: the Score–Topology–Interpret pattern in a form that can be sent.
+//!
+//! A [`Score`] declares what is wanted. A [`Topology`] is a device as a set of capabilities, with
+//! its facts. An [`Interpret`], made by a Score for a topology, declares resources on it: it acts
+//! on nothing, so that a Score is lowered to the same neutral desired state as any other format.
+//!
+//! ```text
+//! spec.scores ──▶ ScoreRegistry ──▶ Score ──▶ Interpret ──▶ Topology ──▶ DesiredState
+//!                 name and version            ├▶ child Score ──▶ …
+//! ```
+//!
+//! To write a Score: `docs/writing-a-score.md`. Why interpreting only declares: ADR 026.
+
+mod device_topology;
+mod document;
+mod expressing;
+mod lowering;
+mod registry;
+mod score;
+mod scores;
+mod topology;
+
+use std::sync::Arc;
+
+use agent_model::{Invalid, Lowered, ManifestFormat, ResourceKind, SpecDocument};
+use semver::Version;
+
+pub use device_topology::DeviceTopology;
+pub use document::{Entry, Spec};
+pub use expressing::express;
+pub use registry::{InvalidScoreId, ScoreId, ScoreRegistry, UnknownScore, choose};
+pub use score::{Interpret, Score, WireForm};
+pub use scores::{ConfigFile, ConfigSet, File};
+pub use topology::{Capability, Child, FILES, Files, InterpretError, Topology};
+
+/// The kind of envelope that this format reads.
+pub const KIND: &str = "Score";
+
+/// Reads documents of the kind `Score`, version 0.1.
+#[derive(Clone)]
+pub struct ScoreBridge {
+    registry: ScoreRegistry,
+    kinds: Arc<[ResourceKind]>,
+}
+
+impl ScoreBridge {
+    /// A bridge for a device that has these Scores, and reconcilers for these kinds of resource.
+    pub fn new(registry: ScoreRegistry, kinds: impl IntoIterator<Item = ResourceKind>) -> Self {
+        Self { registry, kinds: kinds.into_iter().collect() }
+    }
+
+    /// The Scores as the device's status lists them: `File@0.1.0`.
+    pub fn advertised(&self) -> Vec<String> {
+        self.registry.ids().map(ToString::to_string).collect()
+    }
+}
+
+impl ManifestFormat for ScoreBridge {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    fn schema_versions(&self) -> Vec<Version> {
+        vec![Version::new(0, 1, 0)]
+    }
+
+    fn lower(&self, document: &SpecDocument<'_>) -> Result<Lowered, Invalid> {
+        lowering::lower(document, &self.registry, &self.kinds)
+    }
+}

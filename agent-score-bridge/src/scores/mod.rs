@@ -1,0 +1,7 @@
+//! The Scores that come with the bridge.
+
+mod config_set;
+mod file;
+
+pub use config_set::{ConfigFile, ConfigSet};
+pub use file::File;

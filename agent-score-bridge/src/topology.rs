@@ -1,0 +1,166 @@
+//! The device as Scores see it: what it knows about itself, and what can be declared on it.
+
+use std::fmt;
+
+use agent_model::{DeviceFacts, FileSpec, InvalidResourceName, Problem, ResourceKind, ResourceName};
+use semver::Version;
+
+use crate::Score;
+
+/// A device on which Scores are interpreted.
+///
+/// What is declared while a Score is interpreted takes the Score's name, so a Score that stands for
+/// several things interprets a child Score for each, under a name of its own.
+pub trait Topology: Sized {
+    /// What the device knows about itself.
+    fn facts(&self) -> &DeviceFacts;
+
+    /// How much [work](Self::spend) the document's Scores have left.
+    fn remaining_work(&self) -> u64;
+
+    /// Counts work that the document made necessary: a step of a template, a turn of a loop. What a
+    /// Score does for one thing that stands in its body need not be counted.
+    ///
+    /// # Errors
+    /// When the document's Scores have used up what they have together.
+    fn spend(&mut self, work: u64) -> Result<(), InterpretError>;
+
+    /// Interprets a child of the Score that is being interpreted. Returns the names of all that was
+    /// declared for it, for what should wait for them.
+    ///
+    /// # Errors
+    /// Those of the child; or there are too many children, or too many within one another.
+    fn interpret<S: Score<Self>>(
+        &mut self,
+        child: &Child<'_>,
+        score: &S,
+    ) -> Result<Vec<ResourceName>, InterpretError>;
+}
+
+/// The capability to have regular files.
+pub trait Files: Topology {
+    /// Declares a file under the name of the Score that is being interpreted. `pointer` leads from
+    /// that Score's body to what the path was taken from, and is empty for the body as a whole.
+    ///
+    /// # Errors
+    /// [`InterpretError::MissingCapability`] where the device has no reconciler for files.
+    fn declare_file(&mut self, file: FileSpec, pointer: &str) -> Result<(), InterpretError>;
+}
+
+/// A child Score's place in its parent.
+#[derive(Debug, Clone, Default)]
+pub struct Child<'a> {
+    /// What is put behind the parent's name, with a hyphen between: the end of a DNS label. It must
+    /// not depend on the order of children, so that another child renames nothing.
+    pub name: &'a str,
+    /// JSON pointer from the parent's body to what the child was made from, for problems with it.
+    pub pointer: &'a str,
+    /// Names of resources that must be ready before anything of the child is acted on.
+    pub depends_on: &'a [ResourceName],
+    /// Names of resources whose change restarts whatever of the child can be restarted.
+    pub restart_on: &'a [ResourceName],
+}
+
+/// What a topology may or may not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capability {
+    /// The name of its trait.
+    pub name: &'static str,
+    /// The kind of resource that it declares; a reconciler for it is what provides the capability.
+    pub kind: ResourceKind,
+}
+
+/// The capability of the trait [`Files`].
+pub const FILES: Capability = Capability { name: "Files", kind: ResourceKind::File };
+
+impl fmt::Display for Capability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// Why a Score cannot be interpreted. Nothing has been done by then.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InterpretError {
+    /// The device lacks what the Score needs.
+    #[error(
+        "the Score {score} {version} needs the capability {capability}, which this device does not have; an agent with \
+         the reconciler {} would provide it", capability.kind
+    )]
+    MissingCapability {
+        /// Which Score, of those being interpreted the innermost.
+        score: &'static str,
+        /// Its version.
+        version: Version,
+        /// What is missing.
+        capability: Capability,
+    },
+    /// Scores within Scores within Scores.
+    #[error("{score} would be a Score within {limit} others; at most {limit} may lie within one another")]
+    TooDeep {
+        /// The Score that is one too many.
+        score: &'static str,
+        /// How many may lie within one another.
+        limit: usize,
+    },
+    /// More Scores than a document could have resources.
+    #[error("the document's Scores have more than {limit} children altogether")]
+    TooManyChildren {
+        /// How many there may be.
+        limit: usize,
+    },
+    /// More dependencies than the device should have to look after.
+    #[error("the document's Scores have more than {limit} dependencies on one another altogether")]
+    TooManyReferences {
+        /// How many there may be.
+        limit: usize,
+    },
+    /// More work than a small device should do to find out what it should be.
+    #[error("to interpret the document's Scores takes more than {limit} steps")]
+    TooMuchWork {
+        /// How many there may be.
+        limit: u64,
+    },
+    /// Larger contents than a small device should hold in memory.
+    #[error("the files that the document's Scores declare have more than {limit} bytes altogether")]
+    TooLarge {
+        /// How many there may be.
+        limit: u64,
+    },
+    /// What is declared for a child would have no usable name.
+    #[error("what is declared for it has no usable name: {0}")]
+    Unnameable(InvalidResourceName),
+    /// The body makes no sense for this device. Pointers lead from the Score's body.
+    #[error("{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Invalid {
+        /// Everything that is wrong; never empty.
+        problems: Vec<Problem>,
+    },
+}
+
+impl InterpretError {
+    /// The problems of a document whose Score at `place` failed with this.
+    pub(crate) fn into_problems(self, place: impl Fn(&str) -> String) -> Vec<Problem> {
+        match self {
+            Self::Invalid { problems } => problems
+                .into_iter()
+                .map(|problem| Problem { pointer: place(&problem.pointer), ..problem })
+                .collect(),
+            other => vec![Problem { pointer: place(""), message: other.to_string() }],
+        }
+    }
+
+    /// The same for the parent of the Score that failed: a child's body stands nowhere in the
+    /// document, so its problems are shown where the parent made it from.
+    pub(crate) fn of_child(self, pointer: &str) -> Self {
+        match self {
+            Self::Invalid { problems } => Self::Invalid {
+                problems: problems
+                    .into_iter()
+                    .map(|problem| Problem { pointer: pointer.to_owned(), ..problem })
+                    .collect(),
+            },
+            other => other,
+        }
+    }
+}
