@@ -17,8 +17,8 @@ const MAX_CHILDREN: usize = 4 * agent_model::MAX_RESOURCES;
 /// Most dependencies of a document: no fewer than one of 512 KiB has room for that names each.
 const MAX_REFERENCES: usize = 131_072;
 
-/// Most steps of all templates of a document: a second or so on a small device.
-const MAX_WORK: u64 = 1_000_000;
+/// Most work for all Scores of a document, a step or 64 bytes each: a moment and 16 MB at most.
+const MAX_WORK: u64 = 250_000;
 /// Most bytes of all files that are declared for a document, which itself may have 512 KiB.
 const MAX_CONTENT: u64 = 4 << 20;
 

@@ -18,8 +18,9 @@ pub trait Topology: Sized {
     /// How much [work](Self::spend) the document's Scores have left.
     fn remaining_work(&self) -> u64;
 
-    /// Counts work that the document made necessary: a step of a template, a turn of a loop. What a
-    /// Score does for one thing that stands in its body need not be counted.
+    /// Counts work that a few words of the document can make much of: steps of a template, turns of a
+    /// loop, each 64 bytes that are produced. What is done once for something that stands in the
+    /// Score's body need not be counted.
     ///
     /// # Errors
     /// When the document's Scores have used up what they have together.
