@@ -71,6 +71,9 @@ pub(crate) struct Settings {
         value_parser = BoolishValueParser::new()
     )]
     pub(crate) allow_unsigned: Option<bool>,
+    /// Whether documents of the kind Score may be accepted [default: Disabled].
+    #[arg(long, value_enum, env = "HARMONY_AGENT_SCORES")]
+    pub(crate) scores: Option<ScorePermission>,
     /// Form of the log on stderr [default: text].
     #[arg(long, value_enum, env = "HARMONY_AGENT_LOG_FORMAT")]
     pub(crate) log_format: Option<LogFormat>,
@@ -102,6 +105,9 @@ pub(crate) struct OnceArgs {
     /// Put in front of the paths of File resources.
     #[arg(long, value_name = "DIR", env = "HARMONY_AGENT_ROOT", default_value = "/")]
     pub(crate) root: PathBuf,
+    /// Whether the document may be of the kind Score.
+    #[arg(long, value_enum, env = "HARMONY_AGENT_SCORES", default_value = "Disabled")]
+    pub(crate) scores: ScorePermission,
     /// Form of the log on stderr.
     #[arg(long, value_enum, env = "HARMONY_AGENT_LOG_FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,
@@ -118,6 +124,16 @@ pub(crate) struct StatusArgs {
     /// Form of the output.
     #[arg(short, long, value_enum, default_value = "table")]
     pub(crate) output: StatusOutput,
+}
+
+/// A permission: every agent knows it, also one that cannot make use of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[value(rename_all = "PascalCase")]
+pub(crate) enum ScorePermission {
+    /// They are answered UnsupportedKind.
+    Disabled,
+    /// They are read, if the Score bridge is compiled in.
+    Enabled,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]

@@ -14,7 +14,7 @@ use agent_model::AgentId;
 
 use crate::{
     CommandError,
-    cli::{DEFAULT_STATE_DIR, LogFormat, LogLevel, RunArgs, Settings},
+    cli::{DEFAULT_STATE_DIR, LogFormat, LogLevel, RunArgs, ScorePermission, Settings},
 };
 
 /// Read when no other file is named, and only if it is there.
@@ -29,6 +29,7 @@ pub(crate) struct Configuration {
     pub(crate) credentials: Option<PathBuf>,
     pub(crate) state_dir: PathBuf,
     pub(crate) root: PathBuf,
+    pub(crate) scores: ScorePermission,
     pub(crate) log_format: LogFormat,
     pub(crate) log_level: LogLevel,
     pub(crate) resync_interval: Duration,
@@ -72,6 +73,7 @@ impl Configuration {
             credentials: given.creds.or(from_file.creds),
             state_dir,
             root: given.root.or(from_file.root).unwrap_or_else(|| "/".into()),
+            scores: given.scores.or(from_file.scores).unwrap_or(ScorePermission::Disabled),
             log_format: given.log_format.or(from_file.log_format).unwrap_or(LogFormat::Text),
             log_level: given.log_level.or(from_file.log_level).unwrap_or(LogLevel::Info),
             resync_interval: given
@@ -161,10 +163,24 @@ mod tests {
     }
 
     #[test]
+    fn scores_are_disabled_until_somebody_enables_them_whether_the_agent_could_read_them_or_not() {
+        let enabled = format!("{FILE}scores = 'Enabled'\n");
+        for (flags, file, expected) in [
+            (&[][..], FILE, ScorePermission::Disabled),
+            (&["--scores", "Enabled"], FILE, ScorePermission::Enabled),
+            (&[], &enabled, ScorePermission::Enabled),
+            (&["--scores", "Disabled"], &enabled, ScorePermission::Disabled),
+        ] {
+            assert_eq!(load(flags, file).unwrap().scores, expected, "{flags:?} {file}");
+        }
+    }
+
+    #[test]
     fn unknown_and_mistyped_keys_of_the_file_are_named() {
         for (line, part) in [
             ("agnet_id = 'a'", "agnet_id"),
             ("drift_interval = 'soon'", "drift_interval"),
+            ("scores = 'enabled'", "expected `Disabled` or `Enabled`"),
             ("nats_url = 5", "expected a string or a list of strings"),
             ("agent_id = '*'", "is not an agent id"),
         ] {

@@ -1,7 +1,12 @@
 //! `harmony-agent`: makes a device what the platform says it should be, and keeps it so.
 //!
 //! Configuration and wiring, nothing clever: the work is done in `agent-core`, `reconcilers` and
-//! the manifest formats.
+//! the manifest formats. An [`Agent`] with formats or Scores of one's own is one line:
+//!
+//! ```no_run
+//! # use agent_manifest_v1::AgentManifestV1 as MyFormat;
+//! harmony_agent::Agent::new().with_format(MyFormat).main();
+//! ```
 
 mod cli;
 mod configuration;
@@ -9,14 +14,21 @@ mod facts;
 mod logging;
 mod once;
 mod run;
+mod scores;
 mod status;
 mod wiring;
 
 use std::{error::Error, io::Write, path::Path, process::ExitCode, time::Duration};
 
+use agent_core::dispatcher::Formats;
+use agent_manifest_v1::AgentManifestV1;
+use agent_model::ManifestFormat;
 use clap::Parser;
 
-use crate::cli::{Cli, Command};
+use crate::{
+    cli::{Cli, Command},
+    scores::Scores,
+};
 
 /// How long work that hangs is waited for at the end.
 const HANGING_WORK: Duration = Duration::from_secs(1);
@@ -55,22 +67,48 @@ impl CommandError {
     }
 }
 
-/// The program: reads the command line, does what it says, and tells how that went.
-pub fn main() -> ExitCode {
-    let exit = match execute(Cli::parse()) {
-        Ok(exit) => exit,
-        Err(error) => {
-            let _ = writeln!(std::io::stderr(), "harmony-agent: {}", with_causes(&error));
-            match error {
-                CommandError::Usage(_) => Exit::Usage,
-                CommandError::Failed(_) => Exit::Error,
-            }
-        }
-    };
-    ExitCode::from(exit as u8)
+/// The agent as a program, by what it can read.
+pub struct Agent {
+    formats: Formats,
+    scores: Scores,
 }
 
-fn execute(cli: Cli) -> Result<Exit, CommandError> {
+impl Default for Agent {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Agent {
+    /// The agent as it ships.
+    pub fn new() -> Self {
+        Self { formats: Formats::none().with(AgentManifestV1), scores: Scores::built_in() }
+    }
+
+    /// This one, reading documents of one more kind, which no other of its formats reads.
+    #[must_use]
+    pub fn with_format(mut self, format: impl ManifestFormat) -> Self {
+        self.formats = self.formats.with(format);
+        self
+    }
+
+    /// The program: reads the command line, does what it says, and tells how that went.
+    pub fn main(self) -> ExitCode {
+        let exit = match execute(Cli::parse(), self) {
+            Ok(exit) => exit,
+            Err(error) => {
+                let _ = writeln!(std::io::stderr(), "harmony-agent: {}", with_causes(&error));
+                match error {
+                    CommandError::Usage(_) => Exit::Usage,
+                    CommandError::Failed(_) => Exit::Error,
+                }
+            }
+        };
+        ExitCode::from(exit as u8)
+    }
+}
+
+fn execute(cli: Cli, agent: Agent) -> Result<Exit, CommandError> {
     // One thread: an idle agent should cost a small device next to nothing, and what blocks goes
     // to the pool beside it.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -79,8 +117,8 @@ fn execute(cli: Cli) -> Result<Exit, CommandError> {
         .build()
         .map_err(CommandError::failed)?;
     let exit = match cli.command {
-        Command::Run(args) => runtime.block_on(run::run(args)),
-        Command::Once(args) => runtime.block_on(once::once(args)),
+        Command::Run(args) => runtime.block_on(run::run(args, agent)),
+        Command::Once(args) => runtime.block_on(once::once(args, agent)),
         Command::Status(args) => status::status(&args),
     };
     // A file system that hangs must not keep the agent from ending.

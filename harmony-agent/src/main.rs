@@ -1,5 +1,5 @@
 //! The agent.
 
 fn main() -> std::process::ExitCode {
-    harmony_agent::main()
+    harmony_agent::Agent::new().main()
 }

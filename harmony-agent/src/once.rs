@@ -12,23 +12,26 @@ use agent_core::{
     once::reconcile,
     state_dir::StateDir,
 };
-use agent_manifest_v1::AgentManifestV1;
-use agent_model::ManifestFormat;
 
-use crate::{CommandError, Exit, cli::OnceArgs, logging, wiring};
+use crate::{Agent, CommandError, Exit, cli::OnceArgs, logging, wiring};
 
 /// A document may be written more loosely than it travels, but not without any bound.
 const MAX_FILE_BYTES: u64 = 4 * MAX_DOCUMENT_BYTES as u64;
 
-pub(crate) async fn once(args: OnceArgs) -> Result<Exit, CommandError> {
+/// Filled in for a kind that no format reads: the document is refused by its kind, before anybody
+/// looks at the version.
+const NO_SCHEMA_VERSION: &str = "0.0.0";
+
+pub(crate) async fn once(args: OnceArgs, program: Agent) -> Result<Exit, CommandError> {
     logging::start(args.log_format, args.log_level);
     let document = read(&args.file)?;
     let agent =
         document.agent().map_err(|problem| CommandError::Usage(format!("{}: {problem}", document.source)))?;
-    let schema_version =
-        AgentManifestV1.schema_versions().last().map(ToString::to_string).unwrap_or_default();
     let state = StateDir::open(&args.state_dir).await.map_err(CommandError::failed)?;
-    let wired = wiring::wire(&agent, &state, args.root, Vec::new())?;
+    let settings = wiring::Settings { root: args.root, own_files: Vec::new(), scores: args.scores };
+    let wired = wiring::wire(program, &agent, &state, settings)?;
+    let newest = document.kind().and_then(|kind| wired.formats.newest_schema_version(kind));
+    let schema_version = newest.map_or_else(|| NO_SCHEMA_VERSION.to_owned(), |version| version.to_string());
     let outcome = reconcile(wired.device, &document, &schema_version).await;
     let text = serde_json::to_string_pretty(&outcome.status).map_err(CommandError::failed)? + "\n";
     // Whoever closed the pipe has seen enough.

@@ -16,12 +16,14 @@ use tokio::{
     sync::watch,
 };
 
-use crate::{CommandError, Exit, cli::RunArgs, configuration, configuration::Configuration, logging, wiring};
+use crate::{
+    Agent, CommandError, Exit, cli::RunArgs, configuration, configuration::Configuration, logging, wiring,
+};
 
 /// How long a stopping agent waits for its last report to arrive.
 const LAST_REPORT: Duration = Duration::from_secs(2);
 
-pub(crate) async fn run(args: RunArgs) -> Result<Exit, CommandError> {
+pub(crate) async fn run(args: RunArgs, program: Agent) -> Result<Exit, CommandError> {
     // Before anything else, so that a signal is never met by its default.
     let stop = stop_requested().map_err(CommandError::failed)?;
     let configuration = Configuration::load(args)?;
@@ -32,7 +34,8 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, CommandError> {
     let state = StateDir::open(&configuration.state_dir).await.map_err(CommandError::failed)?;
     let own_files = configuration.file.iter().chain(&configuration.credentials).cloned().collect();
     let agent = configuration.agent.clone();
-    let wired = wiring::wire(&agent, &state, configuration.root.clone(), own_files)?;
+    let settings = wiring::Settings { root: configuration.root, own_files, scores: configuration.scores };
+    let wired = wiring::wire(program, &agent, &state, settings)?;
     tracing::info!(%agent, version = env!("CARGO_PKG_VERSION"), state_dir = %state.layout().path().display(), "starting");
 
     let settings = ConnectionSettings {

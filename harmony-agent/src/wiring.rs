@@ -1,4 +1,4 @@
-//! Which formats and which kinds this agent has: the lines to touch when there is one more.
+//! Puts the parts of the agent together. A further kind of resource is a line here.
 
 use std::path::PathBuf;
 
@@ -13,11 +13,10 @@ use agent_core::{
     state_dir::StateDir,
     status::{report::Reporter, snapshot::Snapshot},
 };
-use agent_manifest_v1::AgentManifestV1;
 use agent_model::{AgentId, status::AgentInfo};
 use reconcilers::{FileReconciler, FileReconcilerSettings};
 
-use crate::{CommandError, facts};
+use crate::{Agent, CommandError, cli::ScorePermission, facts};
 
 /// The agent's own places besides its state folder, its binary and what it is configured with.
 const OWN_PATHS: [&str; 3] = [
@@ -26,38 +25,49 @@ const OWN_PATHS: [&str; 3] = [
     "/etc/systemd/system/harmony-agent.service.d",
 ];
 
+/// What is configured of what is wired.
+pub(crate) struct Settings {
+    pub(crate) root: PathBuf,
+    /// Further files that no document may claim.
+    pub(crate) own_files: Vec<PathBuf>,
+    pub(crate) scores: ScorePermission,
+}
+
 /// A device ready to work, and what feeds its loop.
 pub(crate) struct Wired {
     pub(crate) device: Device,
     pub(crate) registry: Registry,
+    /// What it reads.
+    pub(crate) formats: Formats,
     /// Identifies this process among the writers of the status.
     pub(crate) instance: String,
 }
 
-/// Puts the parts together. `own_files` are further files that no document may claim.
+/// Puts the parts together.
 pub(crate) fn wire(
+    program: Agent,
     agent: &AgentId,
     state: &StateDir,
-    root: PathBuf,
-    own_files: Vec<PathBuf>,
+    settings: Settings,
 ) -> Result<Wired, CommandError> {
+    let Settings { root, own_files, scores } = settings;
     std::fs::create_dir_all(&root).map_err(|source| CommandError::unusable_root(&root, &source))?;
     let layout = state.layout();
     let loaded = Ledger::load(layout, agent).map_err(CommandError::failed)?;
     let protected = own_paths(state, own_files);
     let protected = ProtectedPaths::new(root.clone(), protected);
-    let formats = Formats::none().with(AgentManifestV1);
     let registry = Registry::none().with(FileReconciler::new(FileReconcilerSettings {
         root,
         originals: layout.originals(),
         protected: protected.paths().to_vec(),
     }));
+    let (formats, scores) = program.scores.join(program.formats, scores, registry.kinds());
     let clock = Clock::system();
     let facts = facts::device_facts();
     let info = AgentInfo {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         formats: formats.advertised(),
-        scores: Vec::new(),
+        scores,
         reconcilers: registry.kinds().map(|kind| kind.as_str().to_owned()).collect(),
         facts: facts.clone(),
         boot_id: facts::boot_id(),
@@ -65,8 +75,13 @@ pub(crate) fn wire(
     };
     let instance = uuid::Uuid::new_v4().to_string();
     let previous = Snapshot::read(layout).map(|snapshot| snapshot.status);
-    let acceptance =
-        Acceptance { agent: agent.clone(), formats, kinds: registry.kinds().collect(), protected, facts };
+    let acceptance = Acceptance {
+        agent: agent.clone(),
+        formats: formats.clone(),
+        kinds: registry.kinds().collect(),
+        protected,
+        facts,
+    };
     let device = Device::new(DeviceParts {
         acceptance,
         executor: Executor::new(registry.clone(), rand::random()),
@@ -74,7 +89,7 @@ pub(crate) fn wire(
         reporter: Reporter::new(agent.clone(), instance.clone(), info, previous),
         clock,
     });
-    Ok(Wired { device, registry, instance })
+    Ok(Wired { device, registry, formats, instance })
 }
 
 fn own_paths(state: &StateDir, own_files: Vec<PathBuf>) -> Vec<PathBuf> {

@@ -2,5 +2,5 @@
 
 fn main() -> std::process::ExitCode {
     crash_point::arm_from_environment();
-    harmony_agent::main()
+    harmony_agent::Agent::new().main()
 }

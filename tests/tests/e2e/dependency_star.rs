@@ -12,11 +12,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("crash-point", &[]),
     ("agent-core", &["agent-model", "crash-point"]),
     ("agent-manifest-v1", &["agent-model", "crash-point"]),
-    ("agent-score-bridge", &["agent-model", "crash-point"]),
+    ("agent-score-bridge", &["agent-model"]),
     ("reconcilers", &["agent-model", "crash-point"]),
     ("fleet", &["agent-core", "agent-model"]),
-    ("harmony-agent", &["agent-core", "agent-manifest-v1", "agent-model", "crash-point", "reconcilers"]),
-    ("harmonyctl", &["agent-core", "agent-manifest-v1", "agent-model", "fleet"]),
+    (
+        "harmony-agent",
+        &["agent-core", "agent-manifest-v1", "agent-model", "agent-score-bridge", "crash-point", "reconcilers"],
+    ),
+    ("harmonyctl", &["agent-core", "agent-manifest-v1", "agent-model", "agent-score-bridge", "fleet"]),
     ("tests", &["agent-model", "fleet"]),
     ("bench", &["agent-core", "agent-model", "reconcilers", "tests"]),
 ];
