@@ -18,6 +18,19 @@ use crate::{
 const PROGRAM: &str = "harmony-agent";
 /// The agent that can be told at which crash point to die.
 const PROGRAM_WITH_CRASH_POINTS: &str = "harmony-agent-crash-points";
+/// The agent with the Score bridge built in.
+const PROGRAM_WITH_SCORES: &str = "harmony-agent-with-scores";
+
+/// How far a device can read Scores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bridge {
+    /// Its agent is built without the Score bridge, as it ships.
+    CompiledOut,
+    /// Its agent has the bridge, which is switched off.
+    Disabled,
+    /// Its agent has the bridge, which is switched on.
+    Enabled,
+}
 
 /// A device with one agent, running or not. Its folders outlive the agent's process and go with
 /// this value.
@@ -28,6 +41,7 @@ pub struct Agent {
     id: String,
     url: String,
     state_dir: PathBuf,
+    program: &'static str,
     settings: BTreeMap<String, String>,
     small_disk: Option<&'static str>,
     folder: TempDir,
@@ -43,6 +57,7 @@ impl Agent {
             id: id.to_owned(),
             url: url.to_owned(),
             state_dir: folder.path().join("state"),
+            program: PROGRAM,
             settings: BTreeMap::new(),
             small_disk: None,
             folder,
@@ -53,6 +68,20 @@ impl Agent {
     #[must_use]
     pub fn with(mut self, key: &str, value: &str) -> Self {
         self.settings.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Has the Score bridge, or has it not, from the next start on.
+    #[must_use]
+    pub fn with_bridge(mut self, bridge: Bridge) -> Self {
+        let (program, setting) = match bridge {
+            Bridge::CompiledOut => (PROGRAM, None),
+            Bridge::Disabled => (PROGRAM_WITH_SCORES, Some("Disabled")),
+            Bridge::Enabled => (PROGRAM_WITH_SCORES, Some("Enabled")),
+        };
+        self.program = program;
+        self.settings.remove("scores");
+        self.settings.extend(setting.map(|setting| ("scores".to_owned(), setting.to_owned())));
         self
     }
 
@@ -100,7 +129,7 @@ impl Agent {
 
     /// Starts the agent.
     pub fn start(&mut self) {
-        self.launch(PROGRAM, &[]);
+        self.launch(self.program, &[]);
     }
 
     /// Starts the agent that dies at the crash point after `passed` others.

@@ -1,7 +1,10 @@
 //! A server with everything provisioned, and the rights that its devices have there.
 
+use serde_json::Value;
+
 use crate::{
-    agent::Agent,
+    agent::{Agent, Bridge},
+    document::Format,
     nats_server::{NatsServer, Settings},
     platform::{Platform, provision_all},
     proxy::Proxy,
@@ -27,26 +30,52 @@ pub struct Site {
     pub server: NatsServer,
     /// The platform's connection to it.
     pub platform: Platform,
+    format: Format,
 }
 
 impl Site {
-    /// Starts a server and provisions it.
+    /// Starts a server and provisions it. Documents are manifests there.
     pub async fn start(access: Access) -> Self {
         let server = NatsServer::start(settings(access)).await;
         provision_all(&server).await;
         let platform = Platform::connect(&server).await;
-        Self { server, platform }
+        Self { server, platform, format: Format::AgentManifest }
+    }
+
+    /// The same, where documents are of that format and devices can read it.
+    #[must_use]
+    pub fn with_format(self, format: Format) -> Self {
+        Self { format, ..self }
+    }
+
+    /// The format of this site's documents.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// A document for the device of this site: a complete unsigned envelope with these resources,
+    /// in this site's format.
+    pub fn document(&self, generation: u64, resources: &[Value]) -> Value {
+        self.format.document(DEVICE, generation, resources)
     }
 
     /// The device of this site; its agent does not run yet.
     pub fn device(&self) -> Agent {
-        Agent::new(DEVICE, &self.server.url())
+        self.device_at(&self.server.url())
     }
 
     /// The device of this site, on a cable that can be pulled; its agent does not run yet.
     pub async fn device_behind_proxy(&self) -> (Agent, Proxy) {
         let proxy = Proxy::start(self.server.port()).await;
-        (Agent::new(DEVICE, &proxy.url()), proxy)
+        (self.device_at(&proxy.url()), proxy)
+    }
+
+    fn device_at(&self, url: &str) -> Agent {
+        let device = Agent::new(DEVICE, url);
+        match self.format {
+            Format::AgentManifest => device,
+            Format::Score => device.with_bridge(Bridge::Enabled),
+        }
     }
 
     /// Makes sure that no device asked for more than it may have.

@@ -9,7 +9,7 @@ use std::{
 use agent_model::{Digest, Timestamp};
 use serde_json::{Value, json};
 use tests::{
-    document::{file, file_after, manifest},
+    document::{Format, file, file_after},
     eventually::eventually,
     platform::ACTUAL_STATE,
     site::{DEVICE, Site},
@@ -18,7 +18,7 @@ use tests::{
 
 use crate::status_words::{converged_at, resource};
 
-at_both_sites!(
+at_each_site!(
     a_document_converges_and_the_status_says_all_that_the_contract_promises,
     an_update_alters_what_changed_and_nothing_else,
     what_is_declared_no_longer_goes_and_what_was_there_before_comes_back,
@@ -31,7 +31,7 @@ async fn a_document_converges_and_the_status_says_all_that_the_contract_promises
     device.start();
     let mut motd = file("motd", "/etc/motd", "hello\n");
     motd["spec"]["mode"] = json!("0600");
-    let document = manifest(DEVICE, 7, &[file("app-config", "/etc/app/app.conf", "a=1\n"), motd]);
+    let document = site.document(7, &[file("app-config", "/etc/app/app.conf", "a=1\n"), motd]);
     let revision = site.platform.put(DEVICE, &document).await;
     site.platform.status_where(DEVICE, "converged", converged_at(7)).await;
 
@@ -99,17 +99,24 @@ async fn a_document_converges_and_the_status_says_all_that_the_contract_promises
             "observedGeneration": generation,
         })
     };
+    let (kind, schema_version) = (site.format().kind(), site.format().schema_version());
+    let mut formats = json!({"AgentManifest": ["1.0.0"]});
+    formats[kind] = json!([schema_version]);
+    let scores: &[&str] = match site.format() {
+        Format::AgentManifest => &[],
+        Format::Score => &["ConfigSet@0.1.0", "File@0.1.0"],
+    };
     let expected = json!({
         "apiVersion": "harmony/v1", "kind": "AgentStatus", "schemaVersion": "1.0.0",
         "agent": DEVICE,
         "writer": {"instance": out, "epoch": 1, "op": out},
         "phase": "Converged",
         "desired": {
-            "revision": revision, "generation": 7, "digest": digest, "kind": "AgentManifest", "schemaVersion": "1.0.0",
+            "revision": revision, "generation": 7, "digest": digest, "kind": kind, "schemaVersion": schema_version,
         },
         "highestGeneration": 7,
         "accepted": {
-            "generation": 7, "digest": digest, "kind": "AgentManifest", "schemaVersion": "1.0.0", "at": out,
+            "generation": 7, "digest": digest, "kind": kind, "schemaVersion": schema_version, "at": out,
         },
         "applied": {"generation": 7, "digest": digest, "at": out},
         "conditions": [
@@ -122,7 +129,7 @@ async fn a_document_converges_and_the_status_says_all_that_the_contract_promises
         "summary": {"total": 2, "ready": 2, "failed": 0, "pending": 0},
         "resources": [resource("app-config"), resource("motd")],
         "agentInfo": {
-            "version": out, "formats": {"AgentManifest": ["1.0.0"]}, "scores": [], "reconcilers": ["File"],
+            "version": out, "formats": formats, "scores": scores, "reconcilers": ["File"],
             "facts": out, "bootId": out, "startedAt": out,
         },
     });
@@ -138,12 +145,12 @@ async fn an_update_alters_what_changed_and_nothing_else(site: &mut Site) {
     let mut device = site.device();
     device.start();
     let resources = [file("a", "/etc/a", "1"), file("b", "/etc/b", "1")];
-    site.platform.put(DEVICE, &manifest(DEVICE, 1, &resources)).await;
+    site.platform.put(DEVICE, &site.document(1, &resources)).await;
     site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
     let before = snapshot(&device.root());
 
     let resources = [file("a", "/etc/a", "2"), file("b", "/etc/b", "1"), file("c", "/etc/c", "1")];
-    site.platform.put(DEVICE, &manifest(DEVICE, 2, &resources)).await;
+    site.platform.put(DEVICE, &site.document(2, &resources)).await;
     let status = site.platform.status_where(DEVICE, "converged at 2", converged_at(2)).await;
     assert_eq!((device.read("/etc/a"), device.read("/etc/c")), ("2".into(), "1".into()));
     let after = snapshot(&device.root());
@@ -154,8 +161,8 @@ async fn an_update_alters_what_changed_and_nothing_else(site: &mut Site) {
     assert_eq!(names, ["a", "b", "c"], "resources are listed in the document's order");
 
     // The same entry again is the same content, and nothing is done for it.
-    site.platform.put(DEVICE, &manifest(DEVICE, 2, &resources)).await;
-    site.platform.put(DEVICE, &manifest(DEVICE, 3, &resources)).await;
+    site.platform.put(DEVICE, &site.document(2, &resources)).await;
+    site.platform.put(DEVICE, &site.document(3, &resources)).await;
     let status = site.platform.status_where(DEVICE, "converged at 3", converged_at(3)).await;
     assert_eq!(snapshot(&device.root()), after);
     assert_eq!(["a", "b", "c"].map(|name| resource(&status, name).changes), changes);
@@ -184,7 +191,7 @@ async fn what_is_declared_no_longer_goes_and_what_was_there_before_comes_back(si
         file("alike", "/etc/kept/alike.conf", "alike"),
         file_after("new", &["factory"], "/opt/new/deep/new.conf", "ours"),
     ];
-    site.platform.put(DEVICE, &manifest(DEVICE, 1, &resources)).await;
+    site.platform.put(DEVICE, &site.document(1, &resources)).await;
     let status = site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
     assert_eq!(device.read("/etc/kept/factory.conf"), "ours");
     assert!(!fs::symlink_metadata(device.path("/etc/kept/link.conf")).unwrap().is_symlink());
@@ -201,7 +208,7 @@ async fn what_is_declared_no_longer_goes_and_what_was_there_before_comes_back(si
     let made = ["/etc/kept/factory.conf", "/opt/new/deep/new.conf", "/etc/kept/link.conf"];
     assert_eq!(altered(&log), made, "{log}");
 
-    site.platform.put(DEVICE, &manifest(DEVICE, 2, &[])).await;
+    site.platform.put(DEVICE, &site.document(2, &[])).await;
     let status = site.platform.status_where(DEVICE, "converged at 2", converged_at(2)).await;
     assert_eq!((status.summary.total, status.resources.len()), (0, 0));
     let log = device.log().split_off(log.len());
@@ -219,11 +226,11 @@ async fn what_is_declared_no_longer_goes_and_what_was_there_before_comes_back(si
 async fn a_renamed_resource_leaves_its_file_alone(site: &mut Site) {
     let mut device = site.device();
     device.start();
-    site.platform.put(DEVICE, &manifest(DEVICE, 1, &[file("old", "/etc/a", "1")])).await;
+    site.platform.put(DEVICE, &site.document(1, &[file("old", "/etc/a", "1")])).await;
     site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
     let before = snapshot(&device.root());
 
-    site.platform.put(DEVICE, &manifest(DEVICE, 2, &[file("new", "/etc/a", "1")])).await;
+    site.platform.put(DEVICE, &site.document(2, &[file("new", "/etc/a", "1")])).await;
     let status = site.platform.status_where(DEVICE, "converged at 2", converged_at(2)).await;
     assert_eq!(snapshot(&device.root()), before);
     assert_eq!(status.summary.total, 1);
@@ -239,7 +246,7 @@ async fn a_file_is_written_after_those_it_depends_on(site: &mut Site) {
         file_after("middle", &["first"], "/etc/middle", &content),
         file("first", "/etc/first", &content),
     ];
-    site.platform.put(DEVICE, &manifest(DEVICE, 1, &resources)).await;
+    site.platform.put(DEVICE, &site.document(1, &resources)).await;
     // Looked at all the time: were a file there without what it depends on, this would see it.
     eventually("the last file is there", async || {
         let there = ["last", "middle", "first"].map(|name| device.path("/etc").join(name).exists());

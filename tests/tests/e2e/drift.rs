@@ -3,13 +3,13 @@
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use tests::{
-    document::{file, manifest},
+    document::file,
     site::{DEVICE, Site},
 };
 
 use crate::status_words::{converged_at, resource};
 
-at_both_sites!(
+at_each_site!(
     what_was_altered_by_hand_is_repaired_at_once_and_counted_as_drift,
     a_file_in_a_new_folder_that_leads_on_to_others_is_watched_from_the_first_pass_on,
 );
@@ -18,7 +18,7 @@ async fn what_was_altered_by_hand_is_repaired_at_once_and_counted_as_drift(site:
     // With a drift timer this long, only an event can be what wakes the agent.
     let mut device = site.device().with("drift_interval", "1h").with("resync_interval", "1h");
     device.start();
-    let document = manifest(DEVICE, 1, &[file("a", "/etc/app/a", "ours"), file("b", "/etc/app/b", "ours")]);
+    let document = site.document(1, &[file("a", "/etc/app/a", "ours"), file("b", "/etc/app/b", "ours")]);
     site.platform.put(DEVICE, &document).await;
     let first = site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
     let applied = first.applied.clone().unwrap();
@@ -67,7 +67,7 @@ async fn a_file_in_a_new_folder_that_leads_on_to_others_is_watched_from_the_firs
     let mut device = site.device().with("drift_interval", "1h").with("resync_interval", "1h");
     device.start();
     let resources = [file("deep", "/etc/app/deep/a", "ours"), file("shallow", "/etc/motd", "ours")];
-    site.platform.put(DEVICE, &manifest(DEVICE, 1, &resources)).await;
+    site.platform.put(DEVICE, &site.document(1, &resources)).await;
     site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
     for (name, path) in [("shallow", "/etc/motd"), ("deep", "/etc/app/deep/a")] {
         device.write_by_hand(path, "by hand");

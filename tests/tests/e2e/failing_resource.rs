@@ -5,13 +5,13 @@ use std::fs;
 use agent_model::status::{AgentStatus, ConditionStatus, ConditionType, Phase, ResourceState};
 use serde_json::json;
 use tests::{
-    document::{file, file_after, manifest},
+    document::{file, file_after},
     site::{DEVICE, Site},
 };
 
 use crate::status_words::{converged_at, is, resource};
 
-at_both_sites!(
+at_each_site!(
     a_folder_in_the_way_holds_back_dependents_alone_until_it_is_gone,
     a_failing_resource_is_tried_again_and_again_and_a_newer_document_ends_that,
 );
@@ -32,7 +32,7 @@ async fn a_folder_in_the_way_holds_back_dependents_alone_until_it_is_gone(site: 
         file_after("dependent", &["blocked"], "/etc/dependent", "ours"),
         file("independent", "/etc/independent", "ours"),
     ];
-    site.platform.put(DEVICE, &manifest(DEVICE, 1, &resources)).await;
+    site.platform.put(DEVICE, &site.document(1, &resources)).await;
     let status = site
         .platform
         .status_where(DEVICE, "degraded, with all else done", |status| {
@@ -70,7 +70,7 @@ async fn a_failing_resource_is_tried_again_and_again_and_a_newer_document_ends_t
     failing["spec"]["owner"] = json!("nobody-by-this-name");
     let dependent = file_after("dependent", &["failing"], "/etc/dependent", "ours");
     let independent = file("independent", "/etc/independent", "ours");
-    site.platform.put(DEVICE, &manifest(DEVICE, 1, &[failing, dependent.clone(), independent.clone()])).await;
+    site.platform.put(DEVICE, &site.document(1, &[failing, dependent.clone(), independent.clone()])).await;
     let mut seen = 0;
     for _ in 0..2 {
         let status = site
@@ -85,7 +85,7 @@ async fn a_failing_resource_is_tried_again_and_again_and_a_newer_document_ends_t
     }
 
     let mended = file("failing", "/etc/failing", "ours");
-    site.platform.put(DEVICE, &manifest(DEVICE, 2, &[mended, dependent, independent])).await;
+    site.platform.put(DEVICE, &site.document(2, &[mended, dependent, independent])).await;
     let status = site.platform.status_where(DEVICE, "converged at 2", converged_at(2)).await;
     assert_eq!((resource(&status, "failing").attempts, resource(&status, "failing").next_retry), (0, None));
     assert_eq!(device.read("/etc/dependent"), "ours");

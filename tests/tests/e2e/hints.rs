@@ -5,7 +5,7 @@ use std::time::Instant;
 use async_nats::{HeaderMap, Subscriber};
 use futures_util::{FutureExt as _, StreamExt as _};
 use tests::{
-    document::{file, manifest},
+    document::file,
     eventually::eventually,
     platform::{ACTUAL_STATE, DESIRED_STATE, Platform},
     site::{DEVICE, Site},
@@ -13,7 +13,7 @@ use tests::{
 
 use crate::status_words::converged_at;
 
-at_both_sites!(
+at_each_site!(
     a_lost_hint_is_caught_by_the_next_resync,
     a_forged_hint_changes_nothing,
     a_flood_of_hints_costs_the_server_a_bounded_number_of_reads,
@@ -49,13 +49,13 @@ async fn forge_hint(platform: &Platform, revision: u64) {
 async fn a_lost_hint_is_caught_by_the_next_resync(site: &mut Site) {
     let mut device = site.device().with("resync_interval", "1s");
     device.start();
-    site.platform.put(DEVICE, &manifest(DEVICE, 1, &[file("a", "/etc/a", "1")])).await;
+    site.platform.put(DEVICE, &site.document(1, &[file("a", "/etc/a", "1")])).await;
     site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
 
     site.platform.stop_hints().await;
     let mut hints = site.platform.client.subscribe(format!("{DESIRED_STATE}.{DEVICE}")).await.unwrap();
     site.platform.client.flush().await.unwrap();
-    site.platform.put(DEVICE, &manifest(DEVICE, 2, &[file("a", "/etc/a", "2")])).await;
+    site.platform.put(DEVICE, &site.document(2, &[file("a", "/etc/a", "2")])).await;
     site.platform.status_where(DEVICE, "converged at 2", converged_at(2)).await;
     assert!(hints.next().now_or_never().is_none(), "there was a hint after all");
     assert_eq!(device.read("/etc/a"), "2");
@@ -64,7 +64,7 @@ async fn a_lost_hint_is_caught_by_the_next_resync(site: &mut Site) {
 async fn a_forged_hint_changes_nothing(site: &mut Site) {
     let mut device = site.device().with("resync_interval", "1h");
     device.start();
-    let document = manifest(DEVICE, 1, &[file("a", "/etc/a", "1")]);
+    let document = site.document(1, &[file("a", "/etc/a", "1")]);
     let revision = site.platform.put(DEVICE, &document).await;
     site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
     let before = site.platform.entry(ACTUAL_STATE, DEVICE).await.unwrap().unwrap();
@@ -75,7 +75,7 @@ async fn a_forged_hint_changes_nothing(site: &mut Site) {
     }
     let hint = format!("{DESIRED_STATE}.{DEVICE}");
     // A whole document in the hint is no document.
-    let forged = manifest(DEVICE, 9, &[file("a", "/etc/a", "forged")]).to_string();
+    let forged = site.document(9, &[file("a", "/etc/a", "forged")]).to_string();
     site.platform.client.publish(hint.clone(), forged.into()).await.unwrap();
     site.platform.client.publish(hint, "no headers".into()).await.unwrap();
     eventually("the hint woke the device", async || match count(&mut reads) {
@@ -85,7 +85,7 @@ async fn a_forged_hint_changes_nothing(site: &mut Site) {
     .await;
 
     // What the device does next shows that it is past the hints.
-    site.platform.put(DEVICE, &manifest(DEVICE, 2, &[file("b", "/etc/b", "2")])).await;
+    site.platform.put(DEVICE, &site.document(2, &[file("b", "/etc/b", "2")])).await;
     let status = site.platform.status_where(DEVICE, "converged at 2", converged_at(2)).await;
     assert_eq!(status.highest_generation.map(u64::from), Some(2));
     assert!(!device.path("/etc/a").exists());
@@ -100,7 +100,7 @@ async fn a_flood_of_hints_costs_the_server_a_bounded_number_of_reads(site: &mut 
     const READS_A_SECOND: u64 = 10;
     let mut device = site.device().with("resync_interval", "1h");
     device.start();
-    site.platform.put(DEVICE, &manifest(DEVICE, 1, &[file("a", "/etc/a", "1")])).await;
+    site.platform.put(DEVICE, &site.document(1, &[file("a", "/etc/a", "1")])).await;
     site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
 
     let mut reads = watch_reads(&site.platform).await;
@@ -110,7 +110,7 @@ async fn a_flood_of_hints_costs_the_server_a_bounded_number_of_reads(site: &mut 
     }
     site.platform.client.flush().await.unwrap();
     // The flood must not keep the device from its document, either.
-    site.platform.put(DEVICE, &manifest(DEVICE, 2, &[file("a", "/etc/a", "2")])).await;
+    site.platform.put(DEVICE, &site.document(2, &[file("a", "/etc/a", "2")])).await;
     site.platform.status_where(DEVICE, "converged at 2", converged_at(2)).await;
     site.platform.client.flush().await.unwrap();
     let reads = count(&mut reads);

@@ -9,11 +9,13 @@ use agent_model::status::{ConditionStatus, ConditionType};
 use serde_json::Value;
 use tests::{
     agent::Agent,
-    document::{file, manifest},
+    document::file,
     site::{Access, DEVICE, Site},
 };
 
 use crate::status_words::{accepted, converged_at, is};
+
+in_each_format!(a_lost_ledger_opens_no_way_back_to_an_older_document);
 
 /// What happened to a file.
 #[derive(Debug, Clone, Copy)]
@@ -58,7 +60,7 @@ async fn converged_and_stopped(site: &Site) -> Agent {
     for generation in [1, 2] {
         let content = generation.to_string();
         let resources = [file("a", "/etc/a", &content), file("original", "/etc/original", &content)];
-        site.platform.put(DEVICE, &manifest(DEVICE, generation, &resources)).await;
+        site.platform.put(DEVICE, &site.document(generation, &resources)).await;
         site.platform.status_where(DEVICE, "converged", converged_at(generation)).await;
     }
     device.stop().await;
@@ -90,7 +92,7 @@ async fn goes_on(site: &Site, device: &mut Agent, damage: Damage, damaged: &[Vec
         assert!(kept.contains(bytes), "the damaged ledger was not set aside ({damage:?})");
     }
 
-    site.platform.put(DEVICE, &manifest(DEVICE, 3, &[file("a", "/etc/a", "3")])).await;
+    site.platform.put(DEVICE, &site.document(3, &[file("a", "/etc/a", "3")])).await;
     site.platform.status_where(DEVICE, "converged at 3", converged_at(3)).await;
     assert_eq!(device.read("/etc/a"), "3", "{damage:?}");
 }
@@ -125,12 +127,10 @@ async fn a_device_without_any_readable_ledger_starts_from_the_platform_and_delet
     }
 }
 
-#[tokio::test]
-async fn a_lost_ledger_opens_no_way_back_to_an_older_document() {
-    let site = Site::start(Access::Restricted).await;
-    let mut device = converged_and_stopped(&site).await;
+async fn a_lost_ledger_opens_no_way_back_to_an_older_document(site: &mut Site) {
+    let mut device = converged_and_stopped(site).await;
     ledgers(&device).iter().for_each(|path| fs::remove_file(path).unwrap());
-    let revision = site.platform.put(DEVICE, &manifest(DEVICE, 1, &[file("a", "/etc/a", "old")])).await;
+    let revision = site.platform.put(DEVICE, &site.document(1, &[file("a", "/etc/a", "old")])).await;
     device.start();
     let status = site
         .platform

@@ -8,29 +8,43 @@
     reason = "everything here is a test, also the functions that tests share"
 )]
 
-/// Makes two tests of each scenario: at a site where devices may do everything, and at one where
-/// the device has the rights of the wire contract alone. At both it must get by with these.
-macro_rules! at_both_sites {
-    (@ $module:ident $access:ident: $($scenario:ident),+) => {
+/// Makes three tests of each scenario: at a site where devices may do everything, at one where the
+/// device has the rights of the wire contract alone, and there once more with Scores for documents.
+/// At each it must get by with these rights.
+macro_rules! at_each_site {
+    ($($scenario:ident),+ $(,)?) => {
+        scenarios!(open, Open, AgentManifest: $($scenario),+);
+        in_each_format!($($scenario),+);
+    };
+}
+
+/// Makes two tests of each scenario, at sites where the device has the rights of the wire contract
+/// alone: with manifests for documents, and with Scores.
+macro_rules! in_each_format {
+    ($($scenario:ident),+ $(,)?) => {
+        scenarios!(restricted, Restricted, AgentManifest: $($scenario),+);
+        scenarios!(as_scores, Restricted, Score: $($scenario),+);
+    };
+}
+
+macro_rules! scenarios {
+    ($module:ident, $access:ident, $format:ident: $($scenario:ident),+) => {
         mod $module {
-            use tests::site::{Access, Site};
+            use tests::{document::Format, site::{Access, Site}};
             $(
                 #[tokio::test]
                 async fn $scenario() {
-                    let mut site = Site::start(Access::$access).await;
+                    let mut site = Site::start(Access::$access).await.with_format(Format::$format);
                     super::$scenario(&mut site).await;
                     site.assert_nothing_was_forbidden();
                 }
             )+
         }
     };
-    ($($scenario:ident),+ $(,)?) => {
-        at_both_sites!(@ open Open: $($scenario),+);
-        at_both_sites!(@ restricted Restricted: $($scenario),+);
-    };
 }
 
 mod convergence;
+mod cutover;
 mod dependency_star;
 mod drift;
 mod failing_resource;
@@ -43,6 +57,7 @@ mod power_cut;
 mod provisioning;
 mod rebuilt_buckets;
 mod refusals;
+mod score_documents;
 mod state_disk;
 mod state_folder_lock;
 mod status_words;

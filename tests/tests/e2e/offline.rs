@@ -4,7 +4,7 @@ use std::fs;
 
 use agent_model::status::{ConditionStatus, ConditionType};
 use tests::{
-    document::{file, manifest},
+    document::file,
     eventually::eventually,
     platform::DESIRED_STATE,
     site::{DEVICE, Site},
@@ -12,7 +12,7 @@ use tests::{
 
 use crate::status_words::{accepted, converged_at, is, resource};
 
-at_both_sites!(
+at_each_site!(
     a_device_that_boots_with_no_server_enforces_what_it_accepted,
     a_document_written_while_the_device_was_cut_off_is_applied,
     a_silent_network_keeps_nothing_from_being_repaired_and_loses_no_document,
@@ -21,7 +21,7 @@ at_both_sites!(
 async fn a_device_that_boots_with_no_server_enforces_what_it_accepted(site: &mut Site) {
     let mut device = site.device();
     device.start();
-    site.platform.put(DEVICE, &manifest(DEVICE, 1, &[file("a", "/etc/a", "ours")])).await;
+    site.platform.put(DEVICE, &site.document(1, &[file("a", "/etc/a", "ours")])).await;
     let before = site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
 
     device.kill();
@@ -49,14 +49,14 @@ async fn a_device_that_boots_with_no_server_enforces_what_it_accepted(site: &mut
 async fn a_document_written_while_the_device_was_cut_off_is_applied(site: &mut Site) {
     let (mut device, cable) = site.device_behind_proxy().await;
     device.start();
-    site.platform.put(DEVICE, &manifest(DEVICE, 1, &[file("a", "/etc/a", "1")])).await;
+    site.platform.put(DEVICE, &site.document(1, &[file("a", "/etc/a", "1")])).await;
     site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
 
     cable.cut();
     site.server.kill();
     site.server.start_again().await;
     eventually("the platform is back", async || site.platform.entry(DESIRED_STATE, DEVICE).await).await;
-    site.platform.put(DEVICE, &manifest(DEVICE, 2, &[file("a", "/etc/a", "2")])).await;
+    site.platform.put(DEVICE, &site.document(2, &[file("a", "/etc/a", "2")])).await;
     let status = site.platform.status(DEVICE).await.unwrap();
     assert_eq!((accepted(&status), device.read("/etc/a")), (Some(1), "1".to_owned()), "the cable is cut");
 
@@ -68,11 +68,11 @@ async fn a_document_written_while_the_device_was_cut_off_is_applied(site: &mut S
 async fn a_silent_network_keeps_nothing_from_being_repaired_and_loses_no_document(site: &mut Site) {
     let (mut device, cable) = site.device_behind_proxy().await;
     device.start();
-    site.platform.put(DEVICE, &manifest(DEVICE, 1, &[file("a", "/etc/a", "1")])).await;
+    site.platform.put(DEVICE, &site.document(1, &[file("a", "/etc/a", "1")])).await;
     site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
 
     cable.black_hole();
-    site.platform.put(DEVICE, &manifest(DEVICE, 2, &[file("a", "/etc/a", "2")])).await;
+    site.platform.put(DEVICE, &site.document(2, &[file("a", "/etc/a", "2")])).await;
     fs::write(device.path("/etc/a"), "by hand").unwrap();
     device.eventually_holds("/etc/a", "1").await;
     cable.plug();

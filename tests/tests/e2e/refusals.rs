@@ -10,6 +10,8 @@ use tests::{
 
 use crate::status_words::{accepted, converged_at, is, refused};
 
+in_each_format!(a_deleted_entry_unassigns_the_device_and_tears_nothing_down);
+
 /// The generation that is in force when the others are tried.
 const IN_FORCE: u64 = 5;
 
@@ -201,12 +203,10 @@ async fn a_device_that_never_accepted_anything_stays_unassigned_when_it_refuses(
     assert_eq!(accepted(&site.platform.status(DEVICE).await.unwrap()), Some(1));
 }
 
-#[tokio::test]
-async fn a_deleted_entry_unassigns_the_device_and_tears_nothing_down() {
-    let site = Site::start(Access::Restricted).await;
+async fn a_deleted_entry_unassigns_the_device_and_tears_nothing_down(site: &mut Site) {
     let mut device = site.device();
     device.start();
-    site.platform.put(DEVICE, &manifest(DEVICE, 1, &[file("a", "/etc/a", "ours")])).await;
+    site.platform.put(DEVICE, &site.document(1, &[file("a", "/etc/a", "ours")])).await;
     let before = site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
 
     site.platform.delete(DEVICE).await;
@@ -216,7 +216,7 @@ async fn a_deleted_entry_unassigns_the_device_and_tears_nothing_down() {
     std::fs::write(device.path("/etc/a"), "by hand").unwrap();
     device.eventually_holds("/etc/a", "ours").await;
 
-    site.platform.put(DEVICE, &manifest(DEVICE, 2, &[file("a", "/etc/a", "again")])).await;
+    site.platform.put(DEVICE, &site.document(2, &[file("a", "/etc/a", "again")])).await;
     site.platform.status_where(DEVICE, "converged at 2", converged_at(2)).await;
     assert_eq!(device.read("/etc/a"), "again");
 }

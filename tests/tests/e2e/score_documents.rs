@@ -1,0 +1,1 @@
+//! What only Scores have: types and versions of their own, and files that a device renders.
