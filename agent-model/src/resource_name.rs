@@ -1,13 +1,14 @@
 //! The name by which a document's resources refer to one another.
 
-use std::{borrow::Borrow, fmt, str::FromStr};
+use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-/// A resource's name within its document: a DNS label (RFC 1123).
+/// A resource's name within its document: a DNS label (RFC 1123). Shared, because a pass over many
+/// resources hands each name around.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct ResourceName(String);
+pub struct ResourceName(Arc<str>);
 
 /// Why a text is no resource name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,7 +37,7 @@ impl FromStr for ResourceName {
             && text.bytes().next().is_some_and(plain)
             && text.bytes().last().is_some_and(plain);
         if valid {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text.into()))
         } else {
             Err(InvalidResourceName { given: text.chars().take(80).collect() })
         }
@@ -53,7 +54,7 @@ impl TryFrom<String> for ResourceName {
 
 impl From<ResourceName> for String {
     fn from(name: ResourceName) -> Self {
-        name.0
+        name.0.as_ref().to_owned()
     }
 }
 

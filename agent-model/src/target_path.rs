@@ -1,6 +1,6 @@
 //! Paths on the device, as documents name them.
 
-use std::{fmt, path::Path, str::FromStr};
+use std::{fmt, path::Path, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -18,9 +18,10 @@ const TEMPORARY_HEX_LEN: usize = 16;
 
 /// An absolute path in its only spelling: no `.`, `..`, `//`, closing `/` or NUL, and not `/`
 /// itself. Two equal paths are therefore equal texts, which is what makes them fit as claims.
+/// Shared, because a pass over many claims hands each of them around.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct TargetPath(String);
+pub struct TargetPath(Arc<str>);
 
 /// Why a text is no target path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -55,7 +56,7 @@ impl TargetPath {
 
     /// Whether this path lies somewhere below the folder `other`.
     pub fn is_below(&self, other: &TargetPath) -> bool {
-        self.0.strip_prefix(&other.0).is_some_and(|rest| rest.starts_with('/'))
+        self.0.strip_prefix(&*other.0).is_some_and(|rest| rest.starts_with('/'))
     }
 
     /// The name, in the same folder, under which the file at this path comes to be before it is
@@ -106,7 +107,7 @@ impl FromStr for TargetPath {
             })
         };
         match problem {
-            None => Ok(Self(text.to_owned())),
+            None => Ok(Self(text.into())),
             Some(problem) => Err(InvalidTargetPath { given: text.chars().take(120).collect(), problem }),
         }
     }
@@ -122,7 +123,7 @@ impl TryFrom<String> for TargetPath {
 
 impl From<TargetPath> for String {
     fn from(path: TargetPath) -> Self {
-        path.0
+        path.0.as_ref().to_owned()
     }
 }
 
