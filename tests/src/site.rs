@@ -5,8 +5,9 @@ use serde_json::Value;
 use crate::{
     agent::{Agent, Bridge},
     document::Format,
+    eventually::eventually,
     nats_server::{NatsServer, Settings},
-    platform::{Platform, provision_all},
+    platform::{HEARTBEAT, Platform, provision_all},
     proxy::Proxy,
 };
 
@@ -57,6 +58,15 @@ impl Site {
     /// in this site's format.
     pub fn document(&self, generation: u64, resources: &[Value]) -> Value {
         self.format.document(DEVICE, generation, resources)
+    }
+
+    /// Waits for a sign of life of the device, without which `harmonyctl` takes it to be offline
+    /// and does not wait for it.
+    pub async fn device_was_seen(&self) {
+        eventually("the device was seen", async || {
+            self.platform.entry(HEARTBEAT, DEVICE).await?.ok_or("there is no heartbeat yet".to_owned())
+        })
+        .await;
     }
 
     /// The device of this site; its agent does not run yet.

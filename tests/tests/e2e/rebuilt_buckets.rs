@@ -95,21 +95,13 @@ async fn apply_gets_through(site: &Site, device: &Agent, told: &[&str]) {
     site.assert_nothing_was_forbidden();
 }
 
-/// Waits for a sign of life, without which a device is offline and not waited for.
-async fn seen(site: &Site) {
-    eventually("the device was seen again", async || {
-        site.platform.entry(HEARTBEAT, DEVICE).await?.ok_or("there is no heartbeat yet".to_owned())
-    })
-    .await;
-}
-
 #[tokio::test]
 async fn harmonyctl_counts_on_from_what_the_device_accepted_when_the_buckets_are_empty() {
     let site = Site::start(Access::Restricted).await;
     let (device, _) = after_the_loss(&site).await;
     provision_all(&site.server).await;
     site.platform.status_where(DEVICE, "unassigned", |it| it.phase == Phase::Unassigned).await;
-    seen(&site).await;
+    site.device_was_seen().await;
     let told = ["agent/edge-0001 created (generation 4)", "agent/edge-0001 converged (generation 4)"];
     apply_gets_through(&site, &device, &told).await;
 }
@@ -121,7 +113,7 @@ async fn harmonyctl_counts_on_from_what_the_device_accepted_when_a_backup_holds_
     provision_all(&site.server).await;
     let revision = site.platform.put(DEVICE, &site.document(2, &[file("a", "/etc/a", "2")])).await;
     site.platform.status_where(DEVICE, "a stale document", refused(revision, "StaleGeneration")).await;
-    seen(&site).await;
+    site.device_was_seen().await;
     let told = ["agent/edge-0001 configured (generation 4)", "agent/edge-0001 converged (generation 4)"];
     apply_gets_through(&site, &device, &told).await;
 }
