@@ -199,7 +199,12 @@ async fn leaves_all_as_it_is(off: Bridge, told: &str) {
     let mut device = device.with_bridge(off);
     device.start();
     assert_cannot_read_on(&site, &before, told).await;
+    let revision = site.platform.put(DEVICE, &site.document(2, &[])).await;
+    let status = site.platform.status_where(DEVICE, "a refusal", refused(revision, "UnsupportedKind")).await;
+    assert_eq!((status.phase, &status.accepted), (Phase::Degraded, &before.accepted));
     assert_eq!(Traces::on(&device), traces);
+    // The very entry that is in force.
+    site.platform.put(DEVICE, &site.document(1, &resources())).await;
 
     device.stop().await;
     let mut device = device.with_bridge(Bridge::Enabled);
@@ -219,6 +224,12 @@ async fn leaves_all_as_it_is(off: Bridge, told: &str) {
     };
     assert_eq!(counted(&status), counted(&before));
     assert_eq!(Traces::on(&device), traces);
+
+    // What Scores put there, a manifest can take away.
+    site.platform.put(DEVICE, &Format::AgentManifest.document(DEVICE, 3, &[])).await;
+    site.platform.status_where(DEVICE, "converged at 3", converged_at(3)).await;
+    assert_eq!(device.read("/etc/motd"), "factory\n");
+    assert!(!device.path("/opt").exists(), "folders made for a file go with it");
     site.assert_nothing_was_forbidden();
 }
 
@@ -248,7 +259,7 @@ async fn harmonyctl_writes_no_scores_for_a_device_that_does_not_read_them() {
         let shell = Harmonyctl::new(site.server.url_with_credentials());
         let ran = shell.apply(&[Format::Score.authored(DEVICE, &resources())]).await;
         assert_eq!(ran.code, Some(2), "{bridge:?}: {ran:#?}");
-        assert!(ran.stderr.contains("Score") && ran.stderr.contains(DEVICE), "{bridge:?}: {ran:#?}");
+        assert!(ran.stderr.contains("the device reads no Score, only AgentManifest"), "{bridge:?}: {ran:#?}");
         let entry = site.platform.entry(DESIRED_STATE, DEVICE).await.unwrap();
         assert!(entry.is_none(), "{bridge:?}: {entry:?}");
     }
