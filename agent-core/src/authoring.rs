@@ -120,6 +120,11 @@ impl AuthoredDocument {
         self.fields.get("spec")
     }
 
+    /// All of it, as its author wrote it.
+    pub fn fields(&self) -> &Map<String, Value> {
+        &self.fields
+    }
+
     /// The document without a generation of the author's, for a tool that counts by itself.
     #[must_use]
     pub fn without_generation(mut self) -> Self {

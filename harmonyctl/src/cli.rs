@@ -22,7 +22,7 @@ Exit codes:
   0  done (converged, when waiting)
   1  error
   2  wrong arguments, or an invalid document
-  3  refused by the device, or failed there; a difference, for diff
+  3  refused by the device, or failed there; a difference, for diff and convert --check
   4  timed out, while the device was online
   5  someone else changed the entry meanwhile
   6  written, but the device is offline
@@ -119,6 +119,24 @@ Examples:
 Examples:
   harmonyctl validate -f site/")]
     Validate(Files),
+    /// Print documents as Scores, or check that this would change nothing on their devices
+    #[command(after_help = "\
+The conversion asks for the very same as the document: a device that reads Scores changes nothing when
+it gets it. Nothing is printed when any document is invalid. What is printed can be applied.
+
+With --check nothing is printed but how each device stands: whether its document and the Scores, both
+read with the facts that the device publishes, ask for the same (PARITY), and whether it can read the
+Scores. The Scores are the document's own conversion or, with -f, those given. Ends with 0 when all are
+identical, with 3 when any differs, and with 1 when any cannot be judged; devices without a document are
+passed over.
+
+Examples:
+  harmonyctl convert -f edge-0042.yaml
+  harmonyctl convert agent edge-0042 > edge-0042.yaml
+  harmonyctl convert -f site/ > scores.yaml
+  harmonyctl convert --check agents
+  harmonyctl convert --check -f scores.yaml -o json")]
+    Convert(Convert),
     /// Print a script by which a shell completes commands and device names
     #[command(after_help = "\
 Examples:
@@ -194,6 +212,35 @@ pub(crate) struct Get {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Convert {
+    /// Take the documents of these devices: agents, agent ID… or agent/ID…
+    #[arg(
+        value_name = "AGENTS",
+        required_unless_present_any = ["filename", "check"],
+        add = ArgValueCompleter::new(completion::Agents)
+    )]
+    pub(crate) words: Vec<String>,
+    /// A file, a folder (its *.yaml, *.yml and *.json), or - for stdin; may be repeated
+    #[arg(
+        short,
+        long = "filename",
+        env = "HARMONYCTL_FILENAME",
+        value_name = "FILE|DIR|-",
+        conflicts_with = "words"
+    )]
+    pub(crate) filename: Vec<PathBuf>,
+    /// What to convert to
+    #[arg(long, env = "HARMONYCTL_TO", value_enum, ignore_case = true, default_value_t = ConvertTo::Score)]
+    pub(crate) to: ConvertTo,
+    /// Only tell whether it would change anything on the devices
+    #[arg(long, env = "HARMONYCTL_CHECK", value_parser = BoolishValueParser::new())]
+    pub(crate) check: bool,
+    /// How to print it: documents as yaml (default) or json, a check as table (default) or json
+    #[arg(short, long, env = "HARMONYCTL_OUTPUT", value_enum)]
+    pub(crate) output: Option<ConvertFormat>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Named {
     /// agent ID… or agent/ID…
     #[arg(required = true, value_name = "AGENT", add = ArgValueCompleter::new(completion::Agents))]
@@ -229,6 +276,20 @@ pub(crate) enum Format {
     Json,
     Yaml,
     Name,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ConvertFormat {
+    Yaml,
+    Json,
+    Table,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "PascalCase")]
+pub(crate) enum ConvertTo {
+    /// Scores, version 0.1
+    Score,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

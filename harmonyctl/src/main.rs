@@ -3,7 +3,8 @@
 //! ```text
 //! cli (arguments) ──▶ command::* ──▶ fleet (NATS) ──▶ output (stdout: data, stderr: messages)
 //!                        │
-//!                        └──▶ manifest (files, validation)
+//!                        ├──▶ manifest (files, validation by every known format)
+//!                        └──▶ conversion, parity (to Scores, and whether that changes anything)
 //! ```
 //!
 //! Every command ends in an [`outcome::Outcome`], which is the exit code.
@@ -12,11 +13,15 @@ mod agent_words;
 mod cli;
 mod command;
 mod completion;
+mod conversion;
+mod document_text;
 mod failure;
 mod following;
+mod formats;
 mod manifest;
 mod outcome;
 mod output;
+mod parity;
 mod progress;
 mod quantity;
 mod table;

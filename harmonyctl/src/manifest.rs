@@ -2,6 +2,7 @@
 //! server.
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::{self, Read as _},
     path::{Path, PathBuf},
@@ -12,17 +13,22 @@ use agent_core::{
     dispatcher::{Formats, choose_reader},
     envelope::{Envelope, strict_json},
 };
-use agent_manifest_v1::{AgentManifestV1, KIND};
 use agent_model::{
-    AgentId, DeviceFacts, Generation, ManifestFormat as _, Problem, RefusalReason, SpecDocument, Timestamp,
-    UnknownKeys, status::AgentStatus,
+    AgentId, DeviceFacts, Generation, Lowered, ManifestFormat, Problem, RefusalReason, SpecDocument,
+    Timestamp, UnknownKeys, pointer_to,
+    reader::shown,
+    status::{AgentInfo, AgentStatus},
 };
+use agent_score_bridge::Requirement;
 use semver::Version;
+use serde_json::Value;
 
-use crate::failure::Failure;
+use crate::{failure::Failure, formats};
 
 /// Most bytes that are read of one file: thousands of documents.
 const MAX_FILE_BYTES: u64 = 64 << 20;
+/// Most Scores of a document that are named in messages about it.
+const MAX_SCORES_NAMED: usize = 20;
 
 /// What was read, good and bad.
 #[derive(Debug, Default)]
@@ -39,6 +45,8 @@ pub(crate) struct Manifest {
     pub(crate) agent: AgentId,
     pub(crate) document: AuthoredDocument,
     pub(crate) envelope: Envelope,
+    /// Scores that only the device can judge: they are not known here.
+    pub(crate) unjudged: Vec<Requirement>,
     schema_version: String,
 }
 
@@ -60,7 +68,9 @@ pub(crate) fn read(paths: &[PathBuf]) -> Result<Reading, Failure> {
     for path in paths {
         for file in files_of(path)? {
             match read_documents(&text_of(&file)?, &file.display().to_string()) {
-                Ok(documents) => reading.documents.extend(documents.into_iter().map(Manifest::check)),
+                Ok(documents) => reading
+                    .documents
+                    .extend(documents.into_iter().flat_map(items_of_list).map(Manifest::check)),
                 Err(error) => reading.unreadable.push(error),
             }
         }
@@ -125,35 +135,84 @@ impl Manifest {
     /// # Errors
     /// The problems.
     pub(crate) fn check(document: AuthoredDocument) -> Result<Self, Broken> {
-        let schema_version = newest_schema_version().to_string();
+        Self::check_with(document, &formats::stand_in_facts())
+    }
+
+    /// As [`check`](Self::check), for a device with these facts.
+    ///
+    /// # Errors
+    /// The problems.
+    pub(crate) fn check_with(document: AuthoredDocument, facts: &DeviceFacts) -> Result<Self, Broken> {
+        let formats = formats::known();
+        let kind = document.kind().unwrap_or_default();
+        // What documents are written against that do not say. Of an unknown kind, any would do.
+        let newest = formats.newest_schema_version(kind).unwrap_or(Version::new(1, 0, 0));
+        let schema_version = newest.to_string();
+        let completion = completion(&schema_version, Generation::FIRST, Timestamp::UNIX_EPOCH);
         let agent = document.agent();
-        let envelope = document.open(&completion(&schema_version, Generation::FIRST, Timestamp::UNIX_EPOCH));
+        let envelope = document.open(&completion);
         let mut problems: Vec<Problem> = agent.as_ref().err().cloned().into_iter().collect();
+        let mut unjudged = Vec::new();
         match &envelope {
-            Ok(envelope) => problems.extend(problems_of(envelope)),
+            Ok(envelope) => {
+                unjudged = unknown_scores(envelope);
+                problems.extend(without_unknown_scores(problems_of(&formats, envelope, facts), &unjudged));
+            }
             Err(refusal) => {
                 let problem = placed(&refusal.message);
                 if !problems.iter().any(|known| known.pointer == problem.pointer) {
                     problems.push(problem);
                 }
                 // A device would stop here; an author wants to know about the spec as well.
-                let bytes =
-                    document.complete(&completion(&schema_version, Generation::FIRST, Timestamp::UNIX_EPOCH));
-                let value = strict_json::parse(&bytes).unwrap_or_default();
-                if value["kind"] == KIND
-                    && let Some(spec) = value.get("spec")
-                {
-                    problems.extend(spec_problems(spec, &newest_schema_version()));
+                let value = strict_json::parse(&document.complete(&completion)).unwrap_or_default();
+                if let (Some(format), Some(spec)) = (formats.get(kind), value.get("spec")) {
+                    let unknown = formats::unknown_scores(kind, spec);
+                    problems.extend(without_unknown_scores(
+                        spec_problems(format, spec, &newest, facts),
+                        &unknown,
+                    ));
                 }
             }
         }
         match (agent, envelope) {
             (Ok(agent), Ok(envelope)) if problems.is_empty() => {
                 // The platform counts the generations itself.
-                Ok(Self { agent, document: document.without_generation(), envelope, schema_version })
+                let document = document.without_generation();
+                Ok(Self { agent, document, envelope, unjudged, schema_version })
             }
             (agent, _) => Err(Broken { place: place(&document, agent.ok().as_ref()), problems }),
         }
+    }
+
+    /// The document in the entry of a device with these facts.
+    ///
+    /// # Errors
+    /// The problems.
+    pub(crate) fn of_entry(agent: &AgentId, entry: &[u8], facts: &DeviceFacts) -> Result<Self, Broken> {
+        let place = format!("the entry of agent/{agent}");
+        let broken = |problem| Broken { place: place.clone(), problems: vec![problem] };
+        let fields = match strict_json::parse(entry) {
+            Ok(Value::Object(fields)) => fields,
+            Ok(_) => return Err(broken(placed("it is no object"))),
+            Err(error) => return Err(broken(Problem { pointer: String::new(), message: error.to_string() })),
+        };
+        let document = AuthoredDocument::from_fields(place.clone(), fields);
+        let manifest =
+            Self::check_with(document, facts).map_err(|broken| Broken { place: place.clone(), ..broken })?;
+        if manifest.agent != *agent {
+            let message = format!("the document is for {}, which {agent} refuses", manifest.agent);
+            return Err(broken(Problem { pointer: "/metadata/name".into(), message }));
+        }
+        Ok(manifest)
+    }
+
+    /// What the document asks a device with these facts to be.
+    ///
+    /// # Errors
+    /// What is wrong with it for such a device.
+    pub(crate) fn lower(&self, facts: &DeviceFacts) -> Result<Lowered, Vec<Problem>> {
+        let formats = formats::known();
+        formats.lower(&self.envelope, facts).map_err(|_| problems_of(&formats, &self.envelope, facts))
     }
 
     /// File, number and device, for messages.
@@ -171,16 +230,59 @@ impl Manifest {
         self.document.complete(&completion(&self.schema_version, generation, issued_at))
     }
 
-    /// What the device says it cannot read, if it has said anything.
-    pub(crate) fn not_supported_by(&self, status: &AgentStatus) -> Option<String> {
-        let formats = &status.agent_info.formats;
-        let Some(versions) = formats.get(&self.envelope.kind) else {
-            let kinds: Vec<&str> = formats.keys().map(String::as_str).collect();
-            return Some(format!("the device reads no {}, only {}", self.envelope.kind, kinds.join(", ")));
+    /// Why the device could not accept the document, as far as it tells; empty when it could.
+    pub(crate) fn problems_on(&self, status: &AgentStatus) -> Vec<String> {
+        let mut problems = self.not_readable_by(&status.agent_info);
+        if problems.is_empty() && self.unjudged.is_empty() {
+            let lowered = self.lower(&status.agent_info.facts);
+            problems.extend(lowered.err().into_iter().flatten().map(|problem| problem.to_string()));
+        }
+        problems
+    }
+
+    /// What of the document's format the device says it cannot read.
+    pub(crate) fn not_readable_by(&self, device: &AgentInfo) -> Vec<String> {
+        let Some(versions) = device.formats.get(&self.envelope.kind) else {
+            let kinds: Vec<&str> = device.formats.keys().map(String::as_str).collect();
+            return vec![format!("the device reads no {}, only {}", self.envelope.kind, kinds.join(", "))];
         };
         let versions: Vec<Version> = versions.iter().filter_map(|version| version.parse().ok()).collect();
-        choose_reader(&versions, &self.envelope).err()
+        if let Err(problem) = choose_reader(&versions, &self.envelope) {
+            return vec![problem];
+        }
+        let spec = self.envelope.spec.as_ref();
+        let required = spec.map(|spec| formats::required_scores(&self.envelope.kind, spec));
+        let missing = distinct(required.unwrap_or_default()).into_iter().filter_map(|score| {
+            let missing = formats::missing_score(&score, &device.scores)?;
+            Some(format!("{}: {missing}", score.pointer))
+        });
+        missing.take(MAX_SCORES_NAMED).collect()
     }
+
+    /// What only the device can judge, in words for a person.
+    pub(crate) fn doubts(&self) -> Option<String> {
+        if self.unjudged.is_empty() {
+            return None;
+        }
+        let scores: Vec<String> = distinct(self.unjudged.clone())
+            .into_iter()
+            .take(MAX_SCORES_NAMED)
+            .map(|score| format!("{} {} ({})", shown(&score.score), score.range, score.pointer))
+            .collect();
+        Some(format!(
+            "whether the device has these Scores, and what it makes of them, is not known to this harmonyctl, which has {}: \
+             {}",
+            formats::known_scores().join(", "),
+            scores.join(", ")
+        ))
+    }
+}
+
+/// The first that asks for each Score.
+fn distinct(mut scores: Vec<Requirement>) -> Vec<Requirement> {
+    let mut seen = BTreeSet::new();
+    scores.retain(|score| seen.insert((score.score.clone(), score.range.to_string())));
+    scores
 }
 
 fn completion(schema_version: &str, generation: Generation, issued_at: Timestamp) -> Completion {
@@ -192,34 +294,57 @@ fn place(document: &AuthoredDocument, agent: Option<&AgentId>) -> String {
     format!("{}, document {}{agent}", document.source, document.number)
 }
 
-/// What documents are written against that do not say.
-fn newest_schema_version() -> Version {
-    AgentManifestV1.schema_versions().pop().unwrap_or(Version::new(1, 0, 0))
+/// The documents of a `List`, as `convert -o json` prints several; any other document is itself.
+fn items_of_list(document: AuthoredDocument) -> Vec<AuthoredDocument> {
+    let items = document.fields().get("items").and_then(Value::as_array);
+    let Some(items) = items.filter(|_| document.kind() == Some("List")) else { return vec![document] };
+    let source = format!("{}, list {}", document.source, document.number);
+    let item = |(i, item): (usize, &Value)| {
+        let fields = item.as_object().cloned().unwrap_or_default();
+        let mut item = AuthoredDocument::from_fields(source.clone(), fields);
+        item.number = i + 1;
+        item
+    };
+    items.iter().enumerate().map(item).collect()
 }
 
 /// What the dispatcher finds wrong: kind, schema version, spec.
-fn problems_of(envelope: &Envelope) -> Vec<Problem> {
-    let formats = Formats::none().with(AgentManifestV1);
-    let Err(refusal) = formats.lower(envelope, &DeviceFacts::new()) else { return Vec::new() };
+fn problems_of(formats: &Formats, envelope: &Envelope, facts: &DeviceFacts) -> Vec<Problem> {
+    let Err(refusal) = formats.lower(envelope, facts) else { return Vec::new() };
     let at = |pointer: &str, message| vec![Problem { pointer: pointer.to_owned(), message }];
-    match (refusal.reason, &envelope.spec) {
-        (RefusalReason::UnsupportedKind, _) => at("/kind", refusal.message),
-        (RefusalReason::UnsupportedSchema, _) => at("/schemaVersion", refusal.message),
+    match (refusal.reason, &envelope.spec, formats.get(&envelope.kind)) {
+        (RefusalReason::UnsupportedKind, ..) => at("/kind", refusal.message),
+        (RefusalReason::UnsupportedSchema, ..) => at("/schemaVersion", refusal.message),
         // The refusal holds all problems in one text; the format itself tells them apart.
-        (_, Some(spec)) => spec_problems(spec, &envelope.schema_version),
-        (_, None) => vec![placed(&refusal.message)],
+        (_, Some(spec), Some(format)) => spec_problems(format, spec, &envelope.schema_version, facts),
+        _ => vec![placed(&refusal.message)],
     }
 }
 
-fn spec_problems(spec: &serde_json::Value, schema_version: &Version) -> Vec<Problem> {
-    let unknown_keys = if *schema_version > newest_schema_version() {
-        UnknownKeys::AreIgnored
-    } else {
-        UnknownKeys::AreProblems
-    };
-    let facts = DeviceFacts::new();
-    let document = SpecDocument { spec, schema_version, unknown_keys, facts: &facts };
-    AgentManifestV1.lower(&document).err().map(|invalid| invalid.problems).unwrap_or_default()
+fn spec_problems(
+    format: &dyn ManifestFormat,
+    spec: &Value,
+    schema_version: &Version,
+    facts: &DeviceFacts,
+) -> Vec<Problem> {
+    let is_newer = format.schema_versions().iter().all(|known| schema_version > known);
+    let unknown_keys = if is_newer { UnknownKeys::AreIgnored } else { UnknownKeys::AreProblems };
+    let document = SpecDocument { spec, schema_version, unknown_keys, facts };
+    format.lower(&document).err().map(|invalid| invalid.problems).unwrap_or_default()
+}
+
+fn unknown_scores(envelope: &Envelope) -> Vec<Requirement> {
+    let of_spec = |spec| formats::unknown_scores(&envelope.kind, spec);
+    envelope.spec.as_ref().map(of_spec).unwrap_or_default()
+}
+
+/// The problems but for those that say no more than that a Score is not known here.
+fn without_unknown_scores(problems: Vec<Problem>, unknown: &[Requirement]) -> Vec<Problem> {
+    let of_unknown: BTreeSet<String> = unknown
+        .iter()
+        .flat_map(|score| ["score", "version"].map(|key| pointer_to(&score.pointer, key)))
+        .collect();
+    problems.into_iter().filter(|problem| !of_unknown.contains(&problem.pointer)).collect()
 }
 
 /// A refusal's message begins with the place where there is one.

@@ -81,7 +81,8 @@ pub(super) async fn submit(
     Ok(outcome.and(following.finish(output).await?))
 }
 
-/// Decides about every document, once it is sure that all devices can read theirs.
+/// Decides about every document, once it is sure that all devices can read theirs, each with its own
+/// Scores and facts.
 fn plan<'a>(
     manifests: &'a [Manifest],
     roster: &Roster,
@@ -91,16 +92,17 @@ fn plan<'a>(
     let mut planned = Vec::with_capacity(manifests.len());
     for manifest in manifests {
         let status = roster.get(&manifest.agent).and_then(Agent::status);
-        if let Some(problem) = status.and_then(|status| manifest.not_supported_by(status)) {
+        let problems = status.map(|status| manifest.problems_on(status)).unwrap_or_default();
+        unreadable += usize::from(!problems.is_empty());
+        for problem in problems {
             output.error(format_args!("{}: {problem}", manifest.place()));
-            unreadable += 1;
         }
         let writing = generation::decide(manifest.intent(), roster.entry(&manifest.agent), status)
             .map_err(|source| Failure::Exhausted { agent: manifest.agent.clone(), source })?;
         planned.push((manifest, writing));
     }
     if unreadable > 0 {
-        return Err(Failure::InvalidDocuments(format!("{unreadable} cannot be read by their devices")));
+        return Err(Failure::InvalidDocuments(format!("{unreadable} cannot be accepted by their devices")));
     }
     Ok(planned)
 }

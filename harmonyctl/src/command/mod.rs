@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod apply;
+mod convert;
 mod delete;
 mod describe;
 mod diff;
@@ -37,6 +38,7 @@ pub(crate) async fn run(cli: Cli, output: &mut Output) -> Result<Outcome, Failur
         Command::Diff(arguments) => diff::run(&connection, &arguments, output).await,
         Command::Delete(arguments) => delete::run(&connection, &arguments, output).await,
         Command::Wait(arguments) => wait::run(&connection, &arguments, output).await,
+        Command::Convert(arguments) => convert::run(&connection, &arguments, output).await,
         Command::Validate(arguments) => validate::run(&arguments, output),
         Command::Completion { shell } => {
             output.line(completion::script(shell)?)?;

@@ -9,7 +9,11 @@ pub(crate) fn run(arguments: &Files, output: &mut Output) -> Result<Outcome, Fai
     }
     for document in &reading.documents {
         match document {
-            Ok(manifest) => output.line(format_args!("{}: valid", manifest.place()))?,
+            Ok(manifest) => match manifest.doubts() {
+                None => output.line(format_args!("{}: valid", manifest.place()))?,
+                Some(doubts) => output
+                    .line(format_args!("{}: valid as far as can be told here; {doubts}", manifest.place()))?,
+            },
             Err(broken) => {
                 output.line(format_args!("{}: invalid", broken.place))?;
                 for problem in &broken.problems {

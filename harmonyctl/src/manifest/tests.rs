@@ -14,7 +14,9 @@ spec:
 fn reading(text: &str) -> Reading {
     let mut reading = Reading::default();
     match read_documents(text, "f.yaml") {
-        Ok(documents) => reading.documents.extend(documents.into_iter().map(Manifest::check)),
+        Ok(documents) => {
+            reading.documents.extend(documents.into_iter().flat_map(items_of_list).map(Manifest::check));
+        }
         Err(error) => reading.unreadable.push(error),
     }
     reading.refuse_repeated_agents();
@@ -96,7 +98,7 @@ fn what_the_device_advertises_decides_whether_it_can_read_a_document() {
         manifest.envelope.schema_version = written.parse().unwrap();
         manifest.envelope.min_schema_version = needed.parse().unwrap();
         let status = status(formats);
-        manifest.not_supported_by(&status).is_none()
+        manifest.not_readable_by(&status.agent_info).is_empty()
     };
     assert!(supported(advertised("AgentManifest", &["1.0.0"]), "1.0.0", "1.0.0"));
     assert!(supported(advertised("AgentManifest", &["1.0.0"]), "1.4.0", "1.0.0"));
@@ -105,6 +107,87 @@ fn what_the_device_advertises_decides_whether_it_can_read_a_document() {
     assert!(supported(advertised("AgentManifest", &["2.0.0", "1.2.0"]), "1.1.0", "1.1.0"));
     assert!(!supported(advertised("Score", &["1.0.0"]), "1.0.0", "1.0.0"));
     assert!(!supported(advertised("AgentManifest", &["0.2.0"]), "0.1.0", "0.1.0"));
+}
+
+/// Two Scores, the second of which is not known here.
+const SCORES: &str = "\
+apiVersion: harmony/v1
+kind: Score
+metadata: {name: edge-1}
+spec:
+  scores:
+    - {score: File, version: 0.1.0, name: a, dependsOn: [tea], with: {path: /etc/a, content: x}}
+    - {score: Tea, version: 0.3.0, name: tea, with: {sugar: 2}}
+";
+
+#[test]
+fn a_score_that_is_not_known_here_is_left_to_the_device_and_named() {
+    let manifest = manifest(SCORES);
+    let doubts = manifest.doubts().unwrap();
+    for part in ["Tea ^0.3.0 (/spec/scores/1)", "File@0.1.0"] {
+        assert!(doubts.contains(part), "no {part:?}: {doubts}");
+    }
+    assert_eq!(super::tests::manifest(VALID).doubts(), None);
+}
+
+#[test]
+fn a_score_that_is_not_known_here_hides_no_problem_of_the_others_nor_of_its_own_entry() {
+    let text =
+        SCORES.replace("path: /etc/a", "pth: /etc/a").replace("name: tea,", "name: tea, dependsOn: [b],");
+    let problems = reading(&text).problems();
+    for pointer in ["/spec/scores/0/with/pth: ", "/spec/scores/1/dependsOn/0: "] {
+        assert!(problems.iter().any(|problem| problem.contains(pointer)), "no {pointer}: {problems:#?}");
+    }
+    assert!(!problems.iter().any(|problem| problem.contains("/spec/scores/1/score")), "{problems:#?}");
+    // Not a range of versions is nobody's Score.
+    let problems = reading(&SCORES.replace("0.3.0", "latest")).problems();
+    assert!(problems.iter().any(|problem| problem.contains("/spec/scores/1/version: ")), "{problems:#?}");
+    // Nor does it, where the envelope is wrong already.
+    let problems = reading(&SCORES.replace("name: edge-1", "name: edge-1, lables: {}")).problems();
+    assert_eq!(problems.len(), 1, "{problems:#?}");
+}
+
+#[test]
+fn the_scores_and_facts_of_a_device_decide_whether_it_can_be_given_a_document() {
+    let formats = BTreeMap::from([("Score".to_owned(), vec!["0.1.0".to_owned()])]);
+    let problems = |text: &str, scores: &[&str]| {
+        let mut status = status(formats.clone());
+        status.agent_info.scores = scores.iter().map(|score| (*score).to_owned()).collect();
+        status.agent_info.facts = [("hostname".to_owned(), "h".to_owned())].into();
+        manifest(text).problems_on(&status)
+    };
+    assert_eq!(problems(SCORES, &["File@0.1.0", "Tea@0.3.7"]), Vec::<String>::new());
+    let missing = problems(SCORES, &["File@0.1.0", "Tea@0.2.0"]);
+    assert_eq!(missing.len(), 1, "{missing:?}");
+    assert!(missing[0].starts_with("/spec/scores/1: ") && missing[0].contains("Tea@0.2.0"), "{missing:?}");
+    assert_eq!(problems(SCORES, &[]).len(), 2);
+
+    let rendered = |fact: &str| {
+        let template = format!("'{{{{ facts.{fact} }}}}'");
+        let with =
+            format!("{{folder: /etc/c, values: {{}}, files: [{{name: m, path: m, template: {template}}}]}}");
+        SCORES.lines().take(5).collect::<Vec<_>>().join("\n")
+            + &format!("\n    - {{score: ConfigSet, version: 0.1.0, name: c, with: {with}}}\n")
+    };
+    assert_eq!(problems(&rendered("hostname"), &["ConfigSet@0.1.0"]), Vec::<String>::new());
+    let unknown = problems(&rendered("kernel"), &["ConfigSet@0.1.0"]);
+    assert_eq!(unknown.len(), 1, "{unknown:?}");
+    assert!(unknown[0].starts_with("/spec/scores/0/with/files/0/template: "), "{unknown:?}");
+}
+
+#[test]
+fn the_documents_of_a_list_are_told_apart_by_their_places() {
+    let document = |name: &str| {
+        format!(
+            "{{\"apiVersion\": \"harmony/v1\", \"kind\": \"AgentManifest\", \"metadata\": {{\"name\": \"{name}\"}}, \"spec\": {{\"resources\": []}}}}"
+        )
+    };
+    let list = format!("{{\"kind\": \"List\", \"items\": [{}, {}, 7]}}", document("edge-1"), document("a.b"));
+    let reading = reading(&list);
+    assert_eq!(reading.documents.iter().filter(|document| document.is_ok()).count(), 1);
+    let problems = reading.problems();
+    assert!(problems.iter().any(|problem| problem.contains("f.yaml, list 1, document 2: ")), "{problems:#?}");
+    assert!(problems.iter().any(|problem| problem.contains("f.yaml, list 1, document 3: ")), "{problems:#?}");
 }
 
 fn status(formats: BTreeMap<String, Vec<String>>) -> AgentStatus {

@@ -1,0 +1,226 @@
+//! `convert`: documents as Scores, and whether that would change anything on their devices.
+
+use std::collections::BTreeMap;
+
+use agent_model::{AgentId, status::API_VERSION};
+use fleet::{Agent, Fleet, Roster, Selection};
+use serde_json::{Value, json};
+
+use super::{all_valid, connect, not_found};
+use crate::{
+    agent_words::{self, Wanted},
+    cli::{Connection, Convert, ConvertFormat, ConvertTo},
+    conversion::to_scores,
+    document_text,
+    failure::Failure,
+    formats,
+    manifest::{self, Broken, Manifest},
+    outcome::Outcome,
+    output::Output,
+    parity::{Verdict, judge},
+    table::{Table, row},
+    visible,
+    words::NOTHING,
+};
+
+pub(crate) async fn run(
+    connection: &Connection,
+    arguments: &Convert,
+    output: &mut Output,
+) -> Result<Outcome, Failure> {
+    // One more to convert to would not compile here.
+    let ConvertTo::Score = arguments.to;
+    match (arguments.check, arguments.output) {
+        (true, None | Some(ConvertFormat::Table)) => check(connection, arguments, Shape::Table, output).await,
+        (true, Some(ConvertFormat::Json)) => check(connection, arguments, Shape::List, output).await,
+        (false, None | Some(ConvertFormat::Yaml)) => {
+            convert(connection, arguments, Notation::Yaml, output).await
+        }
+        (false, Some(ConvertFormat::Json)) => convert(connection, arguments, Notation::Json, output).await,
+        (true, Some(ConvertFormat::Yaml)) => {
+            Err(Failure::Usage("--check prints -o table or -o json".to_owned()))
+        }
+        (false, Some(ConvertFormat::Table)) => Err(Failure::Usage(
+            "documents are printed as -o yaml or -o json; -o table goes with --check".to_owned(),
+        )),
+    }
+}
+
+enum Notation {
+    Yaml,
+    Json,
+}
+
+enum Shape {
+    Table,
+    List,
+}
+
+/// Prints the documents as Scores, all or none.
+async fn convert(
+    connection: &Connection,
+    arguments: &Convert,
+    notation: Notation,
+    output: &mut Output,
+) -> Result<Outcome, Failure> {
+    let (converted, mut outcome) = if arguments.filename.is_empty() {
+        let wanted = agent_words::parse(&arguments.words).map_err(Failure::Usage)?;
+        entries(&connect(connection).await?, &wanted, output).await?
+    } else {
+        let reading = manifest::read(&arguments.filename)?;
+        for problem in reading.problems() {
+            output.error(problem);
+        }
+        let outcome = if reading.is_valid() { Outcome::Done } else { Outcome::Usage };
+        let facts = formats::stand_in_facts();
+        let valid = reading.documents.into_iter().filter_map(Result::ok);
+        let converted = valid.map(|manifest| {
+            to_scores(&manifest, &facts).map_err(|problems| Broken { place: manifest.place(), problems })
+        });
+        (converted.collect(), outcome)
+    };
+    let mut documents = Vec::with_capacity(converted.len());
+    for converted in converted {
+        match converted {
+            Ok(converted) => documents.push(Value::Object(converted.document.fields().clone())),
+            Err(Broken { place, problems }) => {
+                for problem in problems {
+                    output.error(format_args!("{place}: {problem}"));
+                }
+                outcome = outcome.and(Outcome::Usage);
+            }
+        }
+    }
+    if outcome != Outcome::Done {
+        output.error("nothing was printed");
+        return Ok(outcome);
+    }
+    let text = match notation {
+        Notation::Json if documents.len() == 1 => documents.iter().map(document_text::json).collect(),
+        Notation::Json => document_text::json(&list(documents)),
+        Notation::Yaml => {
+            let texts: Result<Vec<String>, Failure> = documents.iter().map(document_text::yaml).collect();
+            texts.map(|texts| texts.join("\n---\n"))
+        }
+    }?;
+    if !text.is_empty() {
+        output.line(text)?;
+    }
+    Ok(outcome)
+}
+
+/// The entries of these devices, each converted with the facts that its device publishes.
+async fn entries(
+    fleet: &Fleet,
+    wanted: &Wanted,
+    output: &mut Output,
+) -> Result<(Vec<Result<Manifest, Broken>>, Outcome), Failure> {
+    let roster = Roster::read(fleet, selection(wanted)).await?;
+    let (agents, mut outcome) = found(&roster, wanted, output);
+    let mut converted = Vec::with_capacity(agents.len());
+    for agent in agents {
+        let Some(entry) = agent.desired.as_ref().and_then(|entry| entry.document.as_ref()) else {
+            if *wanted != Wanted::All {
+                output.error(format_args!("agent/{} has no document; there is nothing to convert", agent.id));
+                outcome = outcome.and(Outcome::Error);
+            }
+            continue;
+        };
+        let facts =
+            agent.status().map_or_else(formats::stand_in_facts, |status| status.agent_info.facts.clone());
+        converted.push(Manifest::of_entry(&agent.id, &entry.bytes, &facts).and_then(|manifest| {
+            let place = format!("the entry of agent/{}", agent.id);
+            to_scores(&manifest, &facts).map_err(|problems| Broken { place, problems })
+        }));
+    }
+    Ok((converted, outcome))
+}
+
+/// Says for each device what would change if its document were replaced by Scores.
+async fn check(
+    connection: &Connection,
+    arguments: &Convert,
+    shape: Shape,
+    output: &mut Output,
+) -> Result<Outcome, Failure> {
+    let given: BTreeMap<AgentId, Manifest> = if arguments.filename.is_empty() {
+        BTreeMap::new()
+    } else {
+        let manifests = all_valid(manifest::read(&arguments.filename)?, output)?;
+        manifests.into_iter().map(|manifest| (manifest.agent.clone(), manifest)).collect()
+    };
+    let wanted = match arguments.words.as_slice() {
+        [] if arguments.filename.is_empty() => Wanted::All,
+        [] => Wanted::These(given.keys().cloned().collect()),
+        words => agent_words::parse(words).map_err(Failure::Usage)?,
+    };
+    let fleet = connect(connection).await?;
+    let roster = Roster::read(&fleet, selection(&wanted)).await?;
+    let (agents, outcome) = found(&roster, &wanted, output);
+    let verdicts: Vec<Verdict> = agents.iter().map(|agent| judge(agent, given.get(&agent.id))).collect();
+    match shape {
+        Shape::List => {
+            let items = verdicts.iter().map(Verdict::document).collect();
+            output.line(document_text::json(&list(items))?)?;
+        }
+        Shape::Table if verdicts.is_empty() => {
+            if outcome == Outcome::Done {
+                output.message("No agents found.");
+            }
+        }
+        Shape::Table => output.line(table(&verdicts).join("\n"))?,
+    }
+    Ok(verdicts.iter().map(Verdict::outcome).fold(outcome, Outcome::and))
+}
+
+/// A line for each device, and below it one for each difference.
+fn table(verdicts: &[Verdict]) -> Vec<String> {
+    let mut rows = vec![row(["NAME", "PARITY", "RESOURCES", "READS-SCORES", "MESSAGE"])];
+    rows.extend(verdicts.iter().map(|verdict| {
+        let reads_scores = verdict.reads_scores.map(|reads| if reads { "yes" } else { "no" });
+        row([
+            verdict.agent.as_str(),
+            verdict.word().unwrap_or(NOTHING),
+            &verdict.resources.map_or_else(|| NOTHING.to_owned(), |count| count.to_string()),
+            reads_scores.unwrap_or(NOTHING),
+            &verdict.remarks.join("; "),
+        ])
+    }));
+    let mut lines = Table::new().lines(&rows).into_iter();
+    let mut all: Vec<String> = lines.next().into_iter().collect();
+    for (verdict, line) in verdicts.iter().zip(lines) {
+        all.push(line);
+        all.extend(verdict.differences().iter().map(|difference| format!("  {}", visible::cell(difference))));
+    }
+    all
+}
+
+fn list(items: Vec<Value>) -> Value {
+    json!({"apiVersion": API_VERSION, "kind": "List", "items": items})
+}
+
+fn selection(wanted: &Wanted) -> Selection {
+    match wanted {
+        Wanted::All => Selection::All,
+        Wanted::These(agents) => Selection::of(agents),
+    }
+}
+
+/// The devices that are meant and known; says which are not.
+fn found<'a>(roster: &'a Roster, wanted: &Wanted, output: &mut Output) -> (Vec<&'a Agent>, Outcome) {
+    let mut outcome = Outcome::Done;
+    let agents = match wanted {
+        Wanted::All => roster.agents().collect(),
+        Wanted::These(ids) => {
+            let mut found = Vec::with_capacity(ids.len());
+            for id in ids {
+                match roster.get(id) {
+                    Some(agent) => found.push(agent),
+                    None => outcome = outcome.and(not_found(output, id)),
+                }
+            }
+            found
+        }
+    };
+    (agents, outcome)
+}

@@ -1,0 +1,225 @@
+use std::{fs, path::Path};
+
+use agent_core::authoring::read_documents;
+use agent_model::MAX_RESOURCES;
+use proptest::{collection, option, prelude::*, sample};
+
+use super::*;
+use crate::{
+    document_text,
+    formats::{known, stand_in_facts},
+};
+
+fn authored(document: &Value) -> AuthoredDocument {
+    AuthoredDocument::from_fields("f.yaml", document.as_object().unwrap().clone())
+}
+
+fn manifest(document: &Value) -> Manifest {
+    Manifest::check(authored(document)).unwrap_or_else(|broken| panic!("{:#?}", broken.problems))
+}
+
+fn v1(resources: &Value) -> Value {
+    json!({
+        "apiVersion": "harmony/v1", "kind": "AgentManifest", "metadata": {"name": "edge-1"},
+        "spec": {"resources": resources},
+    })
+}
+
+fn converted(document: &Value) -> Result<Value, Vec<String>> {
+    match to_scores(&manifest(document), &stand_in_facts()) {
+        Ok(converted) => Ok(Value::Object(converted.document.fields().clone())),
+        Err(problems) => Err(problems.iter().map(ToString::to_string).collect()),
+    }
+}
+
+fn digest(document: &Value) -> agent_model::Digest {
+    manifest(document).lower(&stand_in_facts()).unwrap().state.digest()
+}
+
+/// Prints it as `convert` does and reads it as `apply` does.
+fn printed_and_read(document: &Value) -> Vec<Value> {
+    [document_text::yaml(document).unwrap(), document_text::json(document).unwrap()]
+        .iter()
+        .map(|text| {
+            let mut documents = read_documents(&format!("{text}\n"), "").unwrap();
+            assert_eq!(documents.len(), 1, "{text}");
+            Value::Object(documents.remove(0).fields().clone())
+        })
+        .collect()
+}
+
+fn content() -> impl Strategy<Value = (&'static str, String)> {
+    let text = prop_oneof![
+        2 => any::<String>(),
+        1 => Just(String::new()),
+        2 => "([a-zäö😀 #:'\"\\-]{0,12}(\r\n|\n|\r|\n\n|\t)){0,5}",
+        2 => "[\u{0}-\u{20}\u{7f}-\u{a0}\u{202a}-\u{202e}a]{0,12}",
+        1 => sample::select(vec!["yes", "~", "0644", "1e3", "- a", "a: b", "---\n", "|\n  x\n", "\u{feff}x"])
+            .prop_map(str::to_owned),
+    ];
+    prop_oneof![
+        4 => text.prop_map(|text| ("content", text)),
+        1 => "([A-Za-z0-9+/]{4}){0,8}([A-Za-z0-9+/]w==)?".prop_map(|text| ("contentBase64", text)),
+    ]
+}
+
+fn principal() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(Value::Null),
+        (0..u32::MAX).prop_map(Value::from),
+        (0..u32::MAX).prop_map(|id| id.to_string().into()),
+        "[a-z_][a-z0-9_-]{0,20}".prop_map(Value::from),
+        sample::select(vec!["yes", "null", "~", "0x10", "1e3", "ä"]).prop_map(Value::from),
+    ]
+}
+
+/// Names of earlier resources by their places, some of them several times.
+fn earlier() -> impl Strategy<Value = Option<Vec<sample::Index>>> {
+    option::of(collection::vec(any::<sample::Index>(), 0..4))
+}
+
+/// Valid manifests, in which each resource waits for earlier ones only.
+fn valid_manifest() -> impl Strategy<Value = Value> {
+    let mode = prop_oneof![2 => Just(Value::Null), 3 => "0?[0-7]{3,4}".prop_map(Value::from)];
+    let file = (content(), mode, principal(), principal(), earlier(), earlier());
+    let file = (file, any::<bool>(), "[a-z0-9]{1,6}( [a-zä#]{1,4})?");
+    let labels = option::of(collection::btree_map("[a-z/. ]{0,8}", any::<String>(), 0..3));
+    (collection::vec(file, 0..8), labels).prop_map(|(files, labels)| {
+        let name = |i: usize| format!("file-{i}");
+        let resources = files.into_iter().enumerate().map(|(i, (file, is_sparse, folder))| {
+            let ((key, text), mode, owner, group, depends_on, restart_on) = file;
+            let names = |places: Option<Vec<sample::Index>>| match places {
+                Some(places) if i > 0 => places.iter().map(|place| name(place.index(i))).collect(),
+                Some(_) => json!([]),
+                None => Value::Null,
+            };
+            let mut spec = json!({
+                "path": format!("/etc/{i}/{folder}"), key: text, "mode": mode, "owner": owner, "group": group,
+            });
+            spec[if key == "content" { "contentBase64" } else { "content" }] = Value::Null;
+            let mut resource = json!({
+                "name": name(i), "kind": "File", "dependsOn": names(depends_on), "restartOn": names(restart_on),
+            });
+            if is_sparse {
+                for value in [&mut spec, &mut resource] {
+                    value.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+                }
+            }
+            resource["spec"] = spec;
+            resource
+        });
+        let mut document = v1(&resources.collect());
+        document["metadata"]["labels"] = json!(labels);
+        document
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_valid_manifest_and_its_conversion_ask_for_the_identical_state_also_after_printing(document in valid_manifest()) {
+        let converted = converted(&document).unwrap();
+        prop_assert_eq!(&converted["kind"], KIND);
+        prop_assert_eq!(digest(&document), digest(&converted));
+        for read in printed_and_read(&converted) {
+            prop_assert_eq!(&read, &converted);
+            prop_assert_eq!(digest(&read), digest(&document));
+        }
+        // Scores stay as they are.
+        prop_assert_eq!(self::converted(&converted).unwrap(), converted);
+    }
+}
+
+#[test]
+fn every_example_and_its_conversion_ask_for_the_identical_state() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let mut count = 0;
+    for file in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if file.extension().is_none_or(|extension| extension != "yaml") {
+            continue;
+        }
+        for document in read_documents(&fs::read_to_string(&file).unwrap(), "").unwrap() {
+            let document = Value::Object(document.fields().clone());
+            let converted = converted(&document).unwrap();
+            assert_eq!(digest(&document), digest(&converted), "{}", file.display());
+            assert_eq!(document["metadata"], converted["metadata"], "{}", file.display());
+            for read in printed_and_read(&converted) {
+                assert_eq!(read, converted, "{}", file.display());
+            }
+            count += 1;
+        }
+    }
+    assert!(count >= 3, "only {count} examples were found");
+}
+
+#[test]
+fn the_authors_metadata_is_kept_and_what_apply_fills_in_is_left_to_it() {
+    let mut document = v1(&json!([]));
+    document["schemaVersion"] = json!("1.0.0");
+    document["minSchemaVersion"] = json!("1.0.0");
+    document["metadata"] = json!({
+        "name": "edge-1", "generation": 7, "issuedAt": "2026-01-31T12:00:00Z", "labels": {"site": "north"},
+        "annotations": {"contact": "x"}, "expiresAt": "2999-01-31T12:00:00Z",
+    });
+    let expected = json!({
+        "apiVersion": "harmony/v1", "kind": "Score",
+        "metadata": {"name": "edge-1", "labels": {"site": "north"}, "annotations": {"contact": "x"},
+                     "expiresAt": "2999-01-31T12:00:00Z"},
+        "spec": {"scores": []},
+    });
+    assert_eq!(converted(&document), Ok(expected));
+}
+
+#[test]
+fn scores_come_out_as_they_are_but_for_what_apply_fills_in() {
+    let mut document = json!({
+        "apiVersion": "harmony/v1", "kind": "Score", "schemaVersion": "0.1.0",
+        "metadata": {"name": "edge-1", "generation": 7, "issuedAt": "2026-01-31T12:00:00Z"},
+        "spec": {"scores": [{"score": "Tea", "version": "0.1.0", "name": "tea", "with": {"sugar": null}}]},
+    });
+    let converted = converted(&document).unwrap();
+    document["metadata"] = json!({"name": "edge-1"});
+    assert_eq!(converted, document);
+}
+
+#[test]
+fn keys_that_the_conversion_would_lose_are_named_instead() {
+    let mut document = v1(&json!([
+        {"name": "a", "kind": "File", "colour": "red", "spec": {"path": "/a", "content": "", "shade": 1}}
+    ]));
+    document["schemaVersion"] = json!("1.9.0");
+    document["minSchemaVersion"] = json!("1.0.0");
+    let problems = converted(&document).unwrap_err();
+    for pointer in ["/spec/resources/0/colour: ", "/spec/resources/0/spec/shade: "] {
+        assert!(problems.iter().any(|problem| problem.starts_with(pointer)), "{problems:?}");
+    }
+    assert_eq!(problems.len(), 2, "{problems:?}");
+}
+
+/// A valid manifest of as many resources as there may be.
+fn of_many_resources(content: &str) -> Value {
+    let resource = |i| json!({"name": format!("f{i}"), "kind": "File", "spec": {"path": format!("/{i}"), "content": content}});
+    v1(&(0..MAX_RESOURCES).map(resource).collect())
+}
+
+#[test]
+fn a_conversion_that_no_device_could_read_is_refused_with_both_sizes() {
+    let document = of_many_resources(&"x".repeat(430));
+    let problems = converted(&document).unwrap_err();
+    let original = document.to_string().len();
+    assert!(original < MAX_DOCUMENT_BYTES, "{original}");
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].contains(&format!("more than the {MAX_DOCUMENT_BYTES}")), "{problems:?}");
+    let told = problems[0].split_once("it has ").unwrap().1.strip_suffix(" itself").unwrap();
+    // What apply fills in counts.
+    assert!((original..original + 200).contains(&told.parse().unwrap()), "{original}: {problems:?}");
+    let small = of_many_resources("");
+    assert_eq!(digest(&small), digest(&converted(&small).unwrap()));
+}
+
+#[test]
+fn every_format_that_is_not_scores_can_be_converted() {
+    // What is known here is what fleets may have in their buckets.
+    let mut kinds: Vec<String> = known().advertised().into_keys().collect();
+    kinds.retain(|kind| kind != KIND);
+    assert_eq!(kinds, ["AgentManifest"], "is there a test for the conversion of the new one?");
+}
