@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use tests::{
     agent::Agent,
     document::{Format, score, scores},
-    platform::ACTUAL_STATE,
+    harmonyctl::Harmonyctl,
+    platform::{ACTUAL_STATE, DESIRED_STATE},
     site::{Access, DEVICE, Site},
     snapshot::snapshot,
 };
@@ -118,8 +119,7 @@ async fn a_folder_of_configuration_is_rendered_with_the_devices_own_facts_and_ke
     let (site, device) = site_and_device().await;
     let values = json!({"ports": [80, 443], "server": "one"});
     let status = converge(&site, 1, &[config_set(&values, &[MAIN, INPUTS, OUTPUT])]).await;
-    let hostname = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
-    let main = format!("host = \"{}\"\n", hostname.trim_end());
+    let main = rendered_main();
     assert_eq!(device.read("/etc/collector/main.toml"), main);
     assert_eq!(device.read("/etc/collector/conf.d/inputs.toml"), "port = 80\nport = 443\n");
     assert_eq!(device.read("/etc/collector/conf.d/output.toml"), "server = \"one\"\n");
@@ -131,6 +131,33 @@ async fn a_folder_of_configuration_is_rendered_with_the_devices_own_facts_and_ke
     let repaired = |status: &AgentStatus| resource(status, "collector-main").drift_corrections == 1;
     site.platform.status_where(DEVICE, "one repair", repaired).await;
     site.assert_nothing_was_forbidden();
+}
+
+#[tokio::test]
+async fn harmonyctl_judges_templates_with_the_facts_of_the_very_device() {
+    let (site, device) = site_and_device().await;
+    site.device_was_seen().await;
+    let shell = Harmonyctl::new(site.server.url_with_credentials());
+    let rendering = |template: &str| {
+        let spec = json!({"scores": [config_set(&json!({}), &[("main", "main.toml", template)])]});
+        json!({"apiVersion": "harmony/v1", "kind": "Score", "metadata": {"name": DEVICE}, "spec": spec})
+    };
+    let ran = shell.apply(&[rendering("{{ facts.hostnam }}\n")]).await;
+    assert_eq!(ran.code, Some(2), "{ran:#?}");
+    assert!(ran.stderr.contains("/spec/scores/0/with/files/0/template: "), "{ran:#?}");
+    let entry = site.platform.entry(DESIRED_STATE, DEVICE).await.unwrap();
+    assert!(entry.is_none(), "{entry:?}");
+
+    let ran = shell.apply(&[rendering(MAIN.2)]).await;
+    assert_eq!(ran.code, Some(0), "{ran:#?}");
+    assert_eq!(device.read("/etc/collector/main.toml"), rendered_main());
+    site.assert_nothing_was_forbidden();
+}
+
+/// What the template of [`MAIN`] becomes on this machine.
+fn rendered_main() -> String {
+    let hostname = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    format!("host = \"{}\"\n", hostname.trim_end())
 }
 
 #[tokio::test]
