@@ -85,6 +85,13 @@ impl Agent {
         self
     }
 
+    /// Has another program of this workspace for an agent, from the next start on.
+    #[must_use]
+    pub fn with_program(mut self, program: &'static str) -> Self {
+        self.program = program;
+        self
+    }
+
     /// Uses that folder as state folder, instead of one beside the device's root.
     #[must_use]
     pub fn with_state_dir(mut self, path: impl Into<PathBuf>) -> Self {

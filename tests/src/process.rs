@@ -129,7 +129,7 @@ pub fn was_killed(status: ExitStatus) -> bool {
 }
 
 /// A program of this workspace, which lies beside the folder of the running test.
-pub(crate) fn built(name: &str) -> PathBuf {
+pub fn built(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let path = test.parent().and_then(Path::parent).unwrap().join(name);
     assert!(path.exists(), "{} is missing: run the tests with `make test`, which builds it", path.display());

@@ -17,9 +17,18 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("fleet", &["agent-core", "agent-model"]),
     (
         "harmony-agent",
-        &["agent-core", "agent-manifest-v1", "agent-model", "agent-score-bridge", "crash-point", "reconcilers"],
+        &[
+            "agent-core",
+            "agent-manifest-v1",
+            "agent-model",
+            "agent-score-bridge",
+            "crash-point",
+            "reconcilers",
+        ],
     ),
     ("harmonyctl", &["agent-core", "agent-manifest-v1", "agent-model", "agent-score-bridge", "fleet"]),
+    ("motd-score", &["agent-model", "agent-score-bridge", "harmony-agent"]),
+    ("planted-format", &["agent-model", "harmony-agent"]),
     ("tests", &["agent-model", "fleet"]),
     ("bench", &["agent-core", "agent-model", "reconcilers", "tests"]),
 ];
