@@ -9,16 +9,24 @@ SOAK_MINUTES ?= 60
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: ## Build the programs: target/debug/harmony-agent and harmonyctl
+# Cargo builds a crate with all features that anybody in the same build asks for. So no crate of this
+# workspace asks for the agent's unless it is told to, and whatever is built otherwise, the agent that
+# ships is built with none of them. Its variants are programs with names of their own, built one set
+# of features at a time, and --bin keeps the others from being built with that set. All this is done
+# for the whole workspace, so that what the sets have in common is compiled once.
+#
+# A test looks into the agent for what must not be there (score_bridge_compiled_out.rs).
+build: ## Build the programs: target/debug/harmony-agent, harmony-agent-with-scores, harmonyctl
 	cargo build --workspace --locked
+	cargo build --workspace --locked --features harmony-agent/score-bridge,motd-score/agent --bin harmony-agent-with-scores --bin motd-agent
 
 # The end-to-end tests run the programs as they ship, and the agent once more with the points at
-# which a test may kill it. Both are built here because `cargo test` builds no programs.
-test: ## Run all tests, on a real NATS server that is fetched where it is missing
+# which a test may kill it. All are built here because `cargo test` builds no programs.
+test: build ## Run all tests, on a real NATS server that is fetched where it is missing
 	scripts/nats-server pinned
 	cargo build --workspace --locked --features harmony-agent/crash-points --bin harmony-agent-crash-points
-	cargo build --workspace --locked --bins
 	cargo test --workspace --locked
+	cargo test --package harmony-agent --locked --features score-bridge --lib
 
 # Everything that `make test` runs is short enough to run each time; what shows only now and then
 # needs many times.
@@ -32,7 +40,7 @@ soak: test ## Run the end-to-end tests again and again, for SOAK_MINUTES (60)
 lint: ## Check formatting, lints, licences, dependencies
 	cargo fmt --all -- --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	cargo clippy --workspace --all-targets --locked --features harmony-agent/crash-points -- -D warnings
+	cargo clippy --workspace --all-targets --locked --features harmony-agent/crash-points,harmony-agent/score-bridge,motd-score/agent -- -D warnings
 	@cargo deny --version >/dev/null 2>&1 || { echo "cargo-deny is missing: cargo install --locked cargo-deny" >&2; exit 1; }
 	cargo deny --locked check bans licenses sources
 	cargo test --locked --package tests --test e2e dependency_star
