@@ -173,7 +173,7 @@ impl NatsServer {
 }
 
 /// The server's binary, of the version that the script pins; fetched once where need be.
-fn program() -> &'static Path {
+pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/nats-server");

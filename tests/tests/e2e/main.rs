@@ -52,6 +52,7 @@ mod harmonyctl;
 mod harness;
 mod hints;
 mod ledger_damage;
+mod migration;
 mod offline;
 mod own_score;
 mod power_cut;
