@@ -247,6 +247,11 @@ impl Device {
         let candidate = self.candidate.take();
         let Some(lowered) = candidate.as_ref().map(|candidate| &candidate.lowered).or(self.in_force.as_ref())
         else {
+            let inventory = &self.ledger.body().inventory;
+            self.outcome = self
+                .unreadable
+                .as_ref()
+                .map(|_| PassOutcome::left_alone(inventory, "DocumentUnreadable", "left as it is"));
             // Writes only after a write that failed, to see whether the disk serves again.
             return self.recorded(self.ledger.body().clone());
         };

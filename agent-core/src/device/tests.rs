@@ -182,6 +182,9 @@ async fn a_document_in_force_that_cannot_be_read_any_more_is_told_and_nothing_is
     let status = bench.pass().await;
     assert_eq!((status.phase, accepted(&status)), (Phase::Degraded, Some(1)));
     assert!(status.condition(ConditionType::Converged).unwrap().message.contains("UnsupportedKind"));
+    let [held] = &status.resources[..] else { panic!("{:?}", status.resources) };
+    assert_eq!((held.state, held.reason.as_str()), (ResourceState::Pending, "DocumentUnreadable"));
+    assert_eq!((held.changes, status.summary.total, status.summary.pending), (1, 1, 1));
     assert!(bench.take_done().is_empty());
 }
 

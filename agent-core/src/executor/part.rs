@@ -46,6 +46,7 @@ pub(super) struct Due {
     pub(super) then: Standing,
     pub(super) work: Arc<dyn Work>,
 }
+
 /// How one resource came out of a pass.
 #[derive(Debug, Clone)]
 pub struct ResourceOutcome {
@@ -80,6 +81,29 @@ pub struct ResourceOutcome {
 }
 
 impl ResourceOutcome {
+    /// How a claim stands that nobody can say anything about: it waits, and is left as it is.
+    pub(super) fn left_alone(claim: Claim, entry: &InventoryEntry, reason: &str, message: &str) -> Self {
+        let mut outcome = Self {
+            claim,
+            name: entry.name.clone(),
+            spec_digest: None,
+            state: ResourceState::Pending,
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+            details: serde_json::Value::Null,
+            changes: 0,
+            drift_corrections: 0,
+            restarts: 0,
+            attempts: 0,
+            next_retry: None,
+            wanted: None,
+            attempt: Attempt::HeldBack,
+            gone: false,
+        };
+        outcome.count(Some(entry));
+        outcome
+    }
+
     /// Takes over the counts of the inventory's entry.
     pub(super) fn count(&mut self, entry: Option<&InventoryEntry>) {
         if let Some(entry) = entry {

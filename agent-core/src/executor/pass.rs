@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use agent_model::{
-    Failure, ResourceKind, Standing,
+    Claim, Failure, ResourceKind, Standing,
     status::{ResourceState, Summary},
 };
 use futures_util::{StreamExt, stream::FuturesUnordered};
@@ -49,6 +49,19 @@ pub struct PassOutcome {
 }
 
 impl PassOutcome {
+    /// What is to be said where no pass can be made: all that we hold waits.
+    pub(crate) fn left_alone(inventory: &Inventory, reason: &str, message: &str) -> Self {
+        let waiting = |(claim, entry): (&Claim, &InventoryEntry)| {
+            ResourceOutcome::left_alone(claim.clone(), entry, reason, message)
+        };
+        Self {
+            inventory: inventory.clone(),
+            resources: inventory.iter().map(waiting).collect(),
+            interrupted: false,
+            dropped: Vec::new(),
+        }
+    }
+
     /// Whether everything is as declared, and everything that is declared no longer is gone.
     pub fn is_converged(&self) -> bool {
         let summary = self.summary();
@@ -71,6 +84,7 @@ impl PassOutcome {
         summary
     }
 }
+
 impl Pass {
     /// Settles all parts that have no steps, or whose steps cannot have their turn.
     pub(super) fn new(parts: Vec<Part>, edges: Vec<Vec<Edge>>) -> Self {
