@@ -1,6 +1,6 @@
 //! The topology of this agent: every capability that its reconcilers provide.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use agent_model::{Declaration, DeviceFacts, FileSpec, ResourceKind, ResourceName, ResourceSpec, pointer_to};
 use semver::Version;
@@ -86,6 +86,8 @@ pub struct DeviceTopology {
     depth: usize,
     current: Interpreting,
     declarations: Vec<Declaration>,
+    /// The names of the declarations.
+    names: BTreeSet<ResourceName>,
 }
 
 /// The Score that is being interpreted.
@@ -139,6 +141,7 @@ pub(crate) fn interpret_entry<S: Score<DeviceTopology>>(
             place,
         },
         declarations: Vec::new(),
+        names: BTreeSet::new(),
     };
     let outcome = score.create_interpret().execute(&mut topology);
     *usage = topology.usage;
@@ -163,33 +166,54 @@ impl Topology for DeviceTopology {
         child: &Child<'_>,
         score: &S,
     ) -> Result<Vec<ResourceName>, InterpretError> {
+        let first = self.declarations.len();
+        match self.interpret_within(child, score) {
+            Ok(()) => Ok(self.declarations[first..].iter().map(|declared| declared.name.clone()).collect()),
+            Err(error) => {
+                // Nothing of it stays, in case the parent can do without.
+                for declaration in self.declarations.drain(first..) {
+                    self.names.remove(&declaration.name);
+                }
+                Err(error.of_child(child.pointer))
+            }
+        }
+    }
+}
+
+impl DeviceTopology {
+    fn interpret_within<S: Score<Self>>(
+        &mut self,
+        child: &Child<'_>,
+        score: &S,
+    ) -> Result<(), InterpretError> {
         if self.depth == MAX_DEPTH {
             return Err(InterpretError::TooDeep { score: S::NAME, limit: MAX_DEPTH });
         }
         self.usage.count_child()?;
+        for name in child.depends_on.iter().chain(child.restart_on) {
+            if !self.names.contains(name) {
+                let message = format!("it names {:?}, which was not declared before it", name.as_str());
+                return Err(InterpretError::invalid("", message));
+            }
+        }
         let parent = &self.current;
         let name = format!("{}-{}", parent.name, child.name);
-        let joined = |one: &[ResourceName], two: &[ResourceName]| [one, two].concat();
         let current = Interpreting {
             score: S::NAME,
             version: S::VERSION,
-            depends_on: joined(&parent.depends_on, child.depends_on),
-            restart_on: joined(&parent.restart_on, child.restart_on),
-            place: Place { body: parent.place.of(child.pointer), is_child: true, ..parent.place.clone() },
             name: name.parse().map_err(InterpretError::Unnameable)?,
+            depends_on: [&parent.depends_on, child.depends_on].concat(),
+            restart_on: [&parent.restart_on, child.restart_on].concat(),
+            place: Place { body: parent.place.of(child.pointer), is_child: true, ..parent.place.clone() },
         };
-        let first = self.declarations.len();
         let parent = std::mem::replace(&mut self.current, current);
         self.depth += 1;
         let outcome = score.create_interpret().execute(self);
         self.depth -= 1;
         self.current = parent;
-        outcome.map_err(|error| error.of_child(child.pointer))?;
-        Ok(self.declarations[first..].iter().map(|declaration| declaration.name.clone()).collect())
+        outcome
     }
-}
 
-impl DeviceTopology {
     fn declare(
         &mut self,
         capability: Capability,
@@ -203,6 +227,13 @@ impl DeviceTopology {
                 version: current.version.clone(),
                 capability,
             });
+        }
+        if !self.names.insert(current.name.clone()) {
+            let message = format!(
+                "{:?} is already declared: each further resource needs a child Score with a name of its own",
+                current.name.as_str()
+            );
+            return Err(InterpretError::invalid(pointer, message));
         }
         self.usage.count_references(current.depends_on.len() + current.restart_on.len())?;
         self.declarations.push(Declaration {

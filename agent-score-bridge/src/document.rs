@@ -5,37 +5,9 @@ use agent_model::{
     reader::{Field, Findings, shown},
 };
 use semver::VersionReq;
-use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::registry::{ErasedBody, ScoreRegistry};
-
-/// The spec, as tools write it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct Spec {
-    /// The Scores. An empty list removes whatever an earlier document put there.
-    pub scores: Vec<Entry>,
-}
-
-/// One Score of a document, as tools write it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Entry {
-    /// The name of the Score's type.
-    pub score: String,
-    /// The range of versions that may read it: a version stands for all that are compatible with it.
-    pub version: String,
-    /// Its own name, unique in the document: a DNS label.
-    pub name: ResourceName,
-    /// Names of the entries of which all must be ready before anything of this one is acted on.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub depends_on: Vec<ResourceName>,
-    /// Names of the entries whose change restarts what this one runs.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub restart_on: Vec<ResourceName>,
-    /// What the Score is about, as its type defines.
-    pub with: Value,
-}
 
 /// An entry as it was read.
 pub(crate) struct ReadEntry {
@@ -65,15 +37,13 @@ fn read_entry(entry: Field<'_>, registry: &ScoreRegistry, findings: &mut Finding
         let range = fields.required("version", version_range);
         let depends_on = fields.optional("dependsOn", names).unwrap_or_default();
         let restart_on = fields.optional("restartOn", names).unwrap_or_default();
-        let nothing = Value::Object(Map::new());
+        let with = fields.required("with", |field, _| Some(field));
         let pointer = fields.pointer.clone();
-        let body =
-            fields.take("with").unwrap_or(Field { value: &nothing, pointer: pointer_to(&pointer, "with") });
         let body = score.zip(range).and_then(|(score, range)| match registry.choose(score, &range) {
             // The range says which versions the author wrote for, so this one knows every key.
-            Ok(score) => {
-                fields.findings.within(UnknownKeys::AreProblems, |findings| score.read(body, findings))
-            }
+            Ok(score) => fields.findings.within(UnknownKeys::AreProblems, |findings| {
+                with.and_then(|body| score.read(body, findings))
+            }),
             Err(unknown) => {
                 fields.findings.problem(pointer_to(&pointer, unknown.key()), unknown.to_string());
                 None

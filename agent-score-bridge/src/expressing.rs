@@ -3,10 +3,7 @@
 use agent_model::{DesiredState, Resource, ResourceSpec};
 use serde_json::Value;
 
-use crate::{
-    File, WireForm,
-    document::{Entry, Spec},
-};
+use crate::{Entry, File, Spec, WireForm};
 
 /// The spec of a `Score` document that is lowered to this very state, with one Score for each
 /// resource.

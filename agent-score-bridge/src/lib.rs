@@ -15,25 +15,28 @@ mod device_topology;
 mod document;
 mod expressing;
 mod lowering;
+mod references;
 mod registry;
 mod requirement;
 mod score;
 mod scores;
 mod topology;
+mod wire;
 
 use std::sync::Arc;
 
 use agent_model::{Invalid, Lowered, ManifestFormat, ResourceKind, SpecDocument};
 use semver::Version;
+use serde_json::Value;
 
 pub use device_topology::DeviceTopology;
-pub use document::{Entry, Spec};
 pub use expressing::express;
 pub use registry::{InvalidScoreId, ScoreId, ScoreRegistry, UnknownScore, choose};
 pub use requirement::{Requirement, requirements};
 pub use score::{Interpret, Score, WireForm};
-pub use scores::{ConfigFile, ConfigSet, File};
+pub use scores::{ConfigFile, ConfigSet, File, InvalidRelativePath, RelativePath};
 pub use topology::{Capability, Child, FILES, Files, InterpretError, Topology};
+pub use wire::{ApiVersion, Entry, Kind, Metadata, ScoreDocument, Spec};
 
 /// The kind of envelope that this format reads.
 pub const KIND: &str = "Score";
@@ -69,4 +72,13 @@ impl ManifestFormat for ScoreBridge {
     fn lower(&self, document: &SpecDocument<'_>) -> Result<Lowered, Invalid> {
         lowering::lower(document, &self.registry, &self.kinds)
     }
+}
+
+/// The JSON Schema (draft 2020-12) of a whole document, as its author writes it; committed as
+/// `schemas/Score/0.1.0.json`.
+///
+/// It says what can be said of each field by itself, and nothing of what an entry is `with`: that is
+/// the Score's own, and judged with all the rest by lowering.
+pub fn json_schema() -> Value {
+    schemars::schema_for!(ScoreDocument).to_value()
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, marker::PhantomData, str::FromStr, sync::A
 
 use agent_model::{
     Declaration, ResourceName, nearest,
-    reader::{Field, Findings},
+    reader::{Field, Findings, shown},
 };
 use semver::{Version, VersionReq};
 
@@ -21,6 +21,19 @@ pub struct ScoreId {
     pub name: String,
     /// Its version.
     pub version: Version,
+}
+
+/// Whether that is a word in PascalCase, which can be listed and written with a version behind it.
+const fn is_score_name(name: &str) -> bool {
+    let name = name.as_bytes();
+    let mut is_plain = true;
+    // What a `const` may evaluate has no iterators.
+    let mut i = 0;
+    while i < name.len() {
+        is_plain &= name[i].is_ascii_alphanumeric();
+        i += 1;
+    }
+    is_plain && !name.is_empty() && name.len() <= 63 && name[0].is_ascii_uppercase()
 }
 
 /// Why a text names no Score of a version.
@@ -42,8 +55,9 @@ impl FromStr for ScoreId {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         text.split_once('@')
+            .filter(|(name, _)| is_score_name(name))
             .and_then(|(name, version)| Some(Self { name: name.to_owned(), version: version.parse().ok()? }))
-            .ok_or_else(|| InvalidScoreId { given: text.chars().take(80).collect() })
+            .ok_or_else(|| InvalidScoreId { given: shown(text) })
     }
 }
 
@@ -59,7 +73,7 @@ pub enum UnknownScore {
         have: Vec<ScoreId>,
     },
     /// None of that name has a version in that range.
-    #[error("no version of {name} is {range}; this device has {}", listed(have))]
+    #[error("no version of {name} is {}; this device has {}", shown(&range.to_string()), listed(have))]
     Version {
         /// The Score's name.
         name: String,
@@ -104,8 +118,7 @@ pub fn choose<'a>(
 ) -> Result<&'a ScoreId, UnknownScore> {
     let named = have.clone().filter(|score| score.name == name);
     if named.clone().next().is_none() {
-        let name = name.chars().take(80).collect();
-        return Err(UnknownScore::Name { name, have: have.cloned().collect() });
+        return Err(UnknownScore::Name { name: shown(name), have: have.cloned().collect() });
     }
     named.clone().filter(|score| range.matches(&score.version)).max().ok_or_else(|| UnknownScore::Version {
         name: name.to_owned(),
@@ -132,6 +145,12 @@ impl ScoreRegistry {
     /// These and one more, which takes the place of one of the same name and version.
     #[must_use]
     pub fn with<S: Score<DeviceTopology>>(mut self) -> Self {
+        const {
+            assert!(
+                is_score_name(S::NAME),
+                "a Score's NAME is a word in PascalCase of at most 63 letters and digits"
+            )
+        };
         let id = ScoreId { name: S::NAME.to_owned(), version: S::VERSION };
         self.0.insert(id, Arc::new(Registered::<S>(PhantomData)));
         self

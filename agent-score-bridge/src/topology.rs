@@ -134,34 +134,82 @@ pub enum InterpretError {
     /// The body makes no sense for this device. Pointers lead from the Score's body.
     #[error("{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Invalid {
-        /// Everything that is wrong; never empty.
+        /// Everything that is wrong; not empty.
         problems: Vec<Problem>,
+    },
+    /// A child cannot be interpreted, for something else than what its own body says.
+    #[error("{error}")]
+    OfChild {
+        /// JSON pointer from the body of the Score that was asked first to what the child was made from.
+        pointer: String,
+        /// Why; itself of no child.
+        error: Box<InterpretError>,
     },
 }
 
 impl InterpretError {
-    /// The problems of a document whose Score at `place` failed with this.
-    pub(crate) fn into_problems(self, place: impl Fn(&str) -> String) -> Vec<Problem> {
+    /// What went wrong, whether with the Score itself or with one of its children.
+    pub fn cause(&self) -> &Self {
         match self {
+            Self::OfChild { error, .. } => error,
+            other => other,
+        }
+    }
+
+    /// Whether no other Score of the document could be interpreted either.
+    pub(crate) fn concerns_whole_document(&self) -> bool {
+        match self {
+            Self::TooManyChildren { .. }
+            | Self::TooManyReferences { .. }
+            | Self::TooMuchWork { .. }
+            | Self::TooLarge { .. } => true,
+            Self::MissingCapability { .. }
+            | Self::TooDeep { .. }
+            | Self::Unnameable(_)
+            | Self::Invalid { .. }
+            | Self::OfChild { .. } => false,
+        }
+    }
+
+    /// The problems of a document in which the body of the Score stands at the pointer `body`; never
+    /// none, since the Score is left out.
+    pub(crate) fn into_problems(self, body: &str) -> Vec<Problem> {
+        match self {
+            Self::Invalid { problems } if problems.is_empty() => {
+                vec![Problem {
+                    pointer: body.to_owned(),
+                    message: "the Score refuses this and does not say why".to_owned(),
+                }]
+            }
             Self::Invalid { problems } => problems
                 .into_iter()
-                .map(|problem| Problem { pointer: place(&problem.pointer), ..problem })
+                .map(|Problem { pointer, message }| Problem { pointer: format!("{body}{pointer}"), message })
                 .collect(),
-            other => vec![Problem { pointer: place(""), message: other.to_string() }],
+            Self::OfChild { pointer, error } => {
+                vec![Problem { pointer: format!("{body}{pointer}"), message: error.to_string() }]
+            }
+            other => vec![Problem { pointer: body.to_owned(), message: other.to_string() }],
         }
     }
 
     /// The same for the parent of the Score that failed: a child's body stands nowhere in the
     /// document, so its problems are shown where the parent made it from.
     pub(crate) fn of_child(self, pointer: &str) -> Self {
+        let pointer = pointer.to_owned();
         match self {
             Self::Invalid { problems } => Self::Invalid {
                 problems: problems
                     .into_iter()
-                    .map(|problem| Problem { pointer: pointer.to_owned(), ..problem })
+                    .map(|problem| Problem { pointer: pointer.clone(), ..problem })
                     .collect(),
             },
-            other => other,
+            Self::OfChild { error, .. } => Self::OfChild { pointer, error },
+            other => Self::OfChild { pointer, error: Box::new(other) },
         }
+    }
+
+    /// A body with a single problem.
+    pub(crate) fn invalid(pointer: &str, message: String) -> Self {
+        Self::Invalid { problems: vec![Problem { pointer: pointer.to_owned(), message }] }
     }
 }
