@@ -1,11 +1,13 @@
 //! A format that somebody adds takes part in everything that there is: the crate `planted-format` is
 //! one, and the agent that has it is made of one line.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs};
 
-use serde_json::json;
+use serde_json::{Value, json};
+use tempfile::TempDir;
 use tests::{
-    document::{file, manifest},
+    document::{authored, file, manifest},
+    process::{Process, built},
     site::{Access, DEVICE, Site},
 };
 
@@ -34,4 +36,32 @@ async fn a_format_added_by_one_line_shares_watch_status_and_repair_with_those_th
     assert_eq!(device.read("/etc/motd"), "hello\n");
     assert!(!device.path("/etc/banner").exists(), "what is declared no longer is still there");
     site.assert_nothing_was_forbidden();
+}
+
+/// Tries a document without a server; returns the exit code and all that was printed.
+async fn tried(document: &Value) -> (Option<i32>, String) {
+    let folder = TempDir::with_prefix("harmony-once-").unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    fs::write(path("document"), document.to_string()).unwrap();
+    let program = built("planted-agent").to_str().unwrap().to_owned();
+    let (file, state, root) = (path("document"), path("state"), path("root"));
+    let arguments = ["once", "-f", &file, "--state-dir", &state, "--root", &root].map(str::to_owned);
+    let command = [vec![program], arguments.to_vec()].concat();
+    let status = Process::start("once", &command, &[], path("log").as_ref()).unwrap().end().await;
+    (status.code(), fs::read_to_string(path("log")).unwrap())
+}
+
+#[tokio::test]
+async fn a_document_without_a_version_is_tried_as_the_newest_that_its_kind_has_on_this_agent() {
+    let of_kind = |kind: &str, spec: Value| json!({"apiVersion": "harmony/v1", "kind": kind, "metadata": {"name": DEVICE}, "spec": spec});
+    for document in
+        [of_kind("Banner", json!("welcome\n")), authored(DEVICE, &[file("motd", "/etc/motd", "")])]
+    {
+        let (code, printed) = tried(&document).await;
+        assert_eq!(code, Some(0), "{document}\n{printed}");
+    }
+    // A kind that it lacks has no version to fill in, and is refused for what it is.
+    let (code, printed) = tried(&of_kind("Score", json!({"scores": []}))).await;
+    assert_eq!(code, Some(2), "{printed}");
+    assert!(printed.contains("UnsupportedKind"), "{printed}");
 }
