@@ -121,14 +121,15 @@ Examples:
     Validate(Files),
     /// Print documents as Scores, or check that this would change nothing on their devices
     #[command(after_help = "\
-The conversion asks for the very same as the document: a device that reads Scores changes nothing when
-it gets it. Nothing is printed when any document is invalid. What is printed can be applied.
+The conversion asks for the very same as the document: a device that reads Scores changes nothing
+when it gets it. Of invalid documents all problems are told, and then nothing is printed. What is
+printed can be applied.
 
-With --check nothing is printed but how each device stands: whether its document and the Scores, both
-read with the facts that the device publishes, ask for the same (PARITY), and whether it can read the
-Scores. The Scores are the document's own conversion or, with -f, those given. Ends with 0 when all are
-identical, with 3 when any differs, and with 1 when any cannot be judged; devices without a document are
-passed over.
+With --check, the Scores are not printed but compared with what each device has: PARITY tells
+whether its document and the Scores, both read with the facts that the device publishes, ask for
+the same; READS-SCORES, whether the device can read them. Compared is the document's own conversion
+or, with -f, what is given. Ends with 0 when all are identical, with 3 when any differs, and with 1
+when any cannot be judged. Devices without a document are passed over.
 
 Examples:
   harmonyctl convert -f edge-0042.yaml
@@ -214,11 +215,7 @@ pub(crate) struct Get {
 #[derive(Debug, Args)]
 pub(crate) struct Convert {
     /// Take the documents of these devices: agents, agent ID… or agent/ID…
-    #[arg(
-        value_name = "AGENTS",
-        required_unless_present_any = ["filename", "check"],
-        add = ArgValueCompleter::new(completion::Agents)
-    )]
+    #[arg(value_name = "AGENTS", add = ArgValueCompleter::new(completion::Agents))]
     pub(crate) words: Vec<String>,
     /// A file, a folder (its *.yaml, *.yml and *.json), or - for stdin; may be repeated
     #[arg(
@@ -232,10 +229,10 @@ pub(crate) struct Convert {
     /// What to convert to
     #[arg(long, env = "HARMONYCTL_TO", value_enum, ignore_case = true, default_value_t = ConvertTo::Score)]
     pub(crate) to: ConvertTo,
-    /// Only tell whether it would change anything on the devices
+    /// Only tell whether it would change anything, by default on any device
     #[arg(long, env = "HARMONYCTL_CHECK", value_parser = BoolishValueParser::new())]
     pub(crate) check: bool,
-    /// How to print it: documents as yaml (default) or json, a check as table (default) or json
+    /// How to print it: by default documents as yaml, and a check as table
     #[arg(short, long, env = "HARMONYCTL_OUTPUT", value_enum)]
     pub(crate) output: Option<ConvertFormat>,
 }

@@ -1,10 +1,12 @@
 //! Documents as text that people edit and that this program reads again.
 
-use agent_core::authoring::read_documents;
+use std::slice;
+
+use agent_core::authoring::{AuthoredDocument, read_documents};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use crate::{failure::Failure, visible};
+use crate::{failure::Failure, manifest, visible};
 
 /// Keys that stand first in an object, in this order. The others follow by the alphabet.
 const FIRST: [&str; 14] = [
@@ -34,37 +36,41 @@ const LAST: [&str; 4] = ["content", "contentBase64", "template", "files"];
 pub(crate) fn yaml(document: &Value) -> Result<String, Failure> {
     let text = serde_saphyr::to_string(&Ordered(document)).map_err(|error| unwritable(Box::new(error)))?;
     let text = text.trim_end_matches('\n');
-    if !visible::has_hidden(text) && reads_back(text, document) {
+    if !visible::has_hidden(text) && check_reading(text, slice::from_ref(document)).is_ok() {
         return Ok(text.to_owned());
     }
     json(document)
 }
 
-/// A document as JSON.
+/// A document as JSON that is YAML too.
 ///
 /// # Errors
 /// When it cannot be written.
 pub(crate) fn json(document: &Value) -> Result<String, Failure> {
     let text =
         serde_json::to_string_pretty(&Ordered(document)).map_err(|error| unwritable(Box::new(error)))?;
-    let text = visible::json(&text);
-    if !reads_back(&text, document) {
-        return Err(unwritable("it would not be the same when it is read again".into()));
+    // The two that JSON takes as they are, and YAML only escaped.
+    Ok(visible::json(&text).replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff"))
+}
+
+/// Makes sure that these documents are what is read of the text when it is printed.
+///
+/// # Errors
+/// Why they are not.
+pub(crate) fn check_reading(text: &str, documents: &[Value]) -> Result<(), Failure> {
+    // With the line feed that printing it adds.
+    let read =
+        read_documents(&format!("{text}\n"), "read again").map_err(|error| unwritable(error.into()))?;
+    let read: Vec<AuthoredDocument> = read.into_iter().flat_map(manifest::items_of_list).collect();
+    let expected = documents.iter().map(Value::as_object);
+    if read.iter().map(|read| Some(read.fields())).eq(expected) {
+        return Ok(());
     }
-    Ok(text.into_owned())
+    Err(unwritable("they would not be the same when they are read again".into()))
 }
 
 fn unwritable(source: Box<dyn std::error::Error + Send + Sync>) -> Failure {
-    Failure::Format { what: "the document", source }
-}
-
-fn reads_back(text: &str, document: &Value) -> bool {
-    // With the line feed that printing it adds.
-    let read = read_documents(&format!("{text}\n"), "");
-    read.is_ok_and(|read| match read.as_slice() {
-        [read] => Some(read.fields()) == document.as_object(),
-        _ => false,
-    })
+    Failure::Format { what: "the documents", source }
 }
 
 /// A value whose keys are written in an order that people read well.
@@ -145,6 +151,9 @@ spec:
             "---\n...\n",
             "\u{feff}bom",
             "\u{2028}\u{85}\u{a0}",
+            "\u{fffe}\u{ffff}\u{1fffe}\u{10ffff}\u{fdd0}",
+            "\u{7f}\u{80}\u{9f}",
+            "x: |\n  y\n",
             "yes",
             "0644",
             "~",
@@ -153,19 +162,38 @@ spec:
         ] {
             let document = json!({"a": {"content": text}, "b": [text, {text: text}]});
             for written in [yaml(&document).unwrap(), json(&document).unwrap()] {
-                assert!(reads_back(&written, &document), "{text:?}: {written}");
+                assert!(check_reading(&written, slice::from_ref(&document)).is_ok(), "{text:?}: {written}");
                 assert_eq!(visible::text(&written), written, "{text:?}");
             }
         }
     }
 
+    /// Any JSON.
+    fn value() -> impl Strategy<Value = Value> {
+        let text = || "(?s).{0,40}|[ \t\r\n#:a<-]{0,12}";
+        let leaf = prop_oneof![
+            4 => text().prop_map(Value::from),
+            1 => any::<f64>().prop_map(Value::from),
+            1 => any::<i64>().prop_map(Value::from),
+            1 => any::<u64>().prop_map(Value::from),
+            1 => any::<bool>().prop_map(Value::from),
+            1 => Just(Value::Null),
+        ];
+        leaf.prop_recursive(4, 24, 4, move |inner| {
+            prop_oneof![
+                collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                collection::btree_map(text(), inner, 0..4).prop_map(|fields| fields.into_iter().collect()),
+            ]
+        })
+    }
+
     proptest! {
         #[test]
-        fn whatever_texts_are_written_are_read_again(texts in collection::vec("(?s).{0,40}|[ \t\r\n#:a-]{0,12}", 0..4)) {
-            let list: Vec<Value> = texts.iter().map(|text| json!({"content": text})).collect();
-            let document = json!({"spec": list});
+        fn whatever_is_written_is_read_again(value in value()) {
+            let document = json!({"spec": value});
             for written in [yaml(&document).unwrap(), json(&document).unwrap()] {
-                prop_assert!(reads_back(&written, &document), "{written}");
+                prop_assert!(check_reading(&written, slice::from_ref(&document)).is_ok(), "{written}");
+                prop_assert_eq!(visible::text(&written), written.as_str());
             }
         }
     }

@@ -11,7 +11,7 @@ use std::{
 use agent_core::{
     authoring::{AuthoredDocument, AuthoringError, Completion, read_documents},
     dispatcher::{Formats, choose_reader},
-    envelope::{Envelope, strict_json},
+    envelope::{Envelope, Received, strict_json},
 };
 use agent_model::{
     AgentId, DeviceFacts, Generation, Lowered, ManifestFormat, Problem, RefusalReason, SpecDocument,
@@ -191,10 +191,10 @@ impl Manifest {
     pub(crate) fn of_entry(agent: &AgentId, entry: &[u8], facts: &DeviceFacts) -> Result<Self, Broken> {
         let place = format!("the entry of agent/{agent}");
         let broken = |problem| Broken { place: place.clone(), problems: vec![problem] };
-        let fields = match strict_json::parse(entry) {
-            Ok(Value::Object(fields)) => fields,
-            Ok(_) => return Err(broken(placed("it is no object"))),
-            Err(error) => return Err(broken(Problem { pointer: String::new(), message: error.to_string() })),
+        // As it is: nothing is filled in any more.
+        Envelope::open(Received::read(entry)).map_err(|refusal| broken(placed(&refusal.message)))?;
+        let Ok(Value::Object(fields)) = strict_json::parse(entry) else {
+            return Err(broken(placed("it is no object")));
         };
         let document = AuthoredDocument::from_fields(place.clone(), fields);
         let manifest =
@@ -295,7 +295,7 @@ fn place(document: &AuthoredDocument, agent: Option<&AgentId>) -> String {
 }
 
 /// The documents of a `List`, as `convert -o json` prints several; any other document is itself.
-fn items_of_list(document: AuthoredDocument) -> Vec<AuthoredDocument> {
+pub(crate) fn items_of_list(document: AuthoredDocument) -> Vec<AuthoredDocument> {
     let items = document.fields().get("items").and_then(Value::as_array);
     let Some(items) = items.filter(|_| document.kind() == Some("List")) else { return vec![document] };
     let source = format!("{}, list {}", document.source, document.number);

@@ -30,40 +30,49 @@ pub(crate) async fn run(
 ) -> Result<Outcome, Failure> {
     // One more to convert to would not compile here.
     let ConvertTo::Score = arguments.to;
-    match (arguments.check, arguments.output) {
-        (true, None | Some(ConvertFormat::Table)) => check(connection, arguments, Shape::Table, output).await,
-        (true, Some(ConvertFormat::Json)) => check(connection, arguments, Shape::List, output).await,
-        (false, None | Some(ConvertFormat::Yaml)) => {
-            convert(connection, arguments, Notation::Yaml, output).await
-        }
-        (false, Some(ConvertFormat::Json)) => convert(connection, arguments, Notation::Json, output).await,
-        (true, Some(ConvertFormat::Yaml)) => {
-            Err(Failure::Usage("--check prints -o table or -o json".to_owned()))
-        }
-        (false, Some(ConvertFormat::Table)) => Err(Failure::Usage(
-            "documents are printed as -o yaml or -o json; -o table goes with --check".to_owned(),
-        )),
+    let format = arguments.output.unwrap_or(match arguments.check {
+        true => ConvertFormat::Table,
+        false => ConvertFormat::Yaml,
+    });
+    if arguments.check {
+        return check(connection, arguments, format, output).await;
     }
+    let write = match format {
+        ConvertFormat::Yaml => yaml,
+        ConvertFormat::Json => json,
+        ConvertFormat::Table => {
+            let message = "documents are printed as yaml or json; -o table goes with --check";
+            return Err(Failure::Usage(message.to_owned()));
+        }
+    };
+    convert(connection, arguments, write, output).await
 }
 
-enum Notation {
-    Yaml,
-    Json,
+/// The documents one after the other.
+fn yaml(documents: &[Value]) -> Result<String, Failure> {
+    let texts: Result<Vec<String>, Failure> = documents.iter().map(document_text::yaml).collect();
+    Ok(texts?.join("\n---\n"))
 }
 
-enum Shape {
-    Table,
-    List,
+/// The document, or a list of them.
+fn json(documents: &[Value]) -> Result<String, Failure> {
+    match documents {
+        [document] => document_text::json(document),
+        documents => document_text::json(&list(documents)),
+    }
 }
 
 /// Prints the documents as Scores, all or none.
 async fn convert(
     connection: &Connection,
     arguments: &Convert,
-    notation: Notation,
+    write: impl Fn(&[Value]) -> Result<String, Failure>,
     output: &mut Output,
 ) -> Result<Outcome, Failure> {
     let (converted, mut outcome) = if arguments.filename.is_empty() {
+        if arguments.words.is_empty() {
+            return Err(Failure::Usage("say what: -f FILE, agents, agent ID or agent/ID".to_owned()));
+        }
         let wanted = agent_words::parse(&arguments.words).map_err(Failure::Usage)?;
         entries(&connect(connection).await?, &wanted, output).await?
     } else {
@@ -95,17 +104,15 @@ async fn convert(
         output.error("nothing was printed");
         return Ok(outcome);
     }
-    let text = match notation {
-        Notation::Json if documents.len() == 1 => documents.iter().map(document_text::json).collect(),
-        Notation::Json => document_text::json(&list(documents)),
-        Notation::Yaml => {
-            let texts: Result<Vec<String>, Failure> = documents.iter().map(document_text::yaml).collect();
-            texts.map(|texts| texts.join("\n---\n"))
-        }
-    }?;
-    if !text.is_empty() {
-        output.line(text)?;
+    let text = write(&documents)?;
+    if text.is_empty() {
+        output.message("No documents found.");
+        return Ok(outcome);
     }
+    document_text::check_reading(&text, &documents).inspect_err(|_| {
+        output.message("What would be printed could not be applied; convert fewer documents at once.");
+    })?;
+    output.line(text)?;
     Ok(outcome)
 }
 
@@ -140,7 +147,7 @@ async fn entries(
 async fn check(
     connection: &Connection,
     arguments: &Convert,
-    shape: Shape,
+    format: ConvertFormat,
     output: &mut Output,
 ) -> Result<Outcome, Failure> {
     let given: BTreeMap<AgentId, Manifest> = if arguments.filename.is_empty() {
@@ -158,17 +165,16 @@ async fn check(
     let roster = Roster::read(&fleet, selection(&wanted)).await?;
     let (agents, outcome) = found(&roster, &wanted, output);
     let verdicts: Vec<Verdict> = agents.iter().map(|agent| judge(agent, given.get(&agent.id))).collect();
-    match shape {
-        Shape::List => {
-            let items = verdicts.iter().map(Verdict::document).collect();
-            output.line(document_text::json(&list(items))?)?;
-        }
-        Shape::Table if verdicts.is_empty() => {
+    let items = || list(&verdicts.iter().map(Verdict::document).collect::<Vec<_>>());
+    match format {
+        ConvertFormat::Json => output.line(document_text::json(&items())?)?,
+        ConvertFormat::Yaml => output.line(document_text::yaml(&items())?)?,
+        ConvertFormat::Table if verdicts.is_empty() => {
             if outcome == Outcome::Done {
                 output.message("No agents found.");
             }
         }
-        Shape::Table => output.line(table(&verdicts).join("\n"))?,
+        ConvertFormat::Table => output.line(table(&verdicts).join("\n"))?,
     }
     Ok(verdicts.iter().map(Verdict::outcome).fold(outcome, Outcome::and))
 }
@@ -195,7 +201,7 @@ fn table(verdicts: &[Verdict]) -> Vec<String> {
     all
 }
 
-fn list(items: Vec<Value>) -> Value {
+fn list(items: &[Value]) -> Value {
     json!({"apiVersion": API_VERSION, "kind": "List", "items": items})
 }
 

@@ -113,12 +113,16 @@ fn scores_are_rendered_with_the_facts_of_the_device() {
 #[test]
 fn scores_that_are_not_known_here_and_entries_that_no_device_accepts_cannot_be_judged() {
     let tea = scores(&json!([{"score": "Tea", "version": "0.1.0", "name": "f", "with": {}}]));
+    let mut unnumbered = v1("x");
+    unnumbered["metadata"] = json!({"name": "a"});
     let mut foreign = v1("x");
     foreign["metadata"]["name"] = json!("b");
     for (entry, given, said) in [
         (v1_entry(), Some(&tea), "Tea ^0.1.0"),
         (entry("{\"command\": \"reboot\"}"), None, "the entry is invalid"),
         (entry("reboot"), None, "the entry is invalid"),
+        (entry(&unnumbered.to_string()), None, "/metadata/generation: missing"),
+        (entry(&(v1("x").to_string() + &" ".repeat(512 << 10))), None, "at most 524288"),
         (entry(&foreign.to_string()), None, "the document is for b"),
         (entry(&v1("x").to_string().replace("content", "cntent")), None, "/spec/resources/0/spec/cntent"),
     ] {
