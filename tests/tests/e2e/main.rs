@@ -44,6 +44,7 @@ macro_rules! scenarios {
 }
 
 mod convergence;
+mod convert;
 mod cutover;
 mod dependency_star;
 mod drift;
