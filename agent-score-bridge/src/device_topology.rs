@@ -33,8 +33,8 @@ pub(crate) struct Device {
 /// What the Scores of a document have used up together.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Usage {
-    children: usize,
-    references: usize,
+    children: u64,
+    references: u64,
     work: u64,
     content: u64,
 }
@@ -45,36 +45,33 @@ impl Usage {
     /// # Errors
     /// When they would be too many.
     pub(crate) fn count_references(&mut self, count: usize) -> Result<(), InterpretError> {
-        self.references = self.references.saturating_add(count);
-        if self.references > MAX_REFERENCES {
-            return Err(InterpretError::TooManyReferences { limit: MAX_REFERENCES });
-        }
+        let error = InterpretError::TooManyReferences { limit: MAX_REFERENCES };
+        self.references = within(self.references, count as u64, MAX_REFERENCES as u64).ok_or(error)?;
         Ok(())
     }
 
     fn count_work(&mut self, work: u64) -> Result<(), InterpretError> {
-        self.work = self.work.saturating_add(work);
-        if self.work > MAX_WORK {
-            return Err(InterpretError::TooMuchWork { limit: MAX_WORK });
-        }
+        let error = InterpretError::TooMuchWork { limit: MAX_WORK };
+        self.work = within(self.work, work, MAX_WORK).ok_or(error)?;
         Ok(())
     }
 
     fn count_content(&mut self, bytes: u64) -> Result<(), InterpretError> {
-        self.content = self.content.saturating_add(bytes);
-        if self.content > MAX_CONTENT {
-            return Err(InterpretError::TooLarge { limit: MAX_CONTENT });
-        }
+        let error = InterpretError::TooLarge { limit: MAX_CONTENT };
+        self.content = within(self.content, bytes, MAX_CONTENT).ok_or(error)?;
         Ok(())
     }
 
     fn count_child(&mut self) -> Result<(), InterpretError> {
-        self.children += 1;
-        if self.children > MAX_CHILDREN {
-            return Err(InterpretError::TooManyChildren { limit: MAX_CHILDREN });
-        }
+        let error = InterpretError::TooManyChildren { limit: MAX_CHILDREN };
+        self.children = within(self.children, 1, MAX_CHILDREN as u64).ok_or(error)?;
         Ok(())
     }
+}
+
+/// What is used up with so much more, unless it is beyond the limit.
+fn within(used: u64, more: u64, limit: u64) -> Option<u64> {
+    used.checked_add(more).filter(|sum| *sum <= limit)
 }
 
 /// The device as one Score of a document sees it, with all that was declared for that Score so far.
@@ -181,6 +178,7 @@ impl Topology for DeviceTopology {
 }
 
 impl DeviceTopology {
+    /// Interprets a child; when that fails, what was declared for it is still there.
     fn interpret_within<S: Score<Self>>(
         &mut self,
         child: &Child<'_>,

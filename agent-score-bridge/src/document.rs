@@ -15,7 +15,7 @@ pub(crate) struct ReadEntry {
     pub(crate) name: ResourceName,
     pub(crate) depends_on: Vec<ResourceName>,
     pub(crate) restart_on: Vec<ResourceName>,
-    /// `None` where the body cannot be read.
+    /// `None` where the body cannot be read, or is not to be interpreted.
     pub(crate) body: Option<Box<dyn ErasedBody>>,
 }
 

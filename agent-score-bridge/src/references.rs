@@ -7,7 +7,7 @@ use agent_model::{ResourceName, nearest, pointer_to, reader::Findings};
 use crate::document::ReadEntry;
 
 /// Most unknown names for which the nearest known one is searched: each search looks at all names.
-const MAX_SUGGESTIONS: usize = 20;
+const MAX_SUGGESTIONS: usize = 10;
 
 /// What one entry names: places in the list of entries.
 #[derive(Default)]

@@ -11,7 +11,8 @@ use crate::{InterpretError, Topology};
 /// Writing is serde's; reading is not, because deserialising stops at the first problem and an
 /// author should see all of them.
 pub trait WireForm: Serialize + Sized + 'static {
-    /// The name in documents: a word in PascalCase that no other Score has.
+    /// The name in documents: a word in PascalCase that no other Score has. Another one does not
+    /// compile.
     const NAME: &'static str;
 
     /// The version of the body and of what is declared for it. Documents ask for a range of

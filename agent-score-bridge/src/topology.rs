@@ -30,7 +30,8 @@ pub trait Topology: Sized {
     /// declared for it, for what should wait for them.
     ///
     /// # Errors
-    /// Those of the child; or there are too many children, or too many within one another.
+    /// Those of the child; or there are too many children, or too many within one another. Nothing is
+    /// declared then: whoever can do without the child goes on, and all others pass the error on.
     fn interpret<S: Score<Self>>(
         &mut self,
         child: &Child<'_>,
@@ -56,9 +57,10 @@ pub struct Child<'a> {
     pub name: &'a str,
     /// JSON pointer from the parent's body to what the child was made from, for problems with it.
     pub pointer: &'a str,
-    /// Names of resources that must be ready before anything of the child is acted on.
+    /// Names of resources that must be ready before anything of the child is acted on: of those that
+    /// [`interpret`](Topology::interpret) returned for earlier children.
     pub depends_on: &'a [ResourceName],
-    /// Names of resources whose change restarts whatever of the child can be restarted.
+    /// Names of resources whose change restarts whatever of the child can be restarted; of the same.
     pub restart_on: &'a [ResourceName],
 }
 

@@ -1,0 +1,72 @@
+//! The bridge as its users see it: whole specs in, desired state or problems out.
+#![cfg(test)]
+
+mod bounds;
+mod children;
+mod expressing;
+mod problems;
+mod properties;
+mod registry;
+mod schema;
+mod scores;
+
+use agent_model::{
+    DesiredState, Lowered, ManifestFormat, ResourceKind, ResourceName, SpecDocument, UnknownKeys,
+};
+use agent_score_bridge::{ScoreBridge, ScoreRegistry};
+use serde_json::{Value, json};
+
+/// A bridge with the Scores of these tests, for a device that has files.
+fn bridge() -> ScoreBridge {
+    ScoreBridge::new(scores::registry(), [ResourceKind::File])
+}
+
+/// Lowers a spec; the problems are given as an author sees them.
+fn lower_with(bridge: &ScoreBridge, unknown_keys: UnknownKeys, spec: &Value) -> Result<Lowered, Vec<String>> {
+    let document = SpecDocument {
+        spec,
+        schema_version: &"0.1.0".parse().unwrap(),
+        unknown_keys,
+        facts: &[("hostname".to_owned(), "edge-0001".to_owned())].into(),
+    };
+    bridge.lower(&document).map_err(|invalid| invalid.problems.iter().map(ToString::to_string).collect())
+}
+
+/// Lowers a spec of which every key should be known.
+fn lower(spec: &Value) -> Result<DesiredState, Vec<String>> {
+    lower_with(&bridge(), UnknownKeys::AreProblems, spec).map(|lowered| lowered.state)
+}
+
+/// The problems of a spec that has some, by a bridge with these Scores.
+fn problems_with(registry: ScoreRegistry, spec: &Value) -> Vec<String> {
+    let bridge = ScoreBridge::new(registry, [ResourceKind::File]);
+    lower_with(&bridge, UnknownKeys::AreProblems, spec).unwrap_err()
+}
+
+/// A spec of these entries.
+fn spec(entries: &[Value]) -> Value {
+    json!({"scores": entries})
+}
+
+/// An entry, with these fields besides what each has.
+fn entry(score: &str, name: &str, with: Value, fields: Value) -> Value {
+    let mut entry = json!({"score": score, "version": "0.1.0", "name": name, "with": with});
+    entry.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    entry
+}
+
+/// A `File` entry.
+fn file(name: &str, path: &str) -> Value {
+    entry("File", name, json!({"path": path, "content": ""}), json!({}))
+}
+
+/// A `Bundle` entry: a file for each name, at `/<entry>/<name>`.
+fn bundle(name: &str, files: &[&str], fields: Value) -> Value {
+    let paths: Vec<Value> =
+        files.iter().map(|file| json!({"name": file, "path": format!("/{name}/{file}")})).collect();
+    entry("Bundle", name, json!({"files": paths}), fields)
+}
+
+fn names(names: &[ResourceName]) -> Vec<&str> {
+    names.iter().map(ResourceName::as_str).collect()
+}
