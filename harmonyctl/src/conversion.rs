@@ -26,7 +26,7 @@ const FILLED_IN: [&str; 2] = ["generation", "issuedAt"];
 /// # Errors
 /// Why it cannot be converted without loss.
 pub(crate) fn to_scores(manifest: &Manifest, facts: &DeviceFacts) -> Result<Manifest, Vec<Problem>> {
-    let check = |document| Manifest::check_with(document, facts).map_err(|broken| broken.problems);
+    let check = |document| Manifest::check_with(document, facts.clone()).map_err(|broken| broken.problems);
     if manifest.envelope.kind == KIND {
         return check(document(manifest, manifest.document.fields().clone()));
     }

@@ -6,7 +6,7 @@ use agent_core::authoring::{AuthoredDocument, read_documents};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use crate::{failure::Failure, manifest, visible};
+use crate::{failure::Failure, reading, visible};
 
 /// Keys that stand first in an object, in this order. The others follow by the alphabet.
 const FIRST: [&str; 14] = [
@@ -61,7 +61,7 @@ pub(crate) fn check_reading(text: &str, documents: &[Value]) -> Result<(), Failu
     // With the line feed that printing it adds.
     let read =
         read_documents(&format!("{text}\n"), "read again").map_err(|error| unwritable(error.into()))?;
-    let read: Vec<AuthoredDocument> = read.into_iter().flat_map(manifest::items_of_list).collect();
+    let read: Vec<AuthoredDocument> = read.into_iter().flat_map(reading::items_of_list).collect();
     let expected = documents.iter().map(Value::as_object);
     if read.iter().map(|read| Some(read.fields())).eq(expected) {
         return Ok(());
@@ -132,6 +132,15 @@ spec:
         let keys = ["\"apiVersion\"", "\"kind\"", "\"name\"", "\"labels\"", "\"spec\"", "\"score\""];
         let json = json(&document).unwrap();
         assert!(keys.map(|key| json.find(key)).is_sorted(), "{json}");
+    }
+
+    #[test]
+    fn more_documents_than_are_read_at_once_are_noticed() {
+        let documents = vec![json!({"a": 1}); 10_001];
+        let text = vec!["a: 1"; 10_001].join("\n---\n");
+        assert!(check_reading(&text, &documents).is_err());
+        assert!(check_reading(&text[..10], &documents[..1]).is_err());
+        assert!(check_reading(&text[..4], &documents[..1]).is_ok());
     }
 
     #[test]

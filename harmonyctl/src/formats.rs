@@ -15,16 +15,16 @@ pub(crate) fn known() -> Formats {
     Formats::none().with(AgentManifestV1).with(scores)
 }
 
-/// What to read a document with that is for no device in particular: a stand-in for each fact that
-/// every device has.
-pub(crate) fn stand_in_facts() -> DeviceFacts {
-    let value = |fact| match fact {
-        // A template may look these up in lists of those that there are.
-        "arch" => "x86_64",
-        "kernel" => "6.12.0",
-        other => other,
-    };
-    COMMON_FACTS.map(|fact| (fact.to_owned(), value(fact).to_owned())).into()
+/// Architectures that templates may look up in lists of those that there are.
+const ARCHITECTURES: [&str; 4] = ["x86_64", "aarch64", "arm", "riscv64"];
+
+/// What to read a document with that is for no device in particular: stand-ins for the facts that
+/// every device has, once for each architecture.
+pub(crate) fn stand_in_facts() -> [DeviceFacts; 4] {
+    ARCHITECTURES.map(|arch| {
+        let value = |fact| if fact == "arch" { arch } else { fact };
+        COMMON_FACTS.map(|fact| (fact.to_owned(), value(fact).to_owned())).into()
+    })
 }
 
 /// The Scores that a document asks for and that are not known here; a device may know them.
@@ -59,7 +59,9 @@ mod tests {
 
     #[test]
     fn there_is_a_stand_in_for_each_fact_that_every_device_has() {
-        assert_eq!(stand_in_facts().into_keys().collect::<Vec<_>>(), COMMON_FACTS);
+        for facts in stand_in_facts() {
+            assert_eq!(facts.into_keys().collect::<Vec<_>>(), COMMON_FACTS);
+        }
     }
 
     #[test]

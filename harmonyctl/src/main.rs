@@ -3,7 +3,7 @@
 //! ```text
 //! cli (arguments) ──▶ command::* ──▶ fleet (NATS) ──▶ output (stdout: data, stderr: messages)
 //!                        │
-//!                        ├──▶ manifest (files, validation by every known format)
+//!                        ├──▶ reading, manifest (files, validation by every known format)
 //!                        └──▶ conversion, parity (to Scores, and whether that changes anything)
 //! ```
 //!
@@ -24,6 +24,7 @@ mod output;
 mod parity;
 mod progress;
 mod quantity;
+mod reading;
 mod table;
 mod visible;
 mod words;

@@ -1,15 +1,9 @@
-//! Documents from files: reading them, and everything that can be found wrong with them without a
-//! server.
+//! Documents, and everything that can be found wrong with them from here.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    io::{self, Read as _},
-    path::{Path, PathBuf},
-};
+use std::collections::BTreeSet;
 
 use agent_core::{
-    authoring::{AuthoredDocument, AuthoringError, Completion, read_documents},
+    authoring::{AuthoredDocument, Completion},
     dispatcher::{Formats, choose_reader},
     envelope::{Envelope, Received, strict_json},
 };
@@ -23,21 +17,10 @@ use agent_score_bridge::Requirement;
 use semver::Version;
 use serde_json::Value;
 
-use crate::{failure::Failure, formats};
+use crate::formats;
 
-/// Most bytes that are read of one file: thousands of documents.
-const MAX_FILE_BYTES: u64 = 64 << 20;
 /// Most Scores of a document that are named in messages about it.
 const MAX_SCORES_NAMED: usize = 20;
-
-/// What was read, good and bad.
-#[derive(Debug, Default)]
-pub(crate) struct Reading {
-    /// Every document, in the order of the files.
-    pub(crate) documents: Vec<Result<Manifest, Broken>>,
-    /// Files that hold no documents.
-    pub(crate) unreadable: Vec<AuthoringError>,
-}
 
 /// A document that a device can accept, as far as can be told from here.
 #[derive(Debug)]
@@ -45,6 +28,8 @@ pub(crate) struct Manifest {
     pub(crate) agent: AgentId,
     pub(crate) document: AuthoredDocument,
     pub(crate) envelope: Envelope,
+    /// Facts of a device that could accept it: those of its own, or stand-ins.
+    pub(crate) facts: DeviceFacts,
     /// Scores that only the device can judge: they are not known here.
     pub(crate) unjudged: Vec<Requirement>,
     schema_version: String,
@@ -59,90 +44,27 @@ pub(crate) struct Broken {
     pub(crate) problems: Vec<Problem>,
 }
 
-/// Reads and checks all documents of these files and folders; `-` is stdin.
-///
-/// # Errors
-/// A file that cannot be read at all. Everything about the documents themselves is in the reading.
-pub(crate) fn read(paths: &[PathBuf]) -> Result<Reading, Failure> {
-    let mut reading = Reading::default();
-    for path in paths {
-        for file in files_of(path)? {
-            match read_documents(&text_of(&file)?, &file.display().to_string()) {
-                Ok(documents) => reading
-                    .documents
-                    .extend(documents.into_iter().flat_map(items_of_list).map(Manifest::check)),
-                Err(error) => reading.unreadable.push(error),
-            }
-        }
-    }
-    reading.refuse_repeated_agents();
-    Ok(reading)
-}
-
-impl Reading {
-    /// Whether every document can be written.
-    pub(crate) fn is_valid(&self) -> bool {
-        self.unreadable.is_empty() && self.documents.iter().all(Result::is_ok)
-    }
-
-    /// All that is wrong, a line for each problem.
-    pub(crate) fn problems(&self) -> Vec<String> {
-        let unreadable = self.unreadable.iter().map(ToString::to_string);
-        let broken = self.documents.iter().filter_map(|document| document.as_ref().err());
-        let broken = broken.flat_map(|broken| {
-            broken.problems.iter().map(|problem| format!("{}: {problem}", broken.place)).collect::<Vec<_>>()
-        });
-        unreadable.chain(broken).collect()
-    }
-
-    /// The documents, when all are valid.
-    ///
-    /// # Errors
-    /// A summary; the problems themselves come from [`problems`](Self::problems).
-    pub(crate) fn into_manifests(self) -> Result<Vec<Manifest>, Failure> {
-        let broken =
-            self.unreadable.len() + self.documents.iter().filter(|document| document.is_err()).count();
-        let manifests: Vec<Manifest> = self.documents.into_iter().filter_map(Result::ok).collect();
-        if broken > 0 {
-            let valid = manifests.len();
-            return Err(Failure::InvalidDocuments(format!("{broken} invalid, {valid} valid")));
-        }
-        Ok(manifests)
-    }
-
-    /// Two documents for one device in one call: the second would undo the first.
-    fn refuse_repeated_agents(&mut self) {
-        let mut seen: Vec<(AgentId, String)> = Vec::new();
-        for document in &mut self.documents {
-            let Ok(manifest) = document else { continue };
-            match seen.iter().find(|(agent, _)| *agent == manifest.agent) {
-                None => seen.push((manifest.agent.clone(), manifest.place())),
-                Some((agent, first)) => {
-                    let message = format!("{agent} has a document already, in {first}; a device has one");
-                    *document = Err(Broken {
-                        place: manifest.place(),
-                        problems: vec![Problem { pointer: "/metadata/name".into(), message }],
-                    });
-                }
-            }
-        }
-    }
-}
-
 impl Manifest {
-    /// Checks a document as a device would, collecting all problems instead of the first.
+    /// Checks a document as a device would, collecting all problems instead of the first. Which device
+    /// is not known, so it is valid when one is thinkable that could accept it.
     ///
     /// # Errors
     /// The problems.
     pub(crate) fn check(document: AuthoredDocument) -> Result<Self, Broken> {
-        Self::check_with(document, &formats::stand_in_facts())
+        let [first, others @ ..] = formats::stand_in_facts();
+        let verdict = Self::check_with(document.clone(), first);
+        if verdict.is_ok() {
+            return verdict;
+        }
+        let mut by_others = others.into_iter().map(|facts| Self::check_with(document.clone(), facts));
+        by_others.find(Result::is_ok).unwrap_or(verdict)
     }
 
     /// As [`check`](Self::check), for a device with these facts.
     ///
     /// # Errors
     /// The problems.
-    pub(crate) fn check_with(document: AuthoredDocument, facts: &DeviceFacts) -> Result<Self, Broken> {
+    pub(crate) fn check_with(document: AuthoredDocument, facts: DeviceFacts) -> Result<Self, Broken> {
         let formats = formats::known();
         let kind = document.kind().unwrap_or_default();
         // What documents are written against that do not say. Of an unknown kind, any would do.
@@ -156,7 +78,7 @@ impl Manifest {
         match &envelope {
             Ok(envelope) => {
                 unjudged = unknown_scores(envelope);
-                problems.extend(without_unknown_scores(problems_of(&formats, envelope, facts), &unjudged));
+                problems.extend(without_unknown_scores(problems_of(&formats, envelope, &facts), &unjudged));
             }
             Err(refusal) => {
                 let problem = placed(&refusal.message);
@@ -168,7 +90,7 @@ impl Manifest {
                 if let (Some(format), Some(spec)) = (formats.get(kind), value.get("spec")) {
                     let unknown = formats::unknown_scores(kind, spec);
                     problems.extend(without_unknown_scores(
-                        spec_problems(format, spec, &newest, facts),
+                        spec_problems(format, spec, &newest, &facts),
                         &unknown,
                     ));
                 }
@@ -178,17 +100,21 @@ impl Manifest {
             (Ok(agent), Ok(envelope)) if problems.is_empty() => {
                 // The platform counts the generations itself.
                 let document = document.without_generation();
-                Ok(Self { agent, document, envelope, unjudged, schema_version })
+                Ok(Self { agent, document, envelope, facts, unjudged, schema_version })
             }
             (agent, _) => Err(Broken { place: place(&document, agent.ok().as_ref()), problems }),
         }
     }
 
-    /// The document in the entry of a device with these facts.
+    /// The document in the entry of a device, of which the facts may be known.
     ///
     /// # Errors
     /// The problems.
-    pub(crate) fn of_entry(agent: &AgentId, entry: &[u8], facts: &DeviceFacts) -> Result<Self, Broken> {
+    pub(crate) fn of_entry(
+        agent: &AgentId,
+        entry: &[u8],
+        facts: Option<&DeviceFacts>,
+    ) -> Result<Self, Broken> {
         let place = format!("the entry of agent/{agent}");
         let broken = |problem| Broken { place: place.clone(), problems: vec![problem] };
         // As it is: nothing is filled in any more.
@@ -197,8 +123,11 @@ impl Manifest {
             return Err(broken(placed("it is no object")));
         };
         let document = AuthoredDocument::from_fields(place.clone(), fields);
-        let manifest =
-            Self::check_with(document, facts).map_err(|broken| Broken { place: place.clone(), ..broken })?;
+        let checked = match facts {
+            Some(facts) => Self::check_with(document, facts.clone()),
+            None => Self::check(document),
+        };
+        let manifest = checked.map_err(|broken| Broken { place: place.clone(), ..broken })?;
         if manifest.agent != *agent {
             let message = format!("the document is for {}, which {agent} refuses", manifest.agent);
             return Err(broken(Problem { pointer: "/metadata/name".into(), message }));
@@ -294,20 +223,6 @@ fn place(document: &AuthoredDocument, agent: Option<&AgentId>) -> String {
     format!("{}, document {}{agent}", document.source, document.number)
 }
 
-/// The documents of a `List`, as `convert -o json` prints several; any other document is itself.
-pub(crate) fn items_of_list(document: AuthoredDocument) -> Vec<AuthoredDocument> {
-    let items = document.fields().get("items").and_then(Value::as_array);
-    let Some(items) = items.filter(|_| document.kind() == Some("List")) else { return vec![document] };
-    let source = format!("{}, list {}", document.source, document.number);
-    let item = |(i, item): (usize, &Value)| {
-        let fields = item.as_object().cloned().unwrap_or_default();
-        let mut item = AuthoredDocument::from_fields(source.clone(), fields);
-        item.number = i + 1;
-        item
-    };
-    items.iter().enumerate().map(item).collect()
-}
-
 /// What the dispatcher finds wrong: kind, schema version, spec.
 fn problems_of(formats: &Formats, envelope: &Envelope, facts: &DeviceFacts) -> Vec<Problem> {
     let Err(refusal) = formats.lower(envelope, facts) else { return Vec::new() };
@@ -355,43 +270,6 @@ fn placed(message: &str) -> Problem {
         }
         _ => Problem { pointer: String::new(), message: message.to_owned() },
     }
-}
-
-fn files_of(path: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let failed = |source| Failure::File { path: path.to_owned(), source };
-    if path == Path::new("-") || !fs::metadata(path).map_err(failed)?.is_dir() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let mut files = Vec::new();
-    for entry in fs::read_dir(path).map_err(failed)? {
-        let file = entry.map_err(failed)?.path();
-        let is_manifest = file
-            .extension()
-            .and_then(|extension| extension.to_str())
-            .is_some_and(|extension| matches!(extension, "yaml" | "yml" | "json"));
-        if is_manifest && file.is_file() {
-            files.push(file);
-        }
-    }
-    if files.is_empty() {
-        return Err(Failure::Usage(format!("{} holds no *.yaml, *.yml or *.json", path.display())));
-    }
-    files.sort();
-    Ok(files)
-}
-
-fn text_of(path: &Path) -> Result<String, Failure> {
-    let read = || {
-        let mut text = String::new();
-        let source: &mut dyn io::Read =
-            if path == Path::new("-") { &mut io::stdin().lock() } else { &mut fs::File::open(path)? };
-        source.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
-        if text.len() as u64 > MAX_FILE_BYTES {
-            return Err(io::Error::other("it has more than 64 MiB; split it"));
-        }
-        Ok(text)
-    };
-    read().map_err(|source| Failure::File { path: path.to_owned(), source })
 }
 
 #[cfg(test)]

@@ -87,14 +87,14 @@ impl Verdict {
         status: &AgentStatus,
     ) -> Result<(), String> {
         let facts = &status.agent_info.facts;
-        let entry = Manifest::of_entry(&self.agent, &entry.bytes, facts)
+        let entry = Manifest::of_entry(&self.agent, &entry.bytes, Some(facts))
             .map_err(|broken| told("the entry is invalid", &broken.problems))?;
-        let first = lowered(&entry, facts).map_err(|why| format!("the entry cannot be read: {why}"))?;
+        let first = lowered(&entry, facts).map_err(|why| format!("the entry cannot be judged: {why}"))?;
         self.resources = Some(first.resources().len());
         // Those given may be in another format as well.
         let scores = to_scores(given.unwrap_or(&entry), facts)
             .map_err(|problems| told("it cannot be converted", &problems))?;
-        let second = lowered(&scores, facts).map_err(|why| format!("the Scores cannot be read: {why}"))?;
+        let second = lowered(&scores, facts).map_err(|why| format!("the Scores cannot be judged: {why}"))?;
         self.ask(Some(&scores), status);
         self.parity = match first.differences(&second) {
             differences if differences.is_empty() => Parity::Identical,

@@ -17,9 +17,10 @@ use crate::{
     cli::{Apply, Connection, Waiting},
     failure::{Failure, with_causes},
     following::Following,
-    manifest::{self, Manifest},
+    manifest::Manifest,
     outcome::Outcome,
     output::Output,
+    reading,
 };
 
 pub(crate) async fn run(
@@ -27,7 +28,7 @@ pub(crate) async fn run(
     arguments: &Apply,
     output: &mut Output,
 ) -> Result<Outcome, Failure> {
-    let manifests = all_valid(manifest::read(&arguments.files.filename)?, output)?;
+    let manifests = all_valid(reading::read(&arguments.files.filename)?, output)?;
     let fleet = connect(connection).await?;
     let selection = Selection::of(manifests.iter().map(|manifest| &manifest.agent));
     let roster = Roster::read(&fleet, selection).await?;

@@ -13,11 +13,11 @@ use crate::{
     conversion::to_scores,
     document_text,
     failure::Failure,
-    formats,
-    manifest::{self, Broken, Manifest},
+    manifest::{Broken, Manifest},
     outcome::Outcome,
     output::Output,
     parity::{Verdict, judge},
+    reading,
     table::{Table, row},
     visible,
     words::NOTHING,
@@ -76,15 +76,15 @@ async fn convert(
         let wanted = agent_words::parse(&arguments.words).map_err(Failure::Usage)?;
         entries(&connect(connection).await?, &wanted, output).await?
     } else {
-        let reading = manifest::read(&arguments.filename)?;
+        let reading = reading::read(&arguments.filename)?;
         for problem in reading.problems() {
             output.error(problem);
         }
         let outcome = if reading.is_valid() { Outcome::Done } else { Outcome::Usage };
-        let facts = formats::stand_in_facts();
         let valid = reading.documents.into_iter().filter_map(Result::ok);
         let converted = valid.map(|manifest| {
-            to_scores(&manifest, &facts).map_err(|problems| Broken { place: manifest.place(), problems })
+            to_scores(&manifest, &manifest.facts)
+                .map_err(|problems| Broken { place: manifest.place(), problems })
         });
         (converted.collect(), outcome)
     };
@@ -133,11 +133,10 @@ async fn entries(
             }
             continue;
         };
-        let facts =
-            agent.status().map_or_else(formats::stand_in_facts, |status| status.agent_info.facts.clone());
-        converted.push(Manifest::of_entry(&agent.id, &entry.bytes, &facts).and_then(|manifest| {
+        let facts = agent.status().map(|status| &status.agent_info.facts);
+        converted.push(Manifest::of_entry(&agent.id, &entry.bytes, facts).and_then(|manifest| {
             let place = format!("the entry of agent/{}", agent.id);
-            to_scores(&manifest, &facts).map_err(|problems| Broken { place, problems })
+            to_scores(&manifest, &manifest.facts).map_err(|problems| Broken { place, problems })
         }));
     }
     Ok((converted, outcome))
@@ -153,7 +152,7 @@ async fn check(
     let given: BTreeMap<AgentId, Manifest> = if arguments.filename.is_empty() {
         BTreeMap::new()
     } else {
-        let manifests = all_valid(manifest::read(&arguments.filename)?, output)?;
+        let manifests = all_valid(reading::read(&arguments.filename)?, output)?;
         manifests.into_iter().map(|manifest| (manifest.agent.clone(), manifest)).collect()
     };
     let wanted = match arguments.words.as_slice() {

@@ -11,10 +11,9 @@ use super::{all_valid, connect};
 use crate::{
     cli::{Connection, Files},
     failure::Failure,
-    manifest,
     outcome::Outcome,
     output::Output,
-    words,
+    reading, words,
 };
 
 pub(crate) async fn run(
@@ -22,7 +21,7 @@ pub(crate) async fn run(
     arguments: &Files,
     output: &mut Output,
 ) -> Result<Outcome, Failure> {
-    let manifests = all_valid(manifest::read(&arguments.filename)?, output)?;
+    let manifests = all_valid(reading::read(&arguments.filename)?, output)?;
     let fleet = connect(connection).await?;
     let selection = Selection::of(manifests.iter().map(|manifest| &manifest.agent));
     let roster = Roster::read(&fleet, selection).await?;

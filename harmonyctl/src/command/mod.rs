@@ -16,9 +16,10 @@ use crate::{
     cli::{Cli, Command, Connection},
     completion,
     failure::Failure,
-    manifest::{Manifest, Reading},
+    manifest::Manifest,
     outcome::Outcome,
     output::Output,
+    reading::Reading,
 };
 
 /// How long connecting, and each request, may take.

@@ -1,9 +1,9 @@
 //! `validate`: everything that can be found wrong with documents without a server.
 
-use crate::{cli::Files, failure::Failure, manifest, outcome::Outcome, output::Output};
+use crate::{cli::Files, failure::Failure, outcome::Outcome, output::Output, reading};
 
 pub(crate) fn run(arguments: &Files, output: &mut Output) -> Result<Outcome, Failure> {
-    let reading = manifest::read(&arguments.filename)?;
+    let reading = reading::read(&arguments.filename)?;
     for error in &reading.unreadable {
         output.line(format_args!("{error}"))?;
     }

@@ -5,10 +5,7 @@ use agent_model::MAX_RESOURCES;
 use proptest::{collection, option, prelude::*, sample};
 
 use super::*;
-use crate::{
-    document_text,
-    formats::{known, stand_in_facts},
-};
+use crate::{document_text, formats::known};
 
 fn authored(document: &Value) -> AuthoredDocument {
     AuthoredDocument::from_fields("f.yaml", document.as_object().unwrap().clone())
@@ -26,14 +23,16 @@ fn v1(resources: &Value) -> Value {
 }
 
 fn converted(document: &Value) -> Result<Value, Vec<String>> {
-    match to_scores(&manifest(document), &stand_in_facts()) {
+    let manifest = manifest(document);
+    match to_scores(&manifest, &manifest.facts) {
         Ok(converted) => Ok(Value::Object(converted.document.fields().clone())),
         Err(problems) => Err(problems.iter().map(ToString::to_string).collect()),
     }
 }
 
 fn digest(document: &Value) -> agent_model::Digest {
-    manifest(document).lower(&stand_in_facts()).unwrap().state.digest()
+    let manifest = manifest(document);
+    manifest.lower(&manifest.facts).unwrap().state.digest()
 }
 
 /// Prints it as `convert` does and reads it as `apply` does.

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::reading::Reading;
 
 const VALID: &str = "\
 apiVersion: harmony/v1
@@ -13,12 +14,7 @@ spec:
 
 fn reading(text: &str) -> Reading {
     let mut reading = Reading::default();
-    match read_documents(text, "f.yaml") {
-        Ok(documents) => {
-            reading.documents.extend(documents.into_iter().flat_map(items_of_list).map(Manifest::check));
-        }
-        Err(error) => reading.unreadable.push(error),
-    }
+    reading.take_in(text, "f.yaml");
     reading.refuse_repeated_agents();
     reading
 }
@@ -173,6 +169,24 @@ fn the_scores_and_facts_of_a_device_decide_whether_it_can_be_given_a_document() 
     let unknown = problems(&rendered("kernel"), &["ConfigSet@0.1.0"]);
     assert_eq!(unknown.len(), 1, "{unknown:?}");
     assert!(unknown[0].starts_with("/spec/scores/0/with/files/0/template: "), "{unknown:?}");
+}
+
+#[test]
+fn a_template_that_knows_one_architecture_only_is_valid_for_such_a_device() {
+    let document = |arch: &str| {
+        let template = "'{{ values.port[facts.arch] }}'";
+        let values = format!("{{port: {{{arch}: ttyS0}}}}");
+        let with = format!(
+            "{{folder: /etc/c, values: {values}, files: [{{name: m, path: m, template: {template}}}]}}"
+        );
+        SCORES.lines().take(5).collect::<Vec<_>>().join("\n")
+            + &format!("\n    - {{score: ConfigSet, version: 0.1.0, name: c, with: {with}}}\n")
+    };
+    for arch in ["x86_64", "aarch64", "riscv64"] {
+        assert_eq!(manifest(&document(arch)).facts["arch"], arch);
+    }
+    let problems = reading(&document("vax")).problems();
+    assert_eq!(problems.len(), 1, "{problems:?}");
 }
 
 #[test]
