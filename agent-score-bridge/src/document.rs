@@ -7,7 +7,7 @@ use agent_model::{
 use semver::VersionReq;
 use serde_json::Value;
 
-use crate::registry::{ErasedBody, ScoreRegistry};
+use crate::registry::{ErasedBody, ScoreRegistry, UnknownScore};
 
 /// An entry as it was read.
 pub(crate) struct ReadEntry {
@@ -37,17 +37,17 @@ fn read_entry(entry: Field<'_>, registry: &ScoreRegistry, findings: &mut Finding
         let range = fields.required("version", version_range);
         let depends_on = fields.optional("dependsOn", names).unwrap_or_default();
         let restart_on = fields.optional("restartOn", names).unwrap_or_default();
-        let with = fields.required("with", |field, _| Some(field));
+        let with = fields.required("with", object);
         let pointer = fields.pointer.clone();
-        let body = score.zip(range).and_then(|(score, range)| match registry.choose(score, &range) {
-            // The range says which versions the author wrote for, so this one knows every key.
-            Ok(score) => fields.findings.within(UnknownKeys::AreProblems, |findings| {
-                with.and_then(|body| score.read(body, findings))
-            }),
-            Err(unknown) => {
+        let score = score.zip(range).and_then(|(score, range)| {
+            let note = |unknown: UnknownScore| {
                 fields.findings.problem(pointer_to(&pointer, unknown.key()), unknown.to_string());
-                None
-            }
+            };
+            registry.choose(score, &range).map_err(note).ok()
+        });
+        let body = score.zip(with).and_then(|(score, with)| {
+            // The range says which versions the author wrote for, so this one knows every key.
+            fields.findings.within(UnknownKeys::AreProblems, |findings| score.read(with, findings))
         });
         Some(ReadEntry { pointer, name: name?, depends_on, restart_on, body })
     })
@@ -63,6 +63,11 @@ fn version_range(field: Field<'_>, findings: &mut Findings) -> Option<VersionReq
         findings.problem(field.pointer, message);
     }
     range.ok()
+}
+
+/// A body; what is in it only the Score can read.
+fn object<'v>(field: Field<'v>, findings: &mut Findings) -> Option<Field<'v>> {
+    if field.value.is_object() { Some(field) } else { field.mistyped("an object", findings) }
 }
 
 fn names(field: Field<'_>, findings: &mut Findings) -> Option<Vec<ResourceName>> {

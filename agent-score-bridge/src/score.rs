@@ -11,8 +11,7 @@ use crate::{InterpretError, Topology};
 /// Writing is serde's; reading is not, because deserialising stops at the first problem and an
 /// author should see all of them.
 pub trait WireForm: Serialize + Sized + 'static {
-    /// The name in documents: a word in PascalCase that no other Score has. Another one does not
-    /// compile.
+    /// The name in documents, which no other Score has: a word in PascalCase, or it does not compile.
     const NAME: &'static str;
 
     /// The version of the body and of what is declared for it. Documents ask for a range of
@@ -20,8 +19,8 @@ pub trait WireForm: Serialize + Sized + 'static {
     /// takes a version that is incompatible by semver's rules.
     const VERSION: Version;
 
-    /// Reads the body. Every problem goes to `findings`; `None` when too little is left to make
-    /// anything of. What comes back besides problems is only looked at for further ones.
+    /// Reads the body, which is an object. Every problem goes to `findings`; `None` when too little is
+    /// left to make anything of. What comes back besides problems is only looked at for further ones.
     fn read(body: Field<'_>, findings: &mut Findings) -> Option<Self>;
 }
 

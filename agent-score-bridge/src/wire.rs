@@ -111,8 +111,7 @@ pub struct Entry {
     /// The name of the Score's type; a device lists those that it has as agentInfo.scores.
     #[schemars(regex(pattern = SCORE))]
     pub score: String,
-    /// Which versions of the type may read the entry: "0.1.0" stands for every version that is
-    /// compatible with it, ">=0.1, <0.3" for these. The newest one that the device has reads it.
+    /// Which versions of the type may read the entry: "0.1.0" or any that is compatible; or ">=0.1, <0.3".
     #[schemars(regex(pattern = VERSION_RANGE))]
     pub version: String,
     /// By which the other entries refer to it; unique in the document, a DNS label.

@@ -35,7 +35,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 
 /// A spec that is valid but for what `any_json` puts in some places.
 fn nearly_valid() -> impl Strategy<Value = Value> {
-    let or_any = |valid: Value| prop_oneof![12 => Just(valid), 1 => any_json()];
+    let or_any = |valid: Value| prop_oneof![30 => Just(valid), 1 => any_json()];
     let with = prop_oneof![
         (or_any(json!("File")), or_any(json!({"path": "/etc/a", "content": "x"}))),
         (or_any(json!("Bundle")), or_any(json!({"files": [{"name": "x", "path": "/etc/x"}]}))),
@@ -44,7 +44,7 @@ fn nearly_valid() -> impl Strategy<Value = Value> {
         (or_any(json!("Picky")), or_any(json!({}))),
         (or_any(json!("Untidy")), or_any(json!({"mistake": "waits for later"}))),
     ];
-    let names = prop_oneof![3 => Just(json!([])), 1 => Just(json!(["a", "b"])), 1 => any_json()];
+    let names = prop_oneof![8 => Just(json!([])), 1 => Just(json!(["a"])), 1 => any_json()];
     let version = or_any(json!("0.1.0"));
     let entry = (with, version, or_any(json!("a")), names.clone(), names).prop_map(
         |((score, with), version, name, depends_on, restart_on)| {
