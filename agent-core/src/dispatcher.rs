@@ -21,9 +21,10 @@ impl Formats {
         Self::default()
     }
 
-    /// These and one more.
+    /// These and one more, which takes the place of one of the same kind.
     #[must_use]
     pub fn with(mut self, format: impl ManifestFormat) -> Self {
+        self.enabled.retain(|known| known.kind() != format.kind());
         self.enabled.push(Arc::new(format));
         self
     }
