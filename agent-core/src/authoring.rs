@@ -73,6 +73,7 @@ pub fn read_documents(text: &str, source: &str) -> Result<Vec<AuthoredDocument>,
         leading_zero_numbers_as_strings: true,
         // `yes`, `on` and their like are texts, as in YAML 1.2.
         strict_booleans: true,
+        budget: Some(budget(text.len())),
     };
     let text_source = || source.to_owned();
     let values: Vec<Value> = serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
@@ -89,6 +90,17 @@ pub fn read_documents(text: &str, source: &str) -> Result<Vec<AuthoredDocument>,
         _ => Err(AuthoringError::NoObject { text_source: text_source(), number: i + 1 }),
     };
     values.into_iter().enumerate().map(document).collect()
+}
+
+/// The parser's defaults, which bound what few bytes can be blown up to, with room for what a long
+/// text holds by itself.
+fn budget(length: usize) -> serde_saphyr::Budget {
+    let mut budget = serde_saphyr::Budget::default();
+    budget.max_documents = MAX_DOCUMENTS + 1;
+    budget.max_nodes = budget.max_nodes.max(length);
+    budget.max_events = budget.max_events.max(2 * length);
+    budget.max_total_scalar_bytes = budget.max_total_scalar_bytes.max(length);
+    budget
 }
 
 impl AuthoredDocument {
@@ -212,6 +224,24 @@ spec:
         let spec = &envelope.spec.unwrap()["resources"][0]["spec"];
         assert_eq!((&spec["mode"], &spec["content"]), (&"0644".into(), &"yes".into()));
         assert_eq!(documents[1].agent().unwrap().as_str(), "edge-2");
+    }
+
+    #[test]
+    fn a_text_may_hold_the_documents_of_a_large_fleet_and_no_more() {
+        let document = |i: usize| {
+            format!("{{kind: A, metadata: {{name: edge-{i}}}, spec: {{a: [1, 2, 3, 4, 5, 6, 7, 8, 9]}}}}")
+        };
+        let text = |count| (0..count).map(document).collect::<Vec<_>>().join("\n---\n");
+        assert_eq!(read_documents(&text(MAX_DOCUMENTS), "f").unwrap().len(), MAX_DOCUMENTS);
+        let error = read_documents(&text(MAX_DOCUMENTS + 1), "f").unwrap_err();
+        assert!(matches!(error, AuthoringError::TooMany { .. }), "{error}");
+    }
+
+    #[test]
+    fn few_bytes_cannot_be_blown_up() {
+        let levels = (1..9).map(|i| format!("a{i}: &a{i} [{}]", vec![format!("*a{}", i - 1); 9].join(", ")));
+        let bomb: Vec<String> = ["a0: &a0 [x, x]".to_owned()].into_iter().chain(levels).collect();
+        assert!(matches!(read_documents(&bomb.join("\n"), "f"), Err(AuthoringError::Unreadable { .. })));
     }
 
     #[test]
