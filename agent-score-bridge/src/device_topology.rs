@@ -88,7 +88,7 @@ pub struct DeviceTopology {
 }
 
 /// The Score that is being interpreted.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Interpreting {
     score: &'static str,
     version: Version,
@@ -195,6 +195,8 @@ impl DeviceTopology {
             }
         }
         let parent = &self.current;
+        let copied = [&parent.depends_on, child.depends_on, &parent.restart_on, child.restart_on];
+        self.usage.count_work(copied.iter().map(|names| names.len() as u64).sum())?;
         let name = format!("{}-{}", parent.name, child.name);
         let current = Interpreting {
             score: S::NAME,
@@ -226,6 +228,7 @@ impl DeviceTopology {
                 capability,
             });
         }
+        self.usage.count_references(current.depends_on.len() + current.restart_on.len())?;
         if !self.names.insert(current.name.clone()) {
             let message = format!(
                 "{:?} is already declared: each further resource needs a child Score with a name of its own",
@@ -233,7 +236,6 @@ impl DeviceTopology {
             );
             return Err(InterpretError::invalid(pointer, message));
         }
-        self.usage.count_references(current.depends_on.len() + current.restart_on.len())?;
         self.declarations.push(Declaration {
             pointer: current.place.entry.clone(),
             claim_pointer: current.place.of(pointer),

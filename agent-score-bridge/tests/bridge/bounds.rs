@@ -74,6 +74,14 @@ fn references_that_a_score_makes_are_counted() {
 }
 
 #[test]
+fn to_hand_references_to_children_that_declare_nothing_is_work() {
+    assert_eq!(
+        lower(&spec(&[greedy("g", json!({"references": 100_000, "children": 4000}))])).unwrap_err(),
+        ["/spec/scores/0/with/children: to interpret the document's Scores takes more than 250000 steps"]
+    );
+}
+
+#[test]
 fn composites_that_name_composites_are_refused_before_they_take_memory() {
     let files: Vec<String> = (0..500).map(|i| format!("f{i}")).collect();
     let files: Vec<&str> = files.iter().map(String::as_str).collect();

@@ -1,6 +1,6 @@
 //! What a composite declares: names, order, and what is left of a child that failed.
 
-use agent_model::DesiredState;
+use agent_model::{DesiredState, ResourceSpec};
 use serde_json::json;
 
 use super::{bundle, entry, file, lower, names, spec};
@@ -89,4 +89,11 @@ fn children_of_two_entries_cannot_have_the_same_name() {
         lower(&spec(&[bundle("a", &["b-c"], json!({})), bundle("a-b", &["c"], json!({}))])).unwrap_err(),
         ["/spec/scores/1/name: \"a-b-c\" is already the name of /spec/scores/0"]
     );
+}
+
+#[test]
+fn a_score_knows_the_facts_of_the_device() {
+    let state = lower(&spec(&[entry("Badge", "b", json!({}), json!({}))])).unwrap();
+    let ResourceSpec::File(badge) = &state.resources()[0].spec;
+    assert_eq!(badge.content.bytes(), b"edge-0001");
 }

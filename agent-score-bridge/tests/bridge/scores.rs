@@ -23,6 +23,7 @@ pub(super) fn registry() -> ScoreRegistry {
         .with::<Picky>()
         .with::<Untidy>()
         .with::<Modest>()
+        .with::<Badge>()
 }
 
 /// An empty file.
@@ -156,24 +157,26 @@ score!(
         })
     }),
     execute: |greedy, topology| {
+        let before = topology.remaining_work();
         topology.spend(greedy.work)?;
+        assert_eq!(topology.remaining_work(), before - greedy.work);
         if greedy.content > 0 {
             let content = vec![b'x'; greedy.content as usize].into();
             let file = FileSpec { content, ..empty_file(format!("/greedy/{}", greedy.content).parse().unwrap()) };
             topology.declare_file(file, "/content")?;
         }
-        for i in 0..greedy.children {
-            let child = Child { name: &format!("c{i}"), pointer: "/children", ..Child::default() };
-            topology.interpret(&child, &Greedy::default())?;
-        }
+        let mut depends_on = Vec::new();
         if greedy.references > 0 {
-            let target = topology.interpret(
-                &Child { name: "target", ..Child::default() },
-                &File(empty_file("/greedy/target".parse().unwrap())),
-            )?;
-            let depends_on = vec![target[0].clone(); greedy.references as usize];
+            let child = Child { name: "target", ..Child::default() };
+            let target = topology.interpret(&child, &File(empty_file("/greedy/target".parse().unwrap())))?;
+            depends_on = vec![target[0].clone(); greedy.references as usize];
             let child = Child { name: "r", pointer: "/references", depends_on: &depends_on, ..Child::default() };
             topology.interpret(&child, &File(empty_file("/greedy/r".parse().unwrap())))?;
+        }
+        for i in 0..greedy.children {
+            let name = format!("c{i}");
+            let child = Child { name: &name, pointer: "/children", depends_on: &depends_on, ..Child::default() };
+            topology.interpret(&child, &Greedy::default())?;
         }
         Ok(())
     },
@@ -283,5 +286,18 @@ score!(
             }) => Ok(()),
             outcome => outcome.map(|_| ()),
         }
+    },
+);
+
+/// A file with the device's name in it.
+#[derive(Serialize)]
+pub(super) struct Badge;
+
+score!(
+    Badge,
+    read: |_, _| Some(Self),
+    execute: |_, topology| {
+        let content = topology.facts().get("hostname").cloned().unwrap_or_default().into_bytes().into();
+        topology.declare_file(FileSpec { content, ..empty_file("/badge".parse().unwrap()) }, "")
     },
 );
