@@ -3,5 +3,5 @@
 mod config_set;
 mod file;
 
-pub use config_set::{ConfigFile, ConfigSet};
+pub use config_set::{ConfigFile, ConfigSet, InvalidRelativePath, RelativePath};
 pub use file::File;

@@ -1,0 +1,169 @@
+//! A folder of configuration files that are rendered from values and the device's facts.
+
+mod engine;
+mod relative_path;
+mod tags;
+#[cfg(test)]
+mod tests;
+mod undefined;
+
+use std::collections::BTreeMap;
+
+use agent_model::{
+    FileSpec, InvalidTargetPath, Mode, Principal, ResourceName, TargetPath, pointer_to,
+    reader::{Field, Findings},
+};
+use semver::Version;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::{Child, File, Files, Interpret, InterpretError, Score, WireForm};
+
+use engine::Stopped;
+pub use relative_path::{InvalidRelativePath, RelativePath};
+
+/// A folder of configuration files that are rendered from values and the device's facts. What else
+/// lies in the folder is left alone.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ConfigSet {
+    /// Where the files lie.
+    pub folder: TargetPath,
+    /// What templates call `values`.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub values: Map<String, Value>,
+    /// The files; never empty.
+    pub files: Vec<ConfigFile>,
+}
+
+/// One file of the folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ConfigFile {
+    /// Its own name, unique in the set: its resource is named after the Score and this.
+    pub name: ResourceName,
+    /// Where it lies below the folder.
+    pub path: RelativePath,
+    /// Its content, in the notation of Jinja.
+    pub template: String,
+    /// Its permissions.
+    #[serde(skip_serializing_if = "is_default")]
+    pub mode: Mode,
+    /// Its owner; the agent's own user when `None`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Principal>,
+    /// Its group; the agent's own group when `None`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<Principal>,
+}
+
+fn is_default(mode: &Mode) -> bool {
+    *mode == Mode::default()
+}
+
+impl WireForm for ConfigSet {
+    const NAME: &'static str = "ConfigSet";
+    const VERSION: Version = Version::new(0, 1, 0);
+
+    fn read(body: Field<'_>, findings: &mut Findings) -> Option<Self> {
+        body.object(findings, |fields| {
+            let folder = fields.required("folder", Field::parsed);
+            let values = fields.optional("values", object).unwrap_or_default();
+            let files =
+                fields.required("files", |list, findings| read_files(list, folder.as_ref(), findings));
+            Some(Self { folder: folder?, values, files: files? })
+        })
+    }
+}
+
+fn object(field: Field<'_>, findings: &mut Findings) -> Option<Map<String, Value>> {
+    match field.value {
+        Value::Object(values) => Some(values.clone()),
+        _ => field.mistyped("an object", findings),
+    }
+}
+
+fn read_files(
+    list: Field<'_>,
+    folder: Option<&TargetPath>,
+    findings: &mut Findings,
+) -> Option<Vec<ConfigFile>> {
+    let pointer = list.pointer.clone();
+    if list.value.as_array().is_some_and(Vec::is_empty) {
+        findings.problem(&pointer, "a ConfigSet has at least one file");
+    }
+    let mut names = BTreeMap::new();
+    list.list(findings, |file, findings| {
+        let pointer = file.pointer.clone();
+        let file = ConfigFile::read(file, findings)?;
+        if let Some(Err(error)) = folder.map(|folder| file.path.below(folder)) {
+            findings.problem(pointer_to(&pointer, "path"), error.to_string());
+        }
+        match names.get(&file.name) {
+            None => _ = names.insert(file.name.clone(), pointer),
+            Some(first) => {
+                let message = format!("{:?} is already the name of {first}", file.name.as_str());
+                findings.problem(pointer_to(&pointer, "name"), message);
+            }
+        }
+        Some(file)
+    })
+}
+
+impl ConfigFile {
+    fn read(file: Field<'_>, findings: &mut Findings) -> Option<Self> {
+        file.object(findings, |fields| {
+            let name = fields.required("name", Field::parsed);
+            let path = fields.required("path", Field::parsed);
+            let template =
+                fields.required("template", |field, findings| field.text(findings).map(str::to_owned));
+            let mode = fields.optional("mode", Mode::read).unwrap_or_default();
+            let owner = fields.optional("owner", Principal::read);
+            let group = fields.optional("group", Principal::read);
+            Some(Self { name: name?, path: path?, template: template?, mode, owner, group })
+        })
+    }
+
+    fn rendered(&self, folder: &TargetPath, content: String) -> Result<File, InvalidTargetPath> {
+        let Self { name: _, path, template: _, mode, owner, group } = self;
+        Ok(File(FileSpec {
+            path: path.below(folder)?,
+            content: content.into_bytes().into(),
+            mode: *mode,
+            owner: owner.clone(),
+            group: group.clone(),
+        }))
+    }
+}
+
+impl<T: Files> Score<T> for ConfigSet {
+    fn create_interpret(&self) -> Box<dyn Interpret<T> + '_> {
+        Box::new(ConfigSetInterpret(self))
+    }
+}
+
+struct ConfigSetInterpret<'a>(&'a ConfigSet);
+
+impl<T: Files> Interpret<T> for ConfigSetInterpret<'_> {
+    fn execute(&self, topology: &mut T) -> Result<(), InterpretError> {
+        let Self(ConfigSet { folder, values, files }) = self;
+        let templates: Vec<&str> = files.iter().map(|file| file.template.as_str()).collect();
+        let (contents, work) =
+            engine::render(&templates, values, topology.facts(), topology.remaining_work());
+        let spent = topology.spend(work);
+        // A problem that can be named says more than that there is no work left to look for others.
+        let contents = contents.map_err(|stopped| match (stopped, &spent) {
+            (Stopped::Invalid(problems), _) => InterpretError::Invalid { problems },
+            (Stopped::OutOfWork, Err(error)) => error.clone(),
+            (Stopped::OutOfWork, Ok(())) => InterpretError::TooMuchWork { limit: work },
+        })?;
+        spent?;
+        for (i, (file, content)) in files.iter().zip(contents).enumerate() {
+            let pointer = pointer_to("/files", i);
+            let child = Child { name: file.name.as_str(), pointer: &pointer, ..Child::default() };
+            let file = file
+                .rendered(folder, content)
+                .map_err(|error| InterpretError::invalid(&pointer_to(&pointer, "path"), error.to_string()))?;
+            topology.interpret(&child, &file)?;
+        }
+        Ok(())
+    }
+}

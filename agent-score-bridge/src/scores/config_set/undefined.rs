@@ -1,0 +1,27 @@
+//! What there is, where a template asks for what there is not.
+
+use agent_model::did_you_mean;
+use minijinja::Value;
+
+/// The paths that a message about an undefined name speaks of: for the first that begins in the
+/// context and leads nowhere, what would have been there.
+pub(super) fn hint(message: &str, context: &Value) -> Option<String> {
+    let in_path = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');
+    message.split(|c| !in_path(c)).find_map(|path| hint_for_path(path, context))
+}
+
+fn hint_for_path(path: &str, context: &Value) -> Option<String> {
+    let mut names = path.split('.');
+    // A name that is not the context's may be one that the template itself has set.
+    let mut value = context.get_attr(names.next()?).ok().filter(|value| !value.is_undefined())?;
+    for name in names {
+        let next = value.get_attr(name).ok()?;
+        if next.is_undefined() {
+            let known: Vec<String> = value.try_iter().ok()?.map(|key| key.to_string()).collect();
+            let known: Vec<&str> = known.iter().map(String::as_str).collect();
+            return (!known.is_empty()).then(|| did_you_mean(name, &known));
+        }
+        value = next;
+    }
+    None
+}
