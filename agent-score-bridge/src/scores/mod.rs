@@ -2,6 +2,8 @@
 
 mod config_set;
 mod file;
+#[cfg(test)]
+mod tests;
 
 pub use config_set::{ConfigFile, ConfigSet, InvalidRelativePath, RelativePath};
 pub use file::File;
