@@ -19,7 +19,7 @@ use serde_json::Map;
 
 use super::{tags, undefined};
 
-/// The thread's stack, in bytes, taken only as far as it is used: several times what the deepest
+/// The thread's stack, in bytes, taken only as far as it is used: some three times what the deepest
 /// recursion within the bounds for code takes unoptimised.
 const STACK: usize = 16 << 20;
 

@@ -218,7 +218,55 @@ fn precedes_number(code: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use minijinja::Environment;
+    use proptest::{collection, prelude::*};
+
     use super::*;
+
+    /// A piece of a template: what surrounds a variable, which is code in some of them only.
+    fn piece() -> impl Strategy<Value = (&'static str, &'static str)> {
+        prop::sample::select(vec![
+            ("{{ ", " }}"),
+            ("{{- ", "-}}"),
+            ("{{", "}}"),
+            ("{{ '}}' ~ ", " }}"),
+            (r#"{{ "\"}}{#" ~ "#, r#" ~ '\\' }}"#),
+            ("{{ {'a': {'b': ", "}}}}"),
+            ("{{ [", " % 2] }}"),
+            ("{% if ", " %}{% endif %}"),
+            ("{%+ set a = ", " %%}"),
+            ("{%- set a = '%}' ~ ", " -%}"),
+            ("{# {{ \" ", " #}"),
+            ("{#- {% raw %}", "-#}"),
+            ("{#}", "#}"),
+            ("{% raw %}{{ ' ", " {% endraw %}"),
+            ("{%- raw -%} {% end ", " {%- endraw +%}"),
+            ("{%raw%}{#", "{%endraw%}"),
+            ("{ % ", " %} }} \" '"),
+            ("{", "{"),
+            ("}} #} ü", "\n"),
+        ])
+    }
+
+    proptest! {
+        #[test]
+        fn no_code_of_the_engine_is_overlooked(pieces in collection::vec(piece(), 1..8)) {
+            let variable = |i: usize| format!("variable{i}");
+            let template: String = pieces
+                .iter()
+                .enumerate()
+                .map(|(i, (before, after))| format!("{before}{}{after}", variable(i)))
+                .collect();
+            let environment = Environment::new();
+            // What it cannot parse it does not run.
+            if let Ok(parsed) = environment.template_from_str(&template) {
+                let found = code(&template).concat();
+                for name in parsed.undeclared_variables(false) {
+                    prop_assert!(found.contains(&name), "{name} of {template:?} is not in {found:?}");
+                }
+            }
+        }
+    }
 
     fn code(template: &str) -> Vec<&str> {
         tags(template).map(|tag| &template[tag]).collect()
@@ -242,6 +290,31 @@ mod tests {
             ("{{ ) }} b", &["{{ ) }}"]),
         ] {
             assert_eq!(code(template), expected, "{template}");
+        }
+    }
+
+    #[test]
+    fn what_makes_data_is_told_from_what_uses_it() {
+        for (tag, what) in [
+            ("{{ [a] }}", Some("lists")),
+            ("{% if a in ['b'] %}", Some("lists")),
+            ("{{ f([a]) }}", Some("lists")),
+            ("{{ {'a': b} }}", Some("maps")),
+            ("{{ (a, b) }}", Some("tuples")),
+            ("{{ a, b }}", Some("tuples")),
+            ("{% set a = b, b %}", Some("tuples")),
+            ("{% for a in (b, b) %}", Some("tuples")),
+            ("{{ a if b else (c, c) }}", Some("tuples")),
+            ("{{ a * 3 }}", Some("products, which a list may be multiplied by")),
+            ("{{ a + b }}", Some("sums but of something and a number, written in this order")),
+            ("{{ a[0].b['c'][1:] }}", None),
+            ("{{ f(a, (b)) | g(1, x=2) }}", None),
+            ("{%+ for k, v in a|items +%}", None),
+            ("{%- with a = 1, b = 2 -%}", None),
+            ("{{ '[*+{,' ~ (a - 1) + 1 }}", None),
+            ("{{+ a +}}", None),
+        ] {
+            assert_eq!(made_data(tag.as_bytes()), what, "{tag}");
         }
     }
 
