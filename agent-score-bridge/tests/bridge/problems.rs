@@ -93,6 +93,24 @@ fn a_conflict_of_a_child_with_an_entry_stands_at_the_later_of_both() {
 }
 
 #[test]
+fn a_second_entry_of_a_name_is_told_of_its_name_only() {
+    assert_eq!(
+        lower(&spec(&[file("a", "/a"), file("a", "/a")])).unwrap_err(),
+        ["/spec/scores/1/name: \"a\" is already the name of /spec/scores/0"]
+    );
+}
+
+#[test]
+fn every_body_is_an_object_whatever_the_score_makes_of_it() {
+    for (with, found) in [(json!([]), "an array"), (json!("x"), "a string"), (json!(1), "a number")] {
+        assert_eq!(
+            lower(&spec(&[entry("Badge", "b", with, json!({}))])).unwrap_err(),
+            [format!("/spec/scores/0/with: expected an object, found {found}")]
+        );
+    }
+}
+
+#[test]
 fn what_a_child_finds_wrong_stands_where_the_parent_made_it_from() {
     let fussy = entry("Fussy", "a", json!({"inChild": true}), json!({}));
     assert_eq!(
@@ -118,6 +136,9 @@ fn a_missing_capability_names_score_version_capability_and_what_would_provide_it
         problems(bundle("web", &["a", "b"], json!({}))),
         [format!("/spec/scores/0/with/files/0: {lacks}")]
     );
+    // What its child made a file from stands nowhere in the document.
+    let chain = entry("Chain", "c", json!({}), json!({}));
+    assert_eq!(problems(chain), [format!("/spec/scores/0/with: {lacks}")]);
 }
 
 #[test]
@@ -138,7 +159,7 @@ fn cycles_are_told_in_the_documents_own_names_each_entry_once() {
         of("c", &["a"]),
         of("d", &["d"]),
         of("e", &["f"]),
-        of("f", &["e", "a"]),
+        of("f", &["a", "e"]),
     ]));
     assert_eq!(
         problems.unwrap_err(),
