@@ -9,8 +9,8 @@ use std::{
 
 use agent_model::{
     AgentId, Claim, Declaration, DesiredState, DesiredStateBuilder, DeviceFacts, Failure, FileSpec, Goal,
-    Invalid, Lowered, ManifestFormat, Mode, Plan, Reconciler, ResourceKind, ResourceSpec, SpecDocument,
-    Standing, Step, Target,
+    Invalid, Lowered, ManifestFormat, Plan, Reconciler, ResourceKind, ResourceSpec, SpecDocument, Standing,
+    Step, Target,
     status::{AgentInfo, AgentStatus},
 };
 use futures_util::stream;
@@ -133,19 +133,10 @@ impl Reconciler for FakeReconciler {
 pub(crate) fn desired(resources: &[(&str, &str, &str, &[&str])]) -> DesiredState {
     let mut builder = DesiredStateBuilder::default();
     for (name, path, content, depends_on) in resources {
+        let file = FileSpec::new(path.parse().unwrap(), *content);
         builder.declare(Declaration {
-            pointer: String::new(),
-            claim_pointer: String::new(),
-            name: name.parse().unwrap(),
             depends_on: depends_on.iter().map(|name| name.parse().unwrap()).collect(),
-            restart_on: Vec::new(),
-            spec: Some(ResourceSpec::File(Arc::new(FileSpec {
-                path: path.parse().unwrap(),
-                content: content.as_bytes().to_vec().into(),
-                mode: Mode::default(),
-                owner: None,
-                group: None,
-            }))),
+            ..Declaration::new("", name.parse().unwrap(), file)
         });
     }
     builder.finish().unwrap()

@@ -78,29 +78,16 @@ fn resolved(path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::symlink, sync::Arc};
+    use std::{fs, os::unix::fs::symlink};
 
-    use agent_model::{Declaration, DesiredStateBuilder, FileSpec, Mode, ResourceSpec};
+    use agent_model::{Declaration, DesiredStateBuilder, FileSpec};
 
     use super::*;
 
     fn claiming(path: &str) -> DesiredState {
-        let file = FileSpec {
-            path: path.parse().unwrap(),
-            content: Vec::new().into(),
-            mode: Mode::default(),
-            owner: None,
-            group: None,
-        };
+        let file = FileSpec::new(path.parse().unwrap(), "");
         let mut builder = DesiredStateBuilder::default();
-        builder.declare(Declaration {
-            pointer: "/spec/resources/0".into(),
-            claim_pointer: "/spec/resources/0/spec/path".into(),
-            name: "f".parse().unwrap(),
-            depends_on: Vec::new(),
-            restart_on: Vec::new(),
-            spec: Some(ResourceSpec::File(Arc::new(file))),
-        });
+        builder.declare(Declaration::new("", "f".parse().unwrap(), file));
         builder.finish().unwrap()
     }
 

@@ -101,6 +101,20 @@ pub struct Declaration {
     pub spec: Option<ResourceSpec>,
 }
 
+impl Declaration {
+    /// A resource without dependencies that is declared as a whole at `pointer`.
+    pub fn new(pointer: &str, name: ResourceName, spec: impl Into<ResourceSpec>) -> Self {
+        Self {
+            pointer: pointer.to_owned(),
+            claim_pointer: pointer.to_owned(),
+            name,
+            depends_on: Vec::new(),
+            restart_on: Vec::new(),
+            spec: Some(spec.into()),
+        }
+    }
+}
+
 /// Collects declarations and problems, and judges what can only be judged with all of them.
 #[derive(Debug, Default)]
 pub struct DesiredStateBuilder {

@@ -80,13 +80,11 @@ fn fields(resource: &Resource) -> BTreeMap<String, Value> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use proptest::{collection, prelude::*};
     use serde_json::json;
 
     use super::*;
-    use crate::{Declaration, DesiredStateBuilder, FileSpec, Mode, Principal, ResourceSpec};
+    use crate::{Declaration, DesiredStateBuilder, FileSpec, Mode, Principal};
 
     fn name(text: &str) -> ResourceName {
         text.parse().unwrap()
@@ -95,26 +93,13 @@ mod tests {
     fn state(resources: Vec<(&str, FileSpec, Vec<ResourceName>)>) -> DesiredState {
         let mut builder = DesiredStateBuilder::default();
         for (resource, file, depends_on) in resources {
-            builder.declare(Declaration {
-                pointer: String::new(),
-                claim_pointer: String::new(),
-                name: name(resource),
-                depends_on,
-                restart_on: Vec::new(),
-                spec: Some(ResourceSpec::File(Arc::new(file))),
-            });
+            builder.declare(Declaration { depends_on, ..Declaration::new("", name(resource), file) });
         }
         builder.finish().unwrap()
     }
 
     fn file(path: &str, content: &str) -> FileSpec {
-        FileSpec {
-            path: path.parse().unwrap(),
-            content: content.as_bytes().to_vec().into(),
-            mode: Mode::default(),
-            owner: None,
-            group: None,
-        }
+        FileSpec::new(path.parse().unwrap(), content)
     }
 
     #[test]

@@ -79,6 +79,12 @@ impl ResourceSpec {
     }
 }
 
+impl From<FileSpec> for ResourceSpec {
+    fn from(file: FileSpec) -> Self {
+        Self::File(Arc::new(file))
+    }
+}
+
 /// One declared thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resource {

@@ -3,7 +3,6 @@
 use std::{
     fs,
     path::PathBuf,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -12,8 +11,7 @@ use agent_core::{
     executor::{Executor, Inventory, Registry},
 };
 use agent_model::{
-    Content, Declaration, DesiredState, DesiredStateBuilder, FileSpec, Goal, Mode, Reconciler, Resource,
-    ResourceSpec, Target,
+    Declaration, DesiredState, DesiredStateBuilder, FileSpec, Goal, Reconciler, Resource, Target,
 };
 use reconcilers::{FileReconciler, FileReconcilerSettings, FileRecord};
 use serde::Deserialize;
@@ -123,20 +121,8 @@ fn targets(desired: &DesiredState, inventory: &Inventory) -> Vec<Target<FileSpec
 fn desired(names: &[String]) -> DesiredState {
     let mut builder = DesiredStateBuilder::default();
     for (n, name) in names.iter().enumerate() {
-        builder.declare(Declaration {
-            pointer: String::new(),
-            claim_pointer: String::new(),
-            name: format!("file-{n}").parse().unwrap(),
-            depends_on: Vec::new(),
-            restart_on: Vec::new(),
-            spec: Some(ResourceSpec::File(Arc::new(FileSpec {
-                path: format!("/{name}").parse().unwrap(),
-                content: Content::from(format!("number = {n}\n").into_bytes()),
-                mode: Mode::default(),
-                owner: None,
-                group: None,
-            }))),
-        });
+        let file = FileSpec::new(format!("/{name}").parse().unwrap(), format!("number = {n}\n").as_str());
+        builder.declare(Declaration::new("", format!("file-{n}").parse().unwrap(), file));
     }
     builder.finish().unwrap()
 }

@@ -1,32 +1,21 @@
-use std::sync::Arc;
-
 use proptest::prelude::*;
 
 use super::*;
-use crate::{FileSpec, Mode, Principal};
+use crate::{FileSpec, Principal};
 
 fn name(text: &str) -> ResourceName {
     text.parse().unwrap()
 }
 
 fn file(path: &str, content: &str) -> FileSpec {
-    FileSpec {
-        path: path.parse().unwrap(),
-        content: content.as_bytes().to_vec().into(),
-        mode: Mode::default(),
-        owner: None,
-        group: None,
-    }
+    FileSpec::new(path.parse().unwrap(), content)
 }
 
 fn declaration(i: usize, resource: &str, path: &str, depends_on: &[&str]) -> Declaration {
     Declaration {
-        pointer: format!("/spec/resources/{i}"),
         claim_pointer: format!("/spec/resources/{i}/spec/path"),
-        name: name(resource),
         depends_on: depends_on.iter().copied().map(name).collect(),
-        restart_on: Vec::new(),
-        spec: Some(ResourceSpec::File(Arc::new(file(path, "x")))),
+        ..Declaration::new(&format!("/spec/resources/{i}"), name(resource), file(path, "x"))
     }
 }
 
@@ -110,19 +99,19 @@ fn a_chain_of_1024_dependencies_is_no_cycle_and_does_not_exhaust_the_stack() {
 /// them, make the new field's default invisible instead.
 #[test]
 fn golden_digests_do_not_change() {
-    let plain = Resource::new(name("a"), ResourceSpec::File(Arc::new(file("/etc/app.conf", "port = 80\n"))));
+    let plain = Resource::new(name("a"), file("/etc/app.conf", "port = 80\n").into());
     assert_eq!(
         plain.spec_digest().to_string(),
         "sha256:032dd321b77cddf065eb1ebf2882c0918f0fdd0397003d1ffca42760c5ab915a"
     );
     let full = Resource::new(
         name("b"),
-        ResourceSpec::File(Arc::new(FileSpec {
+        ResourceSpec::from(FileSpec {
             mode: "4750".parse().unwrap(),
             owner: Some(Principal::Name("app".into())),
             group: Some(Principal::Id(7)),
             ..file("/etc/app.conf", "port = 80\n")
-        })),
+        }),
     );
     assert_eq!(
         full.spec_digest().to_string(),

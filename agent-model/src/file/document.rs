@@ -175,11 +175,7 @@ mod tests {
 
     #[test]
     fn content_is_written_in_its_shorter_form() {
-        let written = |content: &[u8]| {
-            let path = "/a".parse().unwrap();
-            let content = content.to_vec().into();
-            json!(FileSpec { path, content, mode: Mode::default(), owner: None, group: None })
-        };
+        let written = |content: &[u8]| json!(FileSpec::new("/a".parse().unwrap(), content.to_vec()));
         assert_eq!(written(b"a\n"), json!({"path": "/a", "content": "a\n"}));
         assert_eq!(written(b"\xff"), json!({"path": "/a", "contentBase64": "/w=="}));
         assert_eq!(written(&[1; 3]), json!({"path": "/a", "contentBase64": "AQEB"}));

@@ -24,6 +24,11 @@ pub struct FileSpec {
 }
 
 impl FileSpec {
+    /// A file with this content and all else at its default.
+    pub fn new(path: TargetPath, content: impl Into<Content>) -> Self {
+        Self { path, content: content.into(), mode: Mode::default(), owner: None, group: None }
+    }
+
     /// The spec as the value that its digest is taken of: defaults left out, the content by its
     /// digest, so that computing it never copies the content.
     pub(crate) fn canonical(&self) -> serde_json::Value {
@@ -71,6 +76,12 @@ impl Content {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
+    }
+}
+
+impl From<&str> for Content {
+    fn from(text: &str) -> Self {
+        text.as_bytes().to_vec().into()
     }
 }
 

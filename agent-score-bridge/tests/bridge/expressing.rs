@@ -1,10 +1,6 @@
 //! What is expressed as Scores is lowered to the very same again.
 
-use std::sync::Arc;
-
-use agent_model::{
-    Declaration, DesiredState, DesiredStateBuilder, FileSpec, Mode, Principal, ResourceName, ResourceSpec,
-};
+use agent_model::{Declaration, DesiredState, DesiredStateBuilder, FileSpec, Mode, Principal, ResourceName};
 use agent_score_bridge::express;
 use proptest::{collection, option, prelude::*, sample};
 use serde_json::json;
@@ -54,14 +50,7 @@ pub(super) fn state() -> impl Strategy<Value = DesiredState> {
             depends_on.extend(names.last().filter(|_| is_chained).cloned());
             let name: ResourceName = name.parse().unwrap();
             names.push(name.clone());
-            builder.declare(Declaration {
-                pointer: String::new(),
-                claim_pointer: String::new(),
-                name,
-                depends_on,
-                restart_on,
-                spec: Some(ResourceSpec::File(Arc::new(file))),
-            });
+            builder.declare(Declaration { depends_on, restart_on, ..Declaration::new("", name, file) });
         }
         builder.finish().unwrap()
     })
@@ -82,16 +71,8 @@ proptest! {
 fn an_expressed_state_says_only_what_is_not_the_default() {
     let mut builder = DesiredStateBuilder::default();
     for (name, depends_on) in [("a", vec![]), ("b", vec!["a".parse().unwrap()])] {
-        builder.declare(Declaration {
-            pointer: String::new(),
-            claim_pointer: String::new(),
-            name: name.parse().unwrap(),
-            depends_on,
-            restart_on: Vec::new(),
-            spec: Some(ResourceSpec::File(Arc::new(super::scores::empty_file(
-                format!("/{name}").parse().unwrap(),
-            )))),
-        });
+        let file = FileSpec::new(format!("/{name}").parse().unwrap(), "");
+        builder.declare(Declaration { depends_on, ..Declaration::new("", name.parse().unwrap(), file) });
     }
     assert_eq!(
         json!(express(&builder.finish().unwrap()).unwrap()),

@@ -1,7 +1,7 @@
 //! Scores as somebody outside of the bridge would write them, each with one thing to show.
 
 use agent_model::{
-    FileSpec, Mode, Problem, ResourceName, TargetPath,
+    FileSpec, Problem, ResourceName, TargetPath,
     reader::{Field, Findings},
 };
 use agent_score_bridge::{
@@ -28,7 +28,7 @@ pub(super) fn registry() -> ScoreRegistry {
 
 /// An empty file.
 pub(super) fn empty_file(path: TargetPath) -> FileSpec {
-    FileSpec { path, content: Vec::new().into(), mode: Mode::default(), owner: None, group: None }
+    FileSpec::new(path, "")
 }
 
 /// Makes a type a Score: its name, how its body is read, and what its Interpret does.

@@ -1,7 +1,7 @@
 //! The Score `Motd`: what a device says to whoever logs in.
 
 use agent_model::{
-    FileSpec, InvalidTargetPath, Mode, Problem,
+    FileSpec, InvalidTargetPath, Problem,
     reader::{Field, Findings},
 };
 use agent_score_bridge::{Child, File, Files, Interpret, InterpretError, Score, WireForm};
@@ -52,8 +52,7 @@ impl<T: Files> Interpret<T> for &Motd {
         let text = format!("{hostname} at {site}; call {contact}\n");
         for (name, path) in [("before", "/etc/issue"), ("after", "/etc/motd")] {
             let path = path.parse().map_err(|error: InvalidTargetPath| invalid(error.to_string()))?;
-            let content = text.clone().into_bytes().into();
-            let file = File(FileSpec { path, content, mode: Mode::default(), owner: None, group: None });
+            let file = File(FileSpec::new(path, text.as_str()));
             topology.interpret(&Child { name, ..Child::default() }, &file)?;
         }
         Ok(())

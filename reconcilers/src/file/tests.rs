@@ -15,7 +15,7 @@ use std::{
 };
 
 use agent_model::{
-    Claim, Content, FileSpec, Goal, Principal, Reconciler, ResourceKind, Standing, Step, Target, TargetPath,
+    Claim, FileSpec, Goal, Principal, Reconciler, ResourceKind, Standing, Step, Target, TargetPath,
 };
 use inotify::Inotify;
 use tempfile::TempDir;
@@ -154,13 +154,7 @@ impl Rig {
     }
 
     fn declare_as(&mut self, path: &str, content: &str, adjust: impl FnOnce(&mut FileSpec)) {
-        let mut spec = FileSpec {
-            path: path.parse().unwrap(),
-            content: Content::from(content.as_bytes().to_vec()),
-            mode: Default::default(),
-            owner: None,
-            group: None,
-        };
+        let mut spec = FileSpec::new(path.parse().unwrap(), content);
         adjust(&mut spec);
         self.declared.insert(spec.path.clone(), Arc::new(spec));
     }

@@ -2,11 +2,8 @@
 
 #![allow(clippy::expect_used, reason = "names and paths that are written out here are well-formed")]
 
-use std::sync::Arc;
-
 use agent_model::{
-    Declaration, DesiredStateBuilder, FileSpec, Invalid, Lowered, ManifestFormat, Mode, ResourceSpec,
-    SpecDocument,
+    Declaration, DesiredStateBuilder, FileSpec, Invalid, Lowered, ManifestFormat, SpecDocument,
 };
 use semver::Version;
 
@@ -24,18 +21,9 @@ impl ManifestFormat for Banner {
 
     fn lower(&self, document: &SpecDocument<'_>) -> Result<Lowered, Invalid> {
         let text = document.spec.as_str().ok_or_else(|| Invalid::at("/spec", "expected a text"))?;
-        let path = "/etc/banner".parse().expect("a path");
-        let content = text.as_bytes().to_vec().into();
-        let file = FileSpec { path, content, mode: Mode::default(), owner: None, group: None };
+        let file = FileSpec::new("/etc/banner".parse().expect("a path"), text);
         let mut builder = DesiredStateBuilder::default();
-        builder.declare(Declaration {
-            pointer: "/spec".to_owned(),
-            claim_pointer: "/spec".to_owned(),
-            name: "banner".parse().expect("a name"),
-            depends_on: Vec::new(),
-            restart_on: Vec::new(),
-            spec: Some(ResourceSpec::File(Arc::new(file))),
-        });
+        builder.declare(Declaration::new("/spec", "banner".parse().expect("a name"), file));
         Ok(Lowered { state: builder.finish()?, ..Lowered::default() })
     }
 }
