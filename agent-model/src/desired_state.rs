@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::{Claim, Digest, Invalid, Problem, Resource, ResourceName, ResourceSpec, nearest, pointer_to};
+use crate::{
+    Claim, Digest, Invalid, Problem, Resource, ResourceName, ResourceSpec, Suggestions, cycles, pointer_to,
+};
 
 /// Most resources that one document may declare.
 pub const MAX_RESOURCES: usize = 1024;
-/// Most unknown names for which the nearest known one is searched: each search looks at all names,
-/// and a document has room for a hundred thousand unknown ones.
-const MAX_SUGGESTIONS: usize = 100;
 /// Most unknown names that are listed.
 const MAX_UNKNOWN_NAMES: usize = 1000;
 
@@ -188,7 +187,7 @@ impl DesiredStateBuilder {
     }
 
     fn check_references(&mut self, by_name: &BTreeMap<ResourceName, usize>) {
-        let mut suggestions = 0..MAX_SUGGESTIONS;
+        let mut suggestions = Suggestions::default();
         let mut unknown = 0;
         for declaration in &self.declarations {
             for (key, names) in
@@ -203,11 +202,7 @@ impl DesiredStateBuilder {
                     } else if by_name.contains_key(name) {
                         continue;
                     } else {
-                        let hint = suggestions
-                            .next()
-                            .and_then(|_| nearest(name.as_str(), by_name.keys().map(ResourceName::as_str)))
-                            .map(|near| format!("; did you mean {near:?}?"))
-                            .unwrap_or_default();
+                        let hint = suggestions.hint(name.as_str(), by_name.keys().map(ResourceName::as_str));
                         format!("no resource is named {:?}{hint}", name.as_str())
                     };
                     unknown += 1;
@@ -218,49 +213,21 @@ impl DesiredStateBuilder {
         }
     }
 
-    /// Reports each dependency cycle once. Iterative, because a chain may be as long as the
-    /// document has resources.
     fn check_cycles(&mut self, by_name: &BTreeMap<ResourceName, usize>) {
-        #[derive(Clone, Copy, PartialEq)]
-        enum Mark {
-            New,
-            OnPath,
-            Done,
-        }
-        let mut marks = vec![Mark::New; self.declarations.len()];
-        for start in 0..self.declarations.len() {
-            let mut path: Vec<(usize, usize)> = vec![(start, 0)];
-            if marks[start] != Mark::New {
-                continue;
-            }
-            marks[start] = Mark::OnPath;
-            while let Some((node, edge)) = path.last_mut() {
-                let declaration = &self.declarations[*node];
-                let Some(name) = declaration.depends_on.get(*edge) else {
-                    marks[*node] = Mark::Done;
-                    path.pop();
-                    continue;
-                };
-                *edge += 1;
-                let Some(&next) = by_name.get(name).filter(|next| **next != *node) else { continue };
-                match marks[next] {
-                    Mark::New => {
-                        marks[next] = Mark::OnPath;
-                        path.push((next, 0));
-                    }
-                    Mark::OnPath => {
-                        let from = path.iter().position(|(on_path, _)| *on_path == next).unwrap_or(0);
-                        let mut cycle: Vec<&str> =
-                            path[from..].iter().map(|(i, _)| self.declarations[*i].name.as_str()).collect();
-                        cycle.push(self.declarations[next].name.as_str());
-                        self.problems.push(Problem {
-                            pointer: pointer_to(&self.declarations[next].pointer, "dependsOn"),
-                            message: format!("these wait for one another for ever: {}", cycle.join(" -> ")),
-                        });
-                    }
-                    Mark::Done => {}
-                }
-            }
+        let successors: Vec<Vec<usize>> = self
+            .declarations
+            .iter()
+            .map(|declaration| {
+                let others = declaration.depends_on.iter().filter(|name| **name != declaration.name);
+                others.filter_map(|name| by_name.get(name).copied()).collect()
+            })
+            .collect();
+        for cycle in cycles(&successors) {
+            let names = cycle.iter().chain(cycle.first()).map(|i| self.declarations[*i].name.as_str());
+            let message =
+                format!("these wait for one another for ever: {}", names.collect::<Vec<_>>().join(" -> "));
+            let pointer = pointer_to(&self.declarations[cycle[0]].pointer, "dependsOn");
+            self.problem(pointer, message);
         }
     }
 

@@ -11,6 +11,7 @@
 
 mod agent_id;
 mod claim;
+mod cycles;
 mod desired_state;
 mod difference;
 mod digest;
@@ -33,6 +34,7 @@ mod timestamp;
 
 pub use agent_id::{AgentId, InvalidAgentId};
 pub use claim::{Claim, InvalidClaim};
+pub use cycles::cycles;
 pub use desired_state::{Declaration, DesiredState, DesiredStateBuilder, MAX_RESOURCES};
 pub use difference::Difference;
 pub use digest::{Digest, InvalidDigest};
@@ -47,6 +49,6 @@ pub use reconciler::{Goal, Reconciler, Target};
 pub use refusal::RefusalReason;
 pub use resource::{Resource, ResourceKind, ResourceSpec};
 pub use resource_name::{InvalidResourceName, ResourceName};
-pub use suggestion::{did_you_mean, nearest};
+pub use suggestion::{Suggestions, did_you_mean, nearest};
 pub use target_path::{InvalidTargetPath, TargetPath};
 pub use timestamp::{InvalidTimestamp, Timestamp};

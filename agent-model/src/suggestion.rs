@@ -21,6 +21,29 @@ pub fn did_you_mean(given: &str, candidates: &[&str]) -> String {
     }
 }
 
+/// Suggestions for one document, up to a bound: each looks at all candidates, and a document has room
+/// for a hundred thousand misspelt names.
+#[derive(Debug)]
+pub struct Suggestions {
+    left: usize,
+}
+
+impl Default for Suggestions {
+    fn default() -> Self {
+        Self { left: 10 }
+    }
+}
+
+impl Suggestions {
+    /// The end of a message about an unknown name; empty where no candidate is near, or too many
+    /// suggestions were made already.
+    pub fn hint<'a>(&mut self, given: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
+        let Some(left) = self.left.checked_sub(1) else { return String::new() };
+        self.left = left;
+        nearest(given, candidates).map(|near| format!("; did you mean {near:?}?")).unwrap_or_default()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

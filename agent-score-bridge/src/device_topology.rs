@@ -17,7 +17,8 @@ const MAX_CHILDREN: usize = 4 * agent_model::MAX_RESOURCES;
 /// Most dependencies of a document: no fewer than one of 512 KiB has room for that names each.
 const MAX_REFERENCES: usize = 131_072;
 
-/// Most work for all Scores of a document, a step or 64 bytes each: a moment and 16 MB at most.
+/// Most work for all Scores of a document: a moment for a small device. What a unit of it is worth is
+/// for each Score to say; `ConfigSet` counts four for a step of a template or 64 bytes.
 const MAX_WORK: u64 = 250_000;
 /// Most bytes of all files that are declared for a document, which itself may have 512 KiB.
 const MAX_CONTENT: u64 = 4 << 20;

@@ -91,7 +91,8 @@ fn read_files(
         findings.problem(&pointer, "a ConfigSet has at least one file");
     }
     let mut names = BTreeMap::new();
-    list.list(findings, |file, findings| {
+    let length = list.value.as_array().map(Vec::len);
+    let files = list.list(findings, |file, findings| {
         let pointer = file.pointer.clone();
         let file = ConfigFile::read(file, findings)?;
         if let Some(Err(error)) = folder.map(|folder| file.path.below(folder)) {
@@ -105,7 +106,9 @@ fn read_files(
             }
         }
         Some(file)
-    })
+    });
+    // Without one of them, what is wrong with those behind it would be told of others.
+    files.filter(|files| length == Some(files.len()))
 }
 
 impl ConfigFile {
