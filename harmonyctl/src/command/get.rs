@@ -184,7 +184,7 @@ impl Listing {
     fn header(&self) -> Vec<String> {
         let mut cells = row(["NAME", "PHASE", "GENERATION", "APPLIED", "READY", "LAST-SEEN"]);
         if self.format == Format::Wide {
-            cells.extend(row(["ACCEPTED", "FAILED", "VERSION", "OS", "ARCH", "CONDITIONS"]));
+            cells.extend(row(["ACCEPTED", "FORMAT", "FAILED", "VERSION", "OS", "ARCH", "CONDITIONS"]));
         }
         cells
     }
@@ -208,6 +208,7 @@ impl Listing {
                 words::generation(
                     status.and_then(|status| status.accepted.as_ref()).map(|accepted| accepted.generation),
                 ),
+                of_status(accepted_format),
                 of_status(|status| status.summary.failed.to_string()),
                 of_status(|status| status.agent_info.version.clone()),
                 of_status(|status| fact(status, "os")),
@@ -247,6 +248,12 @@ fn warn_unreadable(agent: &Agent, output: &mut Output) {
     if let Some(Err(error)) = agent.report.as_ref().map(|report| &report.status) {
         output.message(format_args!("warning: the status of agent/{} cannot be read: {error}", agent.id));
     }
+}
+
+/// In which format the document in force is written.
+fn accepted_format(status: &AgentStatus) -> String {
+    let format = status.accepted.as_ref().map(|it| format!("{} {}", it.kind, it.schema_version));
+    format.unwrap_or_else(|| NOTHING.to_owned())
 }
 
 fn fact(status: &AgentStatus, name: &str) -> String {
