@@ -24,7 +24,7 @@ build: ## Build the programs: target/debug/harmony-agent, harmony-agent-with-sco
 # which a test may kill it. All are built here because `cargo test` builds no programs.
 test: build ## Run all tests, on a real NATS server that is fetched where it is missing
 	scripts/nats-server pinned
-	cargo build --workspace --locked --features harmony-agent/crash-points --bin harmony-agent-crash-points
+	cargo build --workspace --locked --features harmony-agent/crash-points,harmony-agent/score-bridge --bin harmony-agent-crash-points
 	cargo test --workspace --locked
 	cargo test --package harmony-agent --locked --features score-bridge --lib
 

@@ -10,8 +10,8 @@ use std::{
 use agent_model::{Timestamp, status::AgentStatus};
 use serde_json::Value;
 use tests::{
-    agent::{Agent, crashed},
-    document::{file, file_after, manifest},
+    agent::{Agent, Bridge, crashed},
+    document::{Format, file, file_after, manifest},
     eventually::eventually,
     platform::Platform,
     site::{Access, Site},
@@ -33,6 +33,8 @@ struct Change {
     from: Option<Vec<Value>>,
     /// What comes.
     to: Vec<Value>,
+    /// In which format it comes; all else is manifests.
+    format: Format,
     /// Looks at the device afterwards.
     check: fn(&Agent),
 }
@@ -48,6 +50,9 @@ async fn survives_every_crash(change: Change) -> usize {
     for passed in 0..TOO_MANY {
         let id = format!("edge-{passed}");
         let mut device = Agent::new(&id, &site.server.url());
+        if change.format == Format::Score {
+            device = device.with_bridge(Bridge::Enabled);
+        }
         (change.prepare)(&device);
         let factory = contents(&device.root());
         let mut generation = 1;
@@ -58,7 +63,7 @@ async fn survives_every_crash(change: Change) -> usize {
             device.stop().await;
             generation += 1;
         }
-        site.platform.put(&id, &manifest(&id, generation, &change.to)).await;
+        site.platform.put(&id, &change.format.document(&id, generation, &change.to)).await;
         device.start_to_crash_after(passed);
         let crashed = crashed_on_its_way(&site.platform, &mut device, generation).await;
 
@@ -152,6 +157,7 @@ async fn a_first_document_survives_a_power_cut_at_every_step() {
         prepare: |device| device.write_by_hand("/etc/kept", "factory"),
         from: None,
         to: vec![file("new", "/opt/deep/new", "ours"), file_after("kept", &["new"], "/etc/kept", "ours")],
+        format: Format::AgentManifest,
         check: |device| {
             assert_eq!(
                 (device.read("/opt/deep/new"), device.read("/etc/kept")),
@@ -169,6 +175,7 @@ async fn an_update_survives_a_power_cut_at_every_step() {
         prepare: |device| device.write_by_hand("/etc/kept", "factory"),
         from: Some(vec![file("a", "/etc/a", "1"), file("b", "/etc/b", "1"), file("kept", "/etc/kept", "1")]),
         to: vec![file("a", "/etc/a", "2"), file("c", "/etc/c", "2"), file("kept", "/etc/kept", "2")],
+        format: Format::AgentManifest,
         check: |device| {
             let read = ["/etc/a", "/etc/c", "/etc/kept"].map(|path| device.read(path));
             assert_eq!(read, ["2", "2", "2"].map(str::to_owned));
@@ -177,6 +184,27 @@ async fn an_update_survives_a_power_cut_at_every_step() {
     })
     .await;
     assert_about(points, 38);
+}
+
+#[tokio::test]
+async fn a_change_that_comes_as_scores_survives_a_power_cut_at_every_step() {
+    let points = survives_every_crash(Change {
+        prepare: |device| device.write_by_hand("/etc/kept", "factory"),
+        from: Some(vec![file("a", "/etc/a", "1"), file("b", "/etc/b", "1"), file("kept", "/etc/kept", "1")]),
+        to: vec![
+            file("a", "/etc/a", "1"),
+            file_after("c", &["kept"], "/etc/c", "2"),
+            file("kept", "/etc/kept", "2"),
+        ],
+        format: Format::Score,
+        check: |device| {
+            let read = ["/etc/a", "/etc/c", "/etc/kept"].map(|path| device.read(path));
+            assert_eq!(read, ["1", "2", "2"].map(str::to_owned));
+            assert!(!device.path("/etc/b").exists());
+        },
+    })
+    .await;
+    assert_about(points, 30);
 }
 
 #[tokio::test]
@@ -193,6 +221,7 @@ async fn originals_come_back_whole_after_a_power_cut_at_every_step() {
             file("new", "/opt/deep/new", "ours"),
         ]),
         to: Vec::new(),
+        format: Format::AgentManifest,
         check: |device| {
             assert_eq!(
                 (device.read("/etc/kept"), device.read("/etc/linked")),
