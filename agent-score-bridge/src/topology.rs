@@ -150,6 +150,14 @@ pub enum InterpretError {
 }
 
 impl InterpretError {
+    /// A body with a single problem. The pointer leads from the body to what is at fault, and is empty
+    /// for the body as a whole.
+    pub fn invalid(pointer: &str, message: impl fmt::Display) -> Self {
+        Self::Invalid {
+            problems: vec![Problem { pointer: pointer.to_owned(), message: message.to_string() }],
+        }
+    }
+
     /// What went wrong, whether with the Score itself or with one of its children.
     pub fn cause(&self) -> &Self {
         match self {
@@ -208,10 +216,5 @@ impl InterpretError {
             Self::OfChild { error, .. } => Self::OfChild { pointer, error },
             other => Self::OfChild { pointer, error: Box::new(other) },
         }
-    }
-
-    /// A body with a single problem.
-    pub(crate) fn invalid(pointer: &str, message: String) -> Self {
-        Self::Invalid { problems: vec![Problem { pointer: pointer.to_owned(), message }] }
     }
 }

@@ -25,14 +25,12 @@ impl WireForm for File {
 
 impl<T: Files> Score<T> for File {
     fn create_interpret(&self) -> Box<dyn Interpret<T> + '_> {
-        Box::new(FileInterpret(self))
+        Box::new(self)
     }
 }
 
-struct FileInterpret<'a>(&'a File);
-
-impl<T: Files> Interpret<T> for FileInterpret<'_> {
+impl<T: Files> Interpret<T> for &File {
     fn execute(&self, topology: &mut T) -> Result<(), InterpretError> {
-        topology.declare_file(self.0.0.clone(), "/path")
+        topology.declare_file(self.0.clone(), "/path")
     }
 }

@@ -1,7 +1,7 @@
 //! The Score `Motd`: what a device says to whoever logs in.
 
 use agent_model::{
-    FileSpec, InvalidTargetPath, Problem,
+    FileSpec, InvalidTargetPath,
     reader::{Field, Findings},
 };
 use agent_score_bridge::{Child, File, Files, Interpret, InterpretError, Score, WireForm};
@@ -48,19 +48,16 @@ impl<T: Files> Score<T> for Motd {
 impl<T: Files> Interpret<T> for &Motd {
     fn execute(&self, topology: &mut T) -> Result<(), InterpretError> {
         let Motd { site, contact } = self;
-        let hostname = topology.facts().get("hostname").ok_or_else(|| invalid("no hostname is known"))?;
+        let no_hostname = || InterpretError::invalid("", "this device does not know its hostname");
+        let hostname = topology.facts().get("hostname").ok_or_else(no_hostname)?;
         let text = format!("{hostname} at {site}; call {contact}\n");
         for (name, path) in [("before", "/etc/issue"), ("after", "/etc/motd")] {
-            let path = path.parse().map_err(|error: InvalidTargetPath| invalid(error.to_string()))?;
+            let path = path.parse().map_err(|error: InvalidTargetPath| InterpretError::invalid("", error))?;
             let file = File(FileSpec::new(path, text.as_str()));
             topology.interpret(&Child { name, ..Child::default() }, &file)?;
         }
         Ok(())
     }
-}
-
-fn invalid(message: impl Into<String>) -> InterpretError {
-    InterpretError::Invalid { problems: vec![Problem { pointer: String::new(), message: message.into() }] }
 }
 
 #[cfg(test)]

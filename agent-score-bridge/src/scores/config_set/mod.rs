@@ -139,15 +139,13 @@ impl ConfigFile {
 
 impl<T: Files> Score<T> for ConfigSet {
     fn create_interpret(&self) -> Box<dyn Interpret<T> + '_> {
-        Box::new(ConfigSetInterpret(self))
+        Box::new(self)
     }
 }
 
-struct ConfigSetInterpret<'a>(&'a ConfigSet);
-
-impl<T: Files> Interpret<T> for ConfigSetInterpret<'_> {
+impl<T: Files> Interpret<T> for &ConfigSet {
     fn execute(&self, topology: &mut T) -> Result<(), InterpretError> {
-        let Self(ConfigSet { folder, values, files }) = self;
+        let ConfigSet { folder, values, files } = self;
         let templates: Vec<&str> = files.iter().map(|file| file.template.as_str()).collect();
         let (contents, work) =
             engine::render(&templates, values, topology.facts(), topology.remaining_work());
@@ -164,7 +162,7 @@ impl<T: Files> Interpret<T> for ConfigSetInterpret<'_> {
             let child = Child { name: file.name.as_str(), pointer: &pointer, ..Child::default() };
             let file = file
                 .rendered(folder, content)
-                .map_err(|error| InterpretError::invalid(&pointer_to(&pointer, "path"), error.to_string()))?;
+                .map_err(|error| InterpretError::invalid(&pointer_to(&pointer, "path"), error))?;
             topology.interpret(&child, &file)?;
         }
         Ok(())
