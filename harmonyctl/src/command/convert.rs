@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use agent_model::{AgentId, status::API_VERSION};
-use fleet::{Agent, Fleet, Roster, Selection};
+use fleet::{Fleet, Roster};
 use serde_json::{Value, json};
 
-use super::{all_valid, connect, not_found};
+use super::{all_valid, connect, found, selection};
 use crate::{
     agent_words::{self, Wanted},
     cli::{Connection, Convert, ConvertFormat, ConvertTo},
@@ -202,30 +202,4 @@ fn table(verdicts: &[Verdict]) -> Vec<String> {
 
 fn list(items: &[Value]) -> Value {
     json!({"apiVersion": API_VERSION, "kind": "List", "items": items})
-}
-
-fn selection(wanted: &Wanted) -> Selection {
-    match wanted {
-        Wanted::All => Selection::All,
-        Wanted::These(agents) => Selection::of(agents),
-    }
-}
-
-/// The devices that are meant and known; says which are not.
-fn found<'a>(roster: &'a Roster, wanted: &Wanted, output: &mut Output) -> (Vec<&'a Agent>, Outcome) {
-    let mut outcome = Outcome::Done;
-    let agents = match wanted {
-        Wanted::All => roster.agents().collect(),
-        Wanted::These(ids) => {
-            let mut found = Vec::with_capacity(ids.len());
-            for id in ids {
-                match roster.get(id) {
-                    Some(agent) => found.push(agent),
-                    None => outcome = outcome.and(not_found(output, id)),
-                }
-            }
-            found
-        }
-    };
-    (agents, outcome)
 }

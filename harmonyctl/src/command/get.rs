@@ -6,10 +6,10 @@ use agent_model::{
     AgentId, Digest, Timestamp,
     status::{API_VERSION, AgentStatus, ConditionStatus, ConditionType, KIND, SCHEMA_VERSION},
 };
-use fleet::{Agent, Roster, Selection};
+use fleet::{Agent, Roster};
 use serde_json::{Value, json};
 
-use super::{connect, not_found};
+use super::{connect, found, selection};
 use crate::{
     agent_words::{self, Wanted},
     cli::{Connection, Format, Get},
@@ -28,11 +28,7 @@ pub(crate) async fn run(
 ) -> Result<Outcome, Failure> {
     let wanted = agent_words::parse(&arguments.words).map_err(Failure::Usage)?;
     let fleet = connect(connection).await?;
-    let selection = match &wanted {
-        Wanted::All => Selection::All,
-        Wanted::These(agents) => Selection::of(agents),
-    };
-    let mut roster = Roster::read(&fleet, selection).await?;
+    let mut roster = Roster::read(&fleet, selection(&wanted)).await?;
     let mut listing = Listing {
         format: arguments.output,
         offline_after: connection.offline_after,
@@ -90,20 +86,7 @@ impl Listing {
         wanted: &Wanted,
         output: &mut Output,
     ) -> Result<Outcome, Failure> {
-        let mut outcome = Outcome::Done;
-        let agents: Vec<&Agent> = match wanted {
-            Wanted::All => roster.agents().collect(),
-            Wanted::These(ids) => {
-                let mut found = Vec::with_capacity(ids.len());
-                for id in ids {
-                    match roster.get(id) {
-                        Some(agent) => found.push(agent),
-                        None => outcome = outcome.and(not_found(output, id)),
-                    }
-                }
-                found
-            }
-        };
+        let (agents, outcome) = found(roster, wanted, output);
         for agent in &agents {
             if self.is_watching {
                 self.printed.insert(agent.id.clone(), self.fingerprint(agent));

@@ -10,9 +10,10 @@ mod init;
 mod validate;
 mod wait;
 
-use fleet::{Endpoint, Fleet};
+use fleet::{Agent, Endpoint, Fleet, Roster, Selection};
 
 use crate::{
+    agent_words::Wanted,
     cli::{Cli, Command, Connection},
     completion,
     failure::Failure,
@@ -63,6 +64,32 @@ fn all_valid(reading: Reading, output: &mut Output) -> Result<Vec<Manifest>, Fai
         output.error(problem);
     }
     reading.into_manifests()
+}
+
+fn selection(wanted: &Wanted) -> Selection {
+    match wanted {
+        Wanted::All => Selection::All,
+        Wanted::These(agents) => Selection::of(agents),
+    }
+}
+
+/// The devices that are meant and known; says which are not.
+fn found<'a>(roster: &'a Roster, wanted: &Wanted, output: &mut Output) -> (Vec<&'a Agent>, Outcome) {
+    let mut outcome = Outcome::Done;
+    let agents = match wanted {
+        Wanted::All => roster.agents().collect(),
+        Wanted::These(ids) => {
+            let mut found = Vec::with_capacity(ids.len());
+            for id in ids {
+                match roster.get(id) {
+                    Some(agent) => found.push(agent),
+                    None => outcome = outcome.and(not_found(output, id)),
+                }
+            }
+            found
+        }
+    };
+    (agents, outcome)
 }
 
 fn not_found(output: &mut Output, agent: &agent_model::AgentId) -> Outcome {
