@@ -1,6 +1,6 @@
 //! `convert`: documents as Scores, and whether that would change anything on their devices.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use agent_model::{AgentId, status::API_VERSION};
 use fleet::{Fleet, Roster};
@@ -69,24 +69,13 @@ async fn convert(
     write: impl Fn(&[Value]) -> Result<String, Failure>,
     output: &mut Output,
 ) -> Result<Outcome, Failure> {
-    let (converted, mut outcome) = if arguments.filename.is_empty() {
-        if arguments.words.is_empty() {
-            return Err(Failure::Usage("say what: -f FILE, agents, agent ID or agent/ID".to_owned()));
-        }
+    let (converted, mut outcome) = if !arguments.filename.is_empty() {
+        from_files(&arguments.filename, output)?
+    } else if !arguments.words.is_empty() {
         let wanted = agent_words::parse(&arguments.words).map_err(Failure::Usage)?;
-        entries(&connect(connection).await?, &wanted, output).await?
+        from_entries(&connect(connection).await?, &wanted, output).await?
     } else {
-        let reading = reading::read(&arguments.filename)?;
-        for problem in reading.problems() {
-            output.error(problem);
-        }
-        let outcome = if reading.is_valid() { Outcome::Done } else { Outcome::Usage };
-        let valid = reading.documents.into_iter().filter_map(Result::ok);
-        let converted = valid.map(|manifest| {
-            to_scores(&manifest, &manifest.facts)
-                .map_err(|problems| Broken { place: manifest.place(), problems })
-        });
-        (converted.collect(), outcome)
+        return Err(Failure::Usage("say what: -f FILE, agents, agent ID or agent/ID".to_owned()));
     };
     let mut documents = Vec::with_capacity(converted.len());
     for converted in converted {
@@ -116,12 +105,29 @@ async fn convert(
     Ok(outcome)
 }
 
+/// Documents as Scores, and those that cannot be.
+type Converted = Vec<Result<Manifest, Broken>>;
+
+/// The valid documents of these files, converted; says what is wrong with the others.
+fn from_files(paths: &[PathBuf], output: &mut Output) -> Result<(Converted, Outcome), Failure> {
+    let reading = reading::read(paths)?;
+    for problem in reading.problems() {
+        output.error(problem);
+    }
+    let outcome = if reading.is_valid() { Outcome::Done } else { Outcome::Usage };
+    let valid = reading.documents.into_iter().filter_map(Result::ok);
+    let converted = valid.map(|manifest| {
+        to_scores(&manifest, &manifest.facts).map_err(|problems| Broken { place: manifest.place(), problems })
+    });
+    Ok((converted.collect(), outcome))
+}
+
 /// The entries of these devices, each converted with the facts that its device publishes.
-async fn entries(
+async fn from_entries(
     fleet: &Fleet,
     wanted: &Wanted,
     output: &mut Output,
-) -> Result<(Vec<Result<Manifest, Broken>>, Outcome), Failure> {
+) -> Result<(Converted, Outcome), Failure> {
     let roster = Roster::read(fleet, selection(wanted)).await?;
     let (agents, mut outcome) = found(&roster, wanted, output);
     let mut converted = Vec::with_capacity(agents.len());
