@@ -1,7 +1,5 @@
 //! Documents as text that people edit and that this program reads again.
 
-use std::slice;
-
 use agent_core::authoring::{AuthoredDocument, read_documents};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -28,7 +26,7 @@ const FIRST: [&str; 14] = [
 /// Keys that stand last, because what they hold may be long.
 const LAST: [&str; 4] = ["content", "contentBase64", "template", "files"];
 
-/// A document as YAML without a line feed at its end. Where YAML cannot hold it so that a terminal
+/// A document, or a list, as YAML without a line feed at its end. Where YAML cannot hold it so that a terminal
 /// shows what is there and that the same is read again, it is JSON, which is YAML too.
 ///
 /// # Errors
@@ -36,10 +34,16 @@ const LAST: [&str; 4] = ["content", "contentBase64", "template", "files"];
 pub(crate) fn yaml(document: &Value) -> Result<String, Failure> {
     let text = serde_saphyr::to_string(&Ordered(document)).map_err(|error| unwritable(Box::new(error)))?;
     let text = text.trim_end_matches('\n');
-    if !visible::has_hidden(text) && check_reading(text, slice::from_ref(document)).is_ok() {
+    if !visible::has_hidden(text) && is_read_of(text, document) {
         return Ok(text.to_owned());
     }
     json(document)
+}
+
+/// Whether the text holds just this, as it is: a list counts as itself, not as its items.
+fn is_read_of(text: &str, document: &Value) -> bool {
+    read_again(text)
+        .is_ok_and(|read| matches!(read.as_slice(), [read] if Some(read.fields()) == document.as_object()))
 }
 
 /// A document as JSON that is YAML too.
@@ -58,15 +62,18 @@ pub(crate) fn json(document: &Value) -> Result<String, Failure> {
 /// # Errors
 /// Why they are not.
 pub(crate) fn check_reading(text: &str, documents: &[Value]) -> Result<(), Failure> {
-    // With the line feed that printing it adds.
-    let read =
-        read_documents(&format!("{text}\n"), "read again").map_err(|error| unwritable(error.into()))?;
-    let read: Vec<AuthoredDocument> = read.into_iter().flat_map(reading::items_of_list).collect();
+    let read: Vec<AuthoredDocument> =
+        read_again(text)?.into_iter().flat_map(reading::items_of_list).collect();
     let expected = documents.iter().map(Value::as_object);
     if read.iter().map(|read| Some(read.fields())).eq(expected) {
         return Ok(());
     }
     Err(unwritable("they would not be the same when they are read again".into()))
+}
+
+fn read_again(text: &str) -> Result<Vec<AuthoredDocument>, Failure> {
+    // With the line feed that printing it adds.
+    read_documents(&format!("{text}\n"), "read again").map_err(|error| unwritable(error.into()))
 }
 
 fn unwritable(source: Box<dyn std::error::Error + Send + Sync>) -> Failure {
@@ -97,6 +104,8 @@ fn rank(key: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::slice;
+
     use proptest::{collection, prelude::*};
     use serde_json::json;
 
@@ -132,6 +141,14 @@ spec:
         let keys = ["\"apiVersion\"", "\"kind\"", "\"name\"", "\"labels\"", "\"spec\"", "\"score\""];
         let json = json(&document).unwrap();
         assert!(keys.map(|key| json.find(key)).is_sorted(), "{json}");
+    }
+
+    #[test]
+    fn a_list_comes_out_as_yaml_too() {
+        let list = json!({"kind": "List", "items": [{"name": "a"}, {"name": "b"}]});
+        let text = yaml(&list).unwrap();
+        assert!(text.starts_with("kind: List\n"), "{text}");
+        assert!(yaml(&json!({"kind": "List", "items": []})).unwrap().starts_with("kind"));
     }
 
     #[test]

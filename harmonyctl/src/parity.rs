@@ -4,14 +4,19 @@
 //! publishes, so that the digests are those which the device itself would find.
 
 use agent_model::{
-    AgentId, DesiredState, DeviceFacts, Difference, Problem,
+    AgentId, DesiredState, DeviceFacts, Difference, Problem, Timestamp,
     status::{AgentStatus, ConditionStatus, ConditionType},
 };
 use agent_score_bridge::KIND;
 use fleet::{Agent, desired_state::StoredDocument};
 use serde_json::{Value, json};
 
-use crate::{conversion::to_scores, manifest::Manifest, outcome::Outcome, words};
+use crate::{
+    conversion::to_scores,
+    manifest::{Broken, Manifest},
+    outcome::Outcome,
+    words,
+};
 
 /// Longest part of a value that is shown, in characters.
 const MAX_SHOWN: usize = 32;
@@ -47,7 +52,7 @@ pub(crate) enum Parity {
 }
 
 /// Judges a device's entry against these Scores or, where none are given, against its conversion.
-pub(crate) fn judge(agent: &Agent, given: Option<&Manifest>) -> Verdict {
+pub(crate) fn judge(agent: &Agent, given: Option<&Manifest>, now: Timestamp) -> Verdict {
     let mut verdict = Verdict {
         agent: agent.id.clone(),
         parity: Parity::NoDocument,
@@ -69,8 +74,10 @@ pub(crate) fn judge(agent: &Agent, given: Option<&Manifest>) -> Verdict {
         (Some(entry), Some(status)) => {
             verdict.parity = Parity::Unknown;
             verdict.remarks.extend(not_accepted(entry, status));
-            if let Err(why_not) = verdict.compare(entry, given, status) {
-                verdict.ask(given, status);
+            let entry = Manifest::of_entry(&agent.id, &entry.bytes, Some(&status.agent_info.facts));
+            if let Err(why_not) = verdict.compare(entry.as_ref(), given, status, now) {
+                // An entry that consists of Scores is its own conversion.
+                verdict.ask(given.or(entry.as_ref().ok()), status);
                 verdict.remarks.push(why_not);
             }
         }
@@ -82,20 +89,23 @@ impl Verdict {
     /// Compares what the entry and the Scores ask for.
     fn compare(
         &mut self,
-        entry: &StoredDocument,
+        entry: Result<&Manifest, &Broken>,
         given: Option<&Manifest>,
         status: &AgentStatus,
+        now: Timestamp,
     ) -> Result<(), String> {
         let facts = &status.agent_info.facts;
-        let entry = Manifest::of_entry(&self.agent, &entry.bytes, Some(facts))
-            .map_err(|broken| told("the entry is invalid", &broken.problems))?;
-        let first = lowered(&entry, facts).map_err(|why| format!("the entry cannot be judged: {why}"))?;
+        let entry = entry.map_err(|broken| told("the entry is invalid", &broken.problems))?;
+        let first = lowered(entry, facts).map_err(|why| format!("the entry cannot be judged: {why}"))?;
         self.resources = Some(first.resources().len());
         // Those given may be in another format as well.
-        let scores = to_scores(given.unwrap_or(&entry), facts)
+        let scores = to_scores(given.unwrap_or(entry), facts)
             .map_err(|problems| told("it cannot be converted", &problems))?;
         let second = lowered(&scores, facts).map_err(|why| format!("the Scores cannot be judged: {why}"))?;
         self.ask(Some(&scores), status);
+        if scores.intent() != entry.intent() {
+            self.remarks.extend(expired(&scores, now));
+        }
         self.parity = match first.differences(&second) {
             differences if differences.is_empty() => Parity::Identical,
             differences => Parity::Different(differences),
@@ -180,6 +190,12 @@ fn not_accepted(entry: &StoredDocument, status: &AgentStatus) -> Option<String> 
         Some(refusal) => format!("the device refuses generation {generation}: {}", refusal.reason),
         None => format!("the device has not accepted generation {generation} yet"),
     })
+}
+
+/// That the device would not newly accept the Scores, though their document may be in force.
+fn expired(scores: &Manifest, now: Timestamp) -> Option<String> {
+    let expires_at = scores.envelope.metadata.expires_at.filter(|expires_at| *expires_at <= now)?;
+    Some(format!("the device would refuse the Scores as Expired: metadata.expiresAt is {expires_at}"))
 }
 
 fn told(what: &str, problems: &[Problem]) -> String {

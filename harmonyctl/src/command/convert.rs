@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use agent_model::{AgentId, status::API_VERSION};
+use agent_model::{AgentId, Timestamp, status::API_VERSION};
 use fleet::{Fleet, Roster};
 use serde_json::{Value, json};
 
@@ -169,7 +169,8 @@ async fn check(
     let fleet = connect(connection).await?;
     let roster = Roster::read(&fleet, selection(&wanted)).await?;
     let (agents, outcome) = found(&roster, &wanted, output);
-    let verdicts: Vec<Verdict> = agents.iter().map(|agent| judge(agent, given.get(&agent.id))).collect();
+    let now = Timestamp::now();
+    let verdicts: Vec<Verdict> = agents.iter().map(|agent| judge(agent, given.get(&agent.id), now)).collect();
     let items = || list(&verdicts.iter().map(Verdict::document).collect::<Vec<_>>());
     match format {
         ConvertFormat::Json => output.line(document_text::json(&items())?)?,

@@ -60,13 +60,14 @@ fn agent(desired: Option<DesiredEntry>, status: Option<&Value>) -> Agent {
 
 fn judged(entry: DesiredEntry, scores: &[&str], given: Option<&Manifest>) -> Verdict {
     let status = status(scores, &entry);
-    judge(&agent(Some(entry), Some(&status)), given)
+    judge(&agent(Some(entry), Some(&status)), given, NOW)
 }
 
 fn v1_entry() -> DesiredEntry {
     entry(&v1("x").to_string())
 }
 
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 const BOTH: &[&str] = &["ConfigSet@0.1.0", "File@0.1.0"];
 
 #[test]
@@ -137,14 +138,14 @@ fn scores_that_are_not_known_here_and_entries_that_no_device_accepts_cannot_be_j
 fn without_a_status_nothing_is_known_and_without_a_document_nothing_is_asked() {
     let unreadable = json!({"phase": "Levitating"});
     for (status, said) in [(None, "never published a status"), (Some(&unreadable), "cannot be read")] {
-        let verdict = judge(&agent(Some(v1_entry()), status), None);
+        let verdict = judge(&agent(Some(v1_entry()), status), None, NOW);
         assert_eq!((&verdict.parity, verdict.reads_scores), (&Parity::Unknown, None));
         assert!(verdict.remarks[0].contains(said), "{verdict:?}");
     }
-    let verdict = judge(&agent(None, None), None);
+    let verdict = judge(&agent(None, None), None, NOW);
     assert_eq!((verdict.word(), verdict.outcome()), (None, Outcome::Done));
     let status = status(&[], &v1_entry());
-    let verdict = judge(&agent(None, Some(&status)), None);
+    let verdict = judge(&agent(None, Some(&status)), None, NOW);
     assert_eq!((verdict.word(), verdict.reads_scores), (None, Some(false)));
 }
 
@@ -159,23 +160,55 @@ fn what_the_device_lacks_to_read_the_scores_is_told() {
 }
 
 #[test]
+fn an_entry_of_scores_that_only_the_device_could_judge_is_asked_of_the_device() {
+    let mut document = v1("x");
+    document["kind"] = json!("Score");
+    document["schemaVersion"] = json!("0.1.0");
+    document["spec"] = json!({"scores": [{"score": "Tea", "version": "0.1.0", "name": "f", "with": {}}]});
+    for (has, reads) in [(BOTH, false), (&["Tea@0.1.2"] as &[&str], true)] {
+        let verdict = judged(entry(&document.to_string()), has, None);
+        assert_eq!((&verdict.parity, verdict.reads_scores), (&Parity::Unknown, Some(reads)), "{verdict:?}");
+    }
+}
+
+#[test]
+fn a_conversion_that_would_be_refused_as_expired_is_told_of() {
+    let mut document = v1("x");
+    document["metadata"]["expiresAt"] = json!("1970-01-01T00:00:00Z");
+    let verdict = judged(entry(&document.to_string()), BOTH, None);
+    assert_eq!(verdict.parity, Parity::Identical);
+    assert!(
+        verdict.remarks[0].contains("as Expired: metadata.expiresAt is 1970-01-01T00:00:00Z"),
+        "{verdict:?}"
+    );
+    document["metadata"]["expiresAt"] = json!("1970-01-01T00:00:01Z");
+    assert!(judged(entry(&document.to_string()), BOTH, None).remarks.is_empty());
+    // Nothing is written for an entry that is what it would be replaced by.
+    document["kind"] = json!("Score");
+    document["schemaVersion"] = json!("0.1.0");
+    document["spec"] = json!({"scores": [file("f", "x")]});
+    document["metadata"]["expiresAt"] = json!("1970-01-01T00:00:00Z");
+    assert!(judged(entry(&document.to_string()), BOTH, None).remarks.is_empty());
+}
+
+#[test]
 fn a_device_that_does_not_enforce_the_entry_is_told_of() {
     let older = status(BOTH, &entry("older"));
-    let verdict = judge(&agent(Some(v1_entry()), Some(&older)), None);
+    let verdict = judge(&agent(Some(v1_entry()), Some(&older)), None, NOW);
     assert_eq!(verdict.remarks, ["the device has not accepted generation 7 yet"]);
     assert_eq!(verdict.parity, Parity::Identical);
     let mut refused = older;
     refused["desired"]["digest"] = json!(v1_entry().document.unwrap().digest);
     refused["conditions"] = json!([{"type": "Accepted", "status": "False", "reason": "PolicyDenied",
         "message": "", "lastTransitionTime": "2026-01-31T12:00:00Z", "observedGeneration": 7}]);
-    let verdict = judge(&agent(Some(v1_entry()), Some(&refused)), None);
+    let verdict = judge(&agent(Some(v1_entry()), Some(&refused)), None, NOW);
     assert_eq!(verdict.remarks, ["the device refuses generation 7: PolicyDenied"]);
     let unnumbered = DesiredEntry {
         document: Some(StoredDocument { glance: Glance::default(), ..v1_entry().document.unwrap() }),
         ..v1_entry()
     };
     let older = status(BOTH, &entry("older"));
-    let verdict = judge(&agent(Some(unnumbered), Some(&older)), None);
+    let verdict = judge(&agent(Some(unnumbered), Some(&older)), None, NOW);
     assert_eq!(verdict.remarks, ["the device has not accepted generation - yet"]);
 }
 
