@@ -8,20 +8,11 @@ use semver::Version;
 use crate::{
     Child, InterpretError, Score, Topology,
     topology::{Capability, FILES, Files},
+    usage::Usage,
 };
 
 /// Most Scores within one another, the outermost included: deeper ones call themselves.
 const MAX_DEPTH: usize = 8;
-/// Most child Scores of a document: four for each resource that it may have.
-const MAX_CHILDREN: usize = 4 * agent_model::MAX_RESOURCES;
-/// Most dependencies of a document: no fewer than one of 512 KiB has room for that names each.
-const MAX_REFERENCES: usize = 131_072;
-
-/// Most work for all Scores of a document: a moment for a small device. What a unit of it is worth is
-/// for each Score to say; `ConfigSet` counts four for a step of a template or 64 bytes.
-const MAX_WORK: u64 = 250_000;
-/// Most bytes of all files that are declared for a document, which itself may have 512 KiB.
-const MAX_CONTENT: u64 = 4 << 20;
 
 /// What is the same for all Scores of a document.
 #[derive(Debug, Clone)]
@@ -29,50 +20,6 @@ pub(crate) struct Device {
     pub(crate) facts: Arc<DeviceFacts>,
     /// The kinds of resource that there is a reconciler for.
     pub(crate) kinds: Arc<[ResourceKind]>,
-}
-
-/// What the Scores of a document have used up together.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Usage {
-    children: u64,
-    references: u64,
-    work: u64,
-    content: u64,
-}
-
-impl Usage {
-    /// Counts dependencies that are about to be made.
-    ///
-    /// # Errors
-    /// When they would be too many.
-    pub(crate) fn count_references(&mut self, count: usize) -> Result<(), InterpretError> {
-        let error = InterpretError::TooManyReferences { limit: MAX_REFERENCES };
-        self.references = within(self.references, count as u64, MAX_REFERENCES as u64).ok_or(error)?;
-        Ok(())
-    }
-
-    fn count_work(&mut self, work: u64) -> Result<(), InterpretError> {
-        let error = InterpretError::TooMuchWork { limit: MAX_WORK };
-        self.work = within(self.work, work, MAX_WORK).ok_or(error)?;
-        Ok(())
-    }
-
-    fn count_content(&mut self, bytes: u64) -> Result<(), InterpretError> {
-        let error = InterpretError::TooLarge { limit: MAX_CONTENT };
-        self.content = within(self.content, bytes, MAX_CONTENT).ok_or(error)?;
-        Ok(())
-    }
-
-    fn count_child(&mut self) -> Result<(), InterpretError> {
-        let error = InterpretError::TooManyChildren { limit: MAX_CHILDREN };
-        self.children = within(self.children, 1, MAX_CHILDREN as u64).ok_or(error)?;
-        Ok(())
-    }
-}
-
-/// What is used up with so much more, unless it is beyond the limit.
-fn within(used: u64, more: u64, limit: u64) -> Option<u64> {
-    used.checked_add(more).filter(|sum| *sum <= limit)
 }
 
 /// The device as one Score of a document sees it, with all that was declared for that Score so far.
@@ -152,7 +99,7 @@ impl Topology for DeviceTopology {
     }
 
     fn remaining_work(&self) -> u64 {
-        MAX_WORK.saturating_sub(self.usage.work)
+        self.usage.remaining_work()
     }
 
     fn spend(&mut self, work: u64) -> Result<(), InterpretError> {

@@ -12,15 +12,18 @@
 //! To write a Score: `docs/writing-a-score.md`. Why interpreting only declares: ADR 026.
 
 mod device_topology;
-mod document;
+mod entries;
 mod expressing;
+mod interpret_error;
 mod lowering;
 mod references;
 mod registry;
 mod requirement;
 mod score;
+mod score_id;
 mod scores;
 mod topology;
+mod usage;
 mod wire;
 
 use std::sync::Arc;
@@ -31,11 +34,13 @@ use serde_json::Value;
 
 pub use device_topology::DeviceTopology;
 pub use expressing::express;
-pub use registry::{InvalidScoreId, ScoreId, ScoreRegistry, UnknownScore, choose};
+pub use interpret_error::InterpretError;
+pub use registry::{ScoreRegistry, UnknownScore, choose};
 pub use requirement::{Requirement, requirements};
 pub use score::{Interpret, Score, WireForm};
+pub use score_id::{InvalidScoreId, ScoreId};
 pub use scores::{ConfigFile, ConfigSet, File, InvalidRelativePath, RelativePath};
-pub use topology::{Capability, Child, FILES, Files, InterpretError, Topology};
+pub use topology::{Capability, Child, FILES, Files, Topology};
 pub use wire::{ApiVersion, Entry, Kind, Metadata, ScoreDocument, Spec};
 
 /// The kind of envelope that this format reads.

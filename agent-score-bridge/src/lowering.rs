@@ -1,7 +1,7 @@
 //! From the Scores of a document to the desired state.
 //!
 //! ```text
-//! spec ──document──▶ entries ──registry──▶ Interprets ──topology──▶ declarations ──▶ DesiredState
+//! spec ────read────▶ entries ──registry──▶ Interprets ──topology──▶ declarations ──▶ DesiredState
 //!          └─────────────────── every problem, with its place ───────────────────▶ Invalid
 //! ```
 
@@ -14,9 +14,10 @@ use agent_model::{
 
 use crate::{
     InterpretError, ScoreRegistry,
-    device_topology::{Device, Usage},
-    document::{self, ReadEntry},
+    device_topology::Device,
+    entries::{self, ReadEntry},
     references::{self, References},
+    usage::Usage,
 };
 
 pub(crate) fn lower(
@@ -28,7 +29,7 @@ pub(crate) fn lower(
         return Err(Invalid::at("", "\"spec\" is missing"));
     }
     let mut findings = Findings::new(document.unknown_keys);
-    let mut entries = document::read(document.spec, registry, &mut findings);
+    let mut entries = entries::read(document.spec, registry, &mut findings);
     let device = Device { facts: Arc::new(document.facts.clone()), kinds: kinds.clone() };
     let declarations = declarations(&device, &mut entries, &mut findings);
     let (problems, ignored) = findings.into_parts();

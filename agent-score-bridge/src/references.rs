@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use agent_model::{ResourceName, Suggestions, cycles, pointer_to, reader::Findings};
 
-use crate::document::ReadEntry;
+use crate::entries::ReadEntry;
 
 /// What one entry names: places in the list of entries.
 #[derive(Default)]

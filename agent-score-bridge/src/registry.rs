@@ -1,65 +1,20 @@
 //! The Scores that a device has: the only list of them, and the only place where their types are
 //! erased.
 
-use std::{collections::BTreeMap, fmt, marker::PhantomData, str::FromStr, sync::Arc};
+use std::{collections::BTreeMap, marker::PhantomData, sync::Arc};
 
 use agent_model::{
-    Declaration, ResourceName, nearest,
+    Declaration, ResourceName, Suggestions,
     reader::{Field, Findings, shown},
 };
-use semver::{Version, VersionReq};
+use semver::VersionReq;
 
 use crate::{
-    ConfigSet, DeviceTopology, File, InterpretError, Score,
-    device_topology::{Device, Usage, interpret_entry},
+    ConfigSet, DeviceTopology, File, InterpretError, Score, ScoreId,
+    device_topology::{Device, interpret_entry},
+    score_id::is_score_name,
+    usage::Usage,
 };
-
-/// A Score by name and version; as text `File@0.1.0`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ScoreId {
-    /// Its name.
-    pub name: String,
-    /// Its version.
-    pub version: Version,
-}
-
-/// Whether that is a word in PascalCase, which can be listed and written with a version behind it.
-const fn is_score_name(name: &str) -> bool {
-    let name = name.as_bytes();
-    let mut is_plain = true;
-    // What a `const` may evaluate has no iterators.
-    let mut i = 0;
-    while i < name.len() {
-        is_plain &= name[i].is_ascii_alphanumeric();
-        i += 1;
-    }
-    is_plain && !name.is_empty() && name.len() <= 63 && name[0].is_ascii_uppercase()
-}
-
-/// Why a text names no Score of a version.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{given:?} names no Score of a version: expected for example File@0.1.0")]
-pub struct InvalidScoreId {
-    /// What was given, shortened to a length fit for a message.
-    pub given: String,
-}
-
-impl fmt::Display for ScoreId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}@{}", self.name, self.version)
-    }
-}
-
-impl FromStr for ScoreId {
-    type Err = InvalidScoreId;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.split_once('@')
-            .filter(|(name, _)| is_score_name(name))
-            .and_then(|(name, version)| Some(Self { name: name.to_owned(), version: version.parse().ok()? }))
-            .ok_or_else(|| InvalidScoreId { given: shown(text) })
-    }
-}
 
 /// Why there is no Score to read an entry with.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -102,9 +57,7 @@ fn listed(have: &[ScoreId]) -> String {
 }
 
 fn hint(name: &str, have: &[ScoreId]) -> String {
-    nearest(name, have.iter().map(|score| score.name.as_str()))
-        .map(|near| format!("; did you mean {near:?}?"))
-        .unwrap_or_default()
+    Suggestions::default().hint(name, have.iter().map(|score| score.name.as_str()))
 }
 
 /// The newest of `have` that has this name and a version in this range.
