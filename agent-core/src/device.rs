@@ -250,8 +250,8 @@ impl Device {
             let inventory = &self.ledger.body().inventory;
             self.outcome = self
                 .unreadable
-                .as_ref()
-                .map(|_| PassOutcome::left_alone(inventory, "DocumentUnreadable", "left as it is"));
+                .is_some()
+                .then(|| PassOutcome::left_alone(inventory, "DocumentUnreadable", "left as it is"));
             // Writes only after a write that failed, to see whether the disk serves again.
             return self.recorded(self.ledger.body().clone());
         };

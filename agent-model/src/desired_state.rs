@@ -13,13 +13,13 @@ pub const MAX_RESOURCES: usize = 1024;
 /// Most unknown names that are listed.
 const MAX_UNKNOWN_NAMES: usize = 1000;
 
-const RESERVED_PATH: &str = "names of the form .harmony-<16 hex digits>.tmp are the agent's own, for files that it is about to put in place; \
-     choose another name";
+/// What is wrong with a path that only the agent may use.
+const RESERVED_PATH: &str = "names of the form .harmony-<16 hex digits>.tmp are the agent's own, for files that \
+     it is about to put in place; choose another name";
 
 /// A set of resources that can be had together: names are unique, every name referred to exists,
-/// dependencies have no cycle, no two resources claim the same thing and none what is the agent's
-/// own by its name. Made by
-/// [`DesiredStateBuilder`] only, so that holding one is the proof.
+/// dependencies have no cycle, no two resources claim the same thing, and none claims a path that is
+/// reserved for the agent. Made by [`DesiredStateBuilder`] only, so that holding one is the proof.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DesiredState {
     resources: Vec<Resource>,
@@ -63,17 +63,8 @@ impl DesiredState {
             .resources
             .iter()
             .map(|resource| {
-                let mut entry = serde_json::Map::new();
-                entry.insert("kind".into(), resource.kind().as_str().into());
+                let mut entry = resource.canonical_without_spec();
                 entry.insert("spec".into(), resource.spec_digest().to_string().into());
-                for (key, names) in [("dependsOn", &resource.depends_on), ("restartOn", &resource.restart_on)]
-                {
-                    if !names.is_empty() {
-                        let mut names: Vec<&str> = names.iter().map(ResourceName::as_str).collect();
-                        names.sort_unstable();
-                        entry.insert(key.into(), names.into());
-                    }
-                }
                 (resource.name.as_str(), entry.into())
             })
             .collect();

@@ -67,14 +67,7 @@ fn fields(resource: &Resource) -> BTreeMap<String, Value> {
         Value::Object(spec) => spec.into_iter().collect(),
         other => BTreeMap::from([("spec".to_owned(), other)]),
     };
-    fields.insert("kind".to_owned(), resource.kind().as_str().into());
-    for (key, names) in [("dependsOn", &resource.depends_on), ("restartOn", &resource.restart_on)] {
-        if !names.is_empty() {
-            let mut names: Vec<&str> = names.iter().map(ResourceName::as_str).collect();
-            names.sort_unstable();
-            fields.insert(key.to_owned(), names.into());
-        }
-    }
+    fields.extend(resource.canonical_without_spec());
     fields
 }
 

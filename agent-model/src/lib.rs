@@ -49,6 +49,6 @@ pub use reconciler::{Goal, Reconciler, Target};
 pub use refusal::RefusalReason;
 pub use resource::{Resource, ResourceKind, ResourceSpec};
 pub use resource_name::{InvalidResourceName, ResourceName};
-pub use suggestion::{Suggestions, did_you_mean, nearest};
+pub use suggestion::{Suggestions, did_you_mean};
 pub use target_path::{InvalidTargetPath, TargetPath};
 pub use timestamp::{InvalidTimestamp, Timestamp};

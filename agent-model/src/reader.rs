@@ -2,8 +2,9 @@
 //! reads its documents.
 //!
 //! Documents are read from the JSON value itself and not by deserialising types, because
-//! deserialising stops at the first problem and an author should see all of them. A read that fails notes why and yields `None`. Whoever gets the `None` only has to leave
-//! something out; that the document is refused is already certain.
+//! deserialising stops at the first problem and an author should see all of them. A read that fails
+//! notes why and yields `None`. Whoever gets the `None` only has to leave something out; that the
+//! document is refused is already certain.
 
 use std::str::FromStr;
 

@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::{Claim, Digest, FileSpec, ResourceName};
 
@@ -72,7 +73,7 @@ impl ResourceSpec {
     }
 
     /// The value that the digest is taken of: an object without the fields that have their default.
-    pub(crate) fn canonical(&self) -> serde_json::Value {
+    pub(crate) fn canonical(&self) -> Value {
         match self {
             Self::File(file) => file.canonical(),
         }
@@ -115,5 +116,20 @@ impl Resource {
     /// The kind of the spec.
     pub fn kind(&self) -> ResourceKind {
         self.spec.kind()
+    }
+
+    /// What the digest of a desired state covers of it besides its spec. The order of names means
+    /// nothing.
+    pub(crate) fn canonical_without_spec(&self) -> Map<String, Value> {
+        let mut fields = Map::new();
+        fields.insert("kind".to_owned(), self.kind().as_str().into());
+        for (key, names) in [("dependsOn", &self.depends_on), ("restartOn", &self.restart_on)] {
+            if !names.is_empty() {
+                let mut names: Vec<&str> = names.iter().map(ResourceName::as_str).collect();
+                names.sort_unstable();
+                fields.insert(key.to_owned(), names.into());
+            }
+        }
+        fields
     }
 }

@@ -1,7 +1,7 @@
 //! The nearest valid spelling of something misspelt.
 
 /// The candidate most like `given`, if any is near enough to be what was meant.
-pub fn nearest<'a>(given: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+fn nearest<'a>(given: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = given.to_lowercase();
     candidates
         .into_iter()

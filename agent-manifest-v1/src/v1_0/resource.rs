@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use agent_model::{
-    Declaration, FileSpec, ResourceKind, ResourceName, ResourceSpec, nearest, pointer_to,
+    Declaration, FileSpec, ResourceKind, ResourceName, ResourceSpec, Suggestions, pointer_to,
     reader::{Field, Findings, shown},
 };
 
@@ -36,7 +36,7 @@ fn kind(field: Field<'_>, findings: &mut Findings) -> Option<ResourceKind> {
     if kind.is_none() {
         let given = shown(text);
         let kinds = KINDS.map(ResourceKind::as_str);
-        let hint = nearest(&given, kinds).map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
+        let hint = Suggestions::default().hint(&given, kinds);
         let message =
             format!("no reconciler for kind {given:?} (this agent has: {}){hint}", kinds.join(", "));
         findings.problem(field.pointer, message);
