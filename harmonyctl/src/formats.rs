@@ -27,12 +27,19 @@ pub(crate) fn stand_in_facts() -> [DeviceFacts; 4] {
     })
 }
 
-/// The Scores that a document asks for and that are not known here; a device may know them.
+/// The Scores that a document asks for and that are not known here; a device may know them. What no
+/// Score can be named is not among them, because no device has it.
 pub(crate) fn unknown_scores(kind: &str, spec: &Value) -> Vec<Requirement> {
     let registry = ScoreRegistry::built_in();
     let mut wanted = required_scores(kind, spec);
-    wanted.retain(|required| choose(registry.ids(), &required.score, &required.range).is_err());
+    wanted.retain(|required| {
+        choose(registry.ids(), &required.score, &required.range).is_err() && is_name(&required.score)
+    });
     wanted
+}
+
+fn is_name(score: &str) -> bool {
+    format!("{score}@0.0.0").parse::<ScoreId>().is_ok_and(|id| id.name == score)
 }
 
 /// The Scores that are known here.
@@ -69,6 +76,8 @@ mod tests {
         let entry = |score: &str, version: &str| json!({"score": score, "version": version, "name": "a"});
         let spec =
             json!({"scores": [entry("File", "0.1.0"), entry("Motd", "0.1.0"), entry("File", "7.0.0")]});
+        let unnameable = json!({"scores": [entry("file", "0.1.0"), entry("Motd@1.0.0", "0.1.0")]});
+        assert_eq!(unknown_scores(KIND, &unnameable), []);
         let unknown = |kind| unknown_scores(kind, &spec).into_iter().map(|score| score.pointer);
         assert_eq!(unknown(KIND).collect::<Vec<_>>(), ["/spec/scores/1", "/spec/scores/2"]);
         assert_eq!(unknown("AgentManifest").count(), 0);

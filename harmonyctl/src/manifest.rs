@@ -9,7 +9,7 @@ use agent_core::{
 };
 use agent_model::{
     AgentId, DeviceFacts, Generation, Lowered, ManifestFormat, Problem, RefusalReason, SpecDocument,
-    Timestamp, UnknownKeys, pointer_to,
+    Suggestions, Timestamp, UnknownKeys, pointer_to,
     reader::shown,
     status::{AgentInfo, AgentStatus},
 };
@@ -193,15 +193,22 @@ impl Manifest {
         if self.unjudged.is_empty() {
             return None;
         }
+        let mut suggestions = Suggestions::default();
+        let known = formats::known_scores();
+        let names = || known.iter().filter_map(|id| id.split('@').next());
         let scores: Vec<String> = distinct(self.unjudged.clone())
             .into_iter()
             .take(MAX_SCORES_NAMED)
-            .map(|score| format!("{} {} ({})", shown(&score.score), score.range, score.pointer))
+            .map(|Requirement { score, range, pointer }| {
+                let is_known = names().any(|name| name == score);
+                let hint = if is_known { String::new() } else { suggestions.hint(&score, names()) };
+                format!("{} {range} ({pointer}){hint}", shown(&score))
+            })
             .collect();
         Some(format!(
             "whether the device has these Scores, and what it makes of them, is not known to this harmonyctl, which has {}: \
              {}",
-            formats::known_scores().join(", "),
+            known.join(", "),
             scores.join(", ")
         ))
     }

@@ -127,6 +127,20 @@ fn a_score_that_is_not_known_here_is_left_to_the_device_and_named() {
 }
 
 #[test]
+fn a_misspelt_score_is_doubted_with_the_nearest_and_what_no_score_can_be_named_is_invalid() {
+    let of = |score: &str| {
+        let text = SCORES.replace("Tea", &format!("{score:?}"));
+        reading(&text).documents.remove(0)
+    };
+    let doubts = of("Flie").unwrap().doubts().unwrap();
+    assert!(doubts.ends_with("Flie ^0.3.0 (/spec/scores/1); did you mean \"File\"?"), "{doubts}");
+    for score in ["file", "Fi le", "", "File@0.1.0"] {
+        let problems = of(score).unwrap_err().problems;
+        assert_eq!(problems[0].pointer, "/spec/scores/1/score", "{problems:?}");
+    }
+}
+
+#[test]
 fn a_score_that_is_not_known_here_hides_no_problem_of_the_others_nor_of_its_own_entry() {
     let text =
         SCORES.replace("path: /etc/a", "pth: /etc/a").replace("name: tea,", "name: tea, dependsOn: [b],");
