@@ -1,10 +1,10 @@
 //! Renders templates, with an end to it.
 //!
 //! Templates are pure: they see `values` and `facts`, and can reach neither files nor clock nor
-//! chance. What a hostile one may cost is bounded thrice: before it is parsed, by how much code it
-//! has and by that it makes no data of its own ([`tags`](super::tags)), for the engine compares
-//! and writes data without counting; by fuel, for all else, while it is rendered; and by a thread
-//! with a stack of its own, whose depth no caller decides and whose panic stays in it.
+//! chance. What a hostile one may cost is bounded three times: before it is parsed, by how much code
+//! it has, none of which makes data, as the engine compares and writes data without counting
+//! ([`code_bounds`]); while it is rendered, by fuel; and throughout by a thread with a stack of its
+//! own, whose depth no caller decides and whose panic does not leave it.
 
 use std::thread;
 
@@ -17,7 +17,7 @@ use minijinja::{
 };
 use serde_json::Map;
 
-use super::{tags, undefined};
+use super::{code_bounds, undefined};
 
 /// The thread's stack, in bytes, taken only as far as it is used: some three times what the deepest
 /// recursion within the bounds for code takes unoptimised.
@@ -116,7 +116,8 @@ impl Rendering {
     }
 
     fn render_one(&mut self, template: &str) -> Result<String, Failure> {
-        let compiling = tags::compile_work(template).map_err(|error| Failure::Problem(error.to_string()))?;
+        let compiling =
+            code_bounds::compile_work(template).map_err(|error| Failure::Problem(error.to_string()))?;
         self.remaining = self.remaining.checked_sub(compiling).ok_or(Failure::OutOfWork)?;
         let fuel = self.remaining / self.work_per_fuel;
         let environment = environment(fuel);

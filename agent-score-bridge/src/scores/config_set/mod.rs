@@ -1,5 +1,6 @@
 //! A folder of configuration files that are rendered from values and the device's facts.
 
+mod code_bounds;
 mod engine;
 mod relative_path;
 mod tags;

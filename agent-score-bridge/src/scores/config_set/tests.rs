@@ -206,7 +206,7 @@ fn every_template_that_fails_is_named_with_line_and_reason() {
             "/spec/scores/0/with/files/4/template: line 2: `values.poll.intervall` is undefined; did you mean \"interval\"?",
             "/spec/scores/0/with/files/5/template: line 1: `site` is undefined",
             "/spec/scores/0/with/files/6/template: line 1: unknown filter: filter uper is unknown",
-            "/spec/scores/0/with/files/7/template: line 1: templates make no lists; put it into values",
+            "/spec/scores/0/with/files/7/template: line 1: a template cannot make a list; put it into values",
         ]
     );
 }
@@ -277,11 +277,11 @@ fn hostile() -> Vec<String> {
         within("-", "", 1_000_000),
         within("(", ")", 1000),
         within("[", "]", 1000),
-        within("-", "", tags::MAX_TAG - 10),
-        within("not ", "", (tags::MAX_TAG - 10) / 4),
-        within("1 if 1 else ", "", (tags::MAX_TAG - 10) / 12),
-        format!("{{% set {}x = 1 %}}", "(".repeat(tags::MAX_TAG - 20)),
-        format!("{{% if 0 %}}{}{{% endif %}}", "{% elif 0 %}".repeat(tags::MAX_CODE / 12 - 3)),
+        within("-", "", code_bounds::MAX_TAG - 10),
+        within("not ", "", (code_bounds::MAX_TAG - 10) / 4),
+        within("1 if 1 else ", "", (code_bounds::MAX_TAG - 10) / 12),
+        format!("{{% set {}x = 1 %}}", "(".repeat(code_bounds::MAX_TAG - 20)),
+        format!("{{% if 0 %}}{}{{% endif %}}", "{% elif 0 %}".repeat(code_bounds::MAX_CODE / 12 - 3)),
         "{% if 1 %}".repeat(1000),
         "{% for x in values.l %}".repeat(140) + &"{% endfor %}".repeat(140),
         "{% for x in values.l recursive %}{{ loop(values.l) }}{% endfor %}".to_owned(),
@@ -313,9 +313,9 @@ fn hostile() -> Vec<String> {
     templates.extend(expressions.map(|expression| format!("{{% set x = {expression} %}}{{{{ x ~ x }}}}")));
     let chains =
         ["-1", ".a", "[0]", "()", "[1:]", "|list", " is int", " and 1", "==1", "~1", " if 1", " + 1"];
-    templates.extend(
-        chains.map(|chain| format!("{{{{ values.l{} }}}}", chain.repeat((tags::MAX_TAG - 20) / chain.len()))),
-    );
+    templates.extend(chains.map(|chain| {
+        format!("{{{{ values.l{} }}}}", chain.repeat((code_bounds::MAX_TAG - 20) / chain.len()))
+    }));
     // What the engine does in one instruction, as often as there is fuel.
     let conditions = [
         "values.l == values.l2",
