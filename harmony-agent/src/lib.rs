@@ -85,7 +85,7 @@ impl Agent {
         Self { formats: Formats::none().with(AgentManifestV1), scores: Scores::built_in() }
     }
 
-    /// This one, reading documents of one more kind, which no other of its formats reads.
+    /// This one with one more format, which takes the place of one for the same kind of document.
     #[must_use]
     pub fn with_format(mut self, format: impl ManifestFormat) -> Self {
         self.formats = self.formats.with(format);

@@ -1,10 +1,12 @@
 //! The Scores of this agent, with the bridge compiled in or not: the only place that asks.
 
-pub(crate) use either::Scores;
-
-/// The bridge is compiled in.
 #[cfg(feature = "score-bridge")]
-mod either {
+pub(crate) use compiled_in::Scores;
+#[cfg(not(feature = "score-bridge"))]
+pub(crate) use compiled_out::Scores;
+
+#[cfg(feature = "score-bridge")]
+mod compiled_in {
     use agent_core::dispatcher::Formats;
     use agent_model::ResourceKind;
     use agent_score_bridge::{DeviceTopology, KIND, Score, ScoreBridge, ScoreRegistry};
@@ -51,9 +53,8 @@ mod either {
     }
 }
 
-/// The bridge is compiled out.
 #[cfg(not(feature = "score-bridge"))]
-mod either {
+mod compiled_out {
     use agent_core::dispatcher::Formats;
     use agent_model::ResourceKind;
 
