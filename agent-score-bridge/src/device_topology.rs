@@ -11,7 +11,7 @@ use crate::{
     usage::Usage,
 };
 
-/// Most Scores within one another, the outermost included: deeper ones call themselves.
+/// Most Scores within one another, the outermost included: a deeper one most likely contains itself.
 const MAX_DEPTH: usize = 8;
 
 /// What is the same for all Scores of a document.

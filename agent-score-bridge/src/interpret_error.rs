@@ -23,7 +23,7 @@ pub enum InterpretError {
         /// What is missing.
         capability: Capability,
     },
-    /// Scores within Scores within Scores.
+    /// Too many Scores within one another.
     #[error("{score} would be a Score within {limit} others; at most {limit} may lie within one another")]
     TooDeep {
         /// The Score that is one too many.
@@ -31,7 +31,7 @@ pub enum InterpretError {
         /// How many may lie within one another.
         limit: usize,
     },
-    /// More Scores than a document could have resources.
+    /// Too many child Scores.
     #[error("the document's Scores have more than {limit} children altogether")]
     TooManyChildren {
         /// How many there may be.

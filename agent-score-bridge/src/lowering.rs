@@ -63,8 +63,8 @@ fn declarations(device: &Device, entries: &mut [ReadEntry], findings: &mut Findi
     declared.into_iter().flatten().collect()
 }
 
-/// The first entry of each name. What is wrong with a second one is said with its name; its
-/// resources would only repeat it.
+/// The first entry of each name. A second one is a problem by itself and is not interpreted, as its
+/// resources would only repeat that problem.
 fn index_names(entries: &mut [ReadEntry], findings: &mut Findings) -> BTreeMap<ResourceName, usize> {
     let mut by_name = BTreeMap::new();
     for i in 0..entries.len() {
@@ -109,8 +109,7 @@ fn interpret(
 /// those which the entry names.
 ///
 /// # Errors
-/// The place of an entry with which the document has too many dependencies; what was expanded before
-/// it stays.
+/// The index of the entry that makes the dependencies too many; earlier entries stay expanded.
 fn expand(
     references: &[References],
     declared: &mut [Vec<Declaration>],

@@ -20,7 +20,7 @@ pub trait WireForm: Serialize + Sized + 'static {
     const VERSION: Version;
 
     /// Reads the body, which is an object. Every problem goes to `findings`; `None` when too little is
-    /// left to make anything of. What comes back besides problems is only looked at for further ones.
+    /// left to make anything of. What is returned besides problems is only searched for further ones.
     fn read(body: Field<'_>, findings: &mut Findings) -> Option<Self>;
 }
 

@@ -17,9 +17,9 @@ pub trait Topology: Sized {
     /// How much [work](Self::spend) the document's Scores have left.
     fn remaining_work(&self) -> u64;
 
-    /// Counts work that a few words of the document can make much of: steps of a template, turns of a
-    /// loop, each 64 bytes that are produced. What is done once for something that stands in the
-    /// Score's body need not be counted.
+    /// Counts work of which a few words of the document can ask for much: steps of a template, turns
+    /// of a loop, each 64 bytes of output. What is done once for each thing in the Score's body need
+    /// not be counted.
     ///
     /// # Errors
     /// When the document's Scores have used up what they have together.

@@ -6,7 +6,7 @@ use crate::InterpretError;
 
 /// Most child Scores of a document: four for each resource that it may have.
 const MAX_CHILDREN: usize = 4 * MAX_RESOURCES;
-/// Most dependencies of a document: no fewer than one of 512 KiB has room for that names each.
+/// Most dependencies of a document: as many as one of 512 KiB could spell out by itself.
 const MAX_REFERENCES: usize = 131_072;
 /// Most work for all Scores of a document: a moment for a small device. What a unit of it is worth is
 /// for each Score to say; `ConfigSet` counts four for a step of a template or 64 bytes.

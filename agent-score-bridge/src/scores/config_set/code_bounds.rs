@@ -1,12 +1,12 @@
-//! How much code a template may have, and what that may not do: found out without parsing it.
+//! How much code a template may have, and what that code may not do: judged without parsing it.
 //!
 //! The engine's parser calls itself for every sign of `{{ ----1 }}` and every `elif`, and looks for
-//! constants in `{{ x+1+1+1 }}` anew from every `+`, before any fuel is counted. What bounds
-//! both is how long a tag is, and how much code a template has; text between tags costs nothing.
+//! constants in `{{ x+1+1+1 }}` anew from every `+`, before any fuel is counted. Both are bounded by
+//! the length of a tag and by how much code a template has; text between tags costs nothing.
 //!
-//! Nor does it count what it does with data in one instruction, such as comparing two lists. So
-//! templates have the data they are given, with nothing to make more of it: a few lines that make
-//! lists of lists, or multiply one, would take more time and memory than there is.
+//! Nor does the engine count what it does with data in one instruction, such as comparing two lists.
+//! So templates use the data they are given and cannot make more of it: a few lines that make lists
+//! of lists, or multiply one, would take more time and memory than there is.
 
 use super::tags::{end_of_string, tags};
 
@@ -53,7 +53,9 @@ pub(super) fn compile_work(template: &str) -> Result<u64, Unfit> {
     Ok((pairs / PAIRS_PER_STEP) as u64)
 }
 
+/// What a `*` may make.
 const PRODUCT: &str = "a product, as a list could be multiplied";
+/// What a `+` may make.
 const SUM: &str = "a sum without a number behind the +, as two lists could be added";
 
 /// What a tag makes data with, if it does.

@@ -19,21 +19,22 @@ use serde_json::Map;
 
 use super::{code_bounds, undefined};
 
-/// The thread's stack, in bytes, taken only as far as it is used: some three times what the deepest
-/// recursion within the bounds for code takes unoptimised.
+/// The thread's stack, in bytes, taken only as far as it is used: about three times what the deepest
+/// recursion that the bounds for code allow takes in an unoptimised build.
 const STACK: usize = 16 << 20;
 
-/// What a unit of fuel costs in work, at least. It buys 64 bytes of output, of which all files of a
-/// document may together have less than the work would be for.
+/// What a unit of fuel costs in work, at least. It buys 64 bytes of output, so that all work of a
+/// document buys about as much as its files may hold.
 const WORK_PER_FUEL: u64 = 4;
-/// For how many bytes of values it costs one more, as an instruction may compare them all.
+/// For each so many bytes of values, fuel costs one unit more: a single instruction may compare them
+/// all.
 const VALUES_PER_WORK: usize = 16 << 10;
 
 /// Most blocks, loops and recursive calls of a loop within one another.
 const MAX_DEPTH: usize = 100;
 
-/// What part of the remaining work a template is charged that fails, as the engine does not say how
-/// much it took: problems are collected until, all in all, at most this many times the limit is done.
+/// A template that fails is charged one part in so many of the remaining work, as the engine does not
+/// say how much it took. Failing templates together take so many times the limit at most.
 const SHARE_OF_A_FAILURE: u64 = 8;
 
 /// Longest message of the engine that is shown, in characters: it may quote values.

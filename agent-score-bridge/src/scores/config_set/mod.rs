@@ -108,7 +108,7 @@ fn read_files(
         }
         Some(file)
     });
-    // Without one of them, what is wrong with those behind it would be told of others.
+    // If one were left out, problems with those behind it would be told at the wrong place.
     files.filter(|files| length == Some(files.len()))
 }
 

@@ -1,10 +1,10 @@
-//! What there is, where a template asks for what there is not.
+//! A hint at the right name, where a template uses one that is undefined.
 
 use agent_model::did_you_mean;
 use minijinja::Value;
 
-/// The paths that a message about an undefined name speaks of: for the first that begins in the
-/// context and leads nowhere, what would have been there.
+/// Looks through the engine's message for a path that begins in the context and leads nowhere. Says
+/// what is there instead.
 pub(super) fn hint(message: &str, context: &Value) -> Option<String> {
     let in_path = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');
     message.split(|c| !in_path(c)).find_map(|path| hint_for_path(path, context))
