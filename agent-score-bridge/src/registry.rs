@@ -12,7 +12,6 @@ use semver::VersionReq;
 use crate::{
     ConfigSet, DeviceTopology, File, InterpretError, Score, ScoreId,
     device_topology::{Device, interpret_entry},
-    score_id::is_score_name,
     usage::Usage,
 };
 
@@ -100,7 +99,7 @@ impl ScoreRegistry {
     pub fn with<S: Score<DeviceTopology>>(mut self) -> Self {
         const {
             assert!(
-                is_score_name(S::NAME),
+                ScoreId::is_name(S::NAME),
                 "a Score's NAME is a word in PascalCase of at most 63 letters and digits"
             )
         };

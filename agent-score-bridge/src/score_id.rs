@@ -14,6 +14,22 @@ pub struct ScoreId {
     pub version: Version,
 }
 
+impl ScoreId {
+    /// Whether a Score can have that name: a word in PascalCase, which can be written with a version
+    /// behind it.
+    pub const fn is_name(name: &str) -> bool {
+        let name = name.as_bytes();
+        let mut is_plain = true;
+        // What a `const` may evaluate has no iterators.
+        let mut i = 0;
+        while i < name.len() {
+            is_plain &= name[i].is_ascii_alphanumeric();
+            i += 1;
+        }
+        is_plain && !name.is_empty() && name.len() <= 63 && name[0].is_ascii_uppercase()
+    }
+}
+
 /// Why a text names no Score of a version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{given:?} names no Score of a version: expected for example File@0.1.0")]
@@ -33,21 +49,8 @@ impl FromStr for ScoreId {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         text.split_once('@')
-            .filter(|(name, _)| is_score_name(name))
+            .filter(|(name, _)| Self::is_name(name))
             .and_then(|(name, version)| Some(Self { name: name.to_owned(), version: version.parse().ok()? }))
             .ok_or_else(|| InvalidScoreId { given: shown(text) })
     }
-}
-
-/// Whether that is a word in PascalCase, which can be listed and written with a version behind it.
-pub(crate) const fn is_score_name(name: &str) -> bool {
-    let name = name.as_bytes();
-    let mut is_plain = true;
-    // What a `const` may evaluate has no iterators.
-    let mut i = 0;
-    while i < name.len() {
-        is_plain &= name[i].is_ascii_alphanumeric();
-        i += 1;
-    }
-    is_plain && !name.is_empty() && name.len() <= 63 && name[0].is_ascii_uppercase()
 }

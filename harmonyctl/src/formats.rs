@@ -27,19 +27,15 @@ pub(crate) fn stand_in_facts() -> [DeviceFacts; 4] {
     })
 }
 
-/// The Scores that a document asks for and that are not known here; a device may know them. What no
-/// Score can be named is not among them, because no device has it.
+/// The Scores that a document asks for and that are not known here; a device may know them. Names
+/// that no Score can have are not among them.
 pub(crate) fn unknown_scores(kind: &str, spec: &Value) -> Vec<Requirement> {
     let registry = ScoreRegistry::built_in();
     let mut wanted = required_scores(kind, spec);
     wanted.retain(|required| {
-        choose(registry.ids(), &required.score, &required.range).is_err() && is_name(&required.score)
+        choose(registry.ids(), &required.score, &required.range).is_err() && ScoreId::is_name(&required.score)
     });
     wanted
-}
-
-fn is_name(score: &str) -> bool {
-    format!("{score}@0.0.0").parse::<ScoreId>().is_ok_and(|id| id.name == score)
 }
 
 /// The Scores that are known here.

@@ -45,8 +45,8 @@ pub(crate) struct Broken {
 }
 
 impl Manifest {
-    /// Checks a document as a device would, collecting all problems instead of the first. Which device
-    /// is not known, so it is valid when one is thinkable that could accept it.
+    /// Checks a document as a device would, collecting all problems instead of the first. The device's
+    /// facts are not known, so a document is valid when there could be a device that accepts it.
     ///
     /// # Errors
     /// The problems.
