@@ -12,7 +12,7 @@ use fleet::{
     waiting::{Goal, Target},
 };
 
-use super::{all_valid, connect};
+use super::{all_valid, connect, read_or_not};
 use crate::{
     cli::{Apply, Connection, Waiting},
     failure::{Failure, with_causes},
@@ -55,7 +55,7 @@ pub(super) async fn submit(
     for (manifest, writing) in planned {
         match write(manifest, writing, &mut roster).await {
             Ok(target) => {
-                output.line(format_args!("agent/{} {}", manifest.agent, told(writing)))?;
+                read_or_not(output.line(format_args!("agent/{} {}", manifest.agent, told(writing))))?;
                 goals.extend(target.map(|target| (manifest.agent.clone(), Goal::Converged(target))));
             }
             Err(failure) => {

@@ -6,7 +6,7 @@ use agent_model::{AgentId, Timestamp, status::API_VERSION};
 use fleet::{Fleet, Roster};
 use serde_json::{Value, json};
 
-use super::{all_valid, connect, found, selection};
+use super::{all_valid, connect, found, read_or_not, selection};
 use crate::{
     agent_words::{self, Wanted},
     cli::{Connection, Convert, ConvertFormat, ConvertTo},
@@ -172,16 +172,18 @@ async fn check(
     let now = Timestamp::now();
     let verdicts: Vec<Verdict> = agents.iter().map(|agent| judge(agent, given.get(&agent.id), now)).collect();
     let items = || list(&verdicts.iter().map(Verdict::document).collect::<Vec<_>>());
-    match format {
-        ConvertFormat::Json => output.line(document_text::json(&items())?)?,
-        ConvertFormat::Yaml => output.line(document_text::yaml(&items())?)?,
+    let text = match format {
+        ConvertFormat::Json => document_text::json(&items())?,
+        ConvertFormat::Yaml => document_text::yaml(&items())?,
         ConvertFormat::Table if verdicts.is_empty() => {
             if outcome == Outcome::Done {
                 output.message("No agents found.");
             }
+            return Ok(outcome);
         }
-        ConvertFormat::Table => output.line(table(&verdicts).join("\n"))?,
-    }
+        ConvertFormat::Table => table(&verdicts).join("\n"),
+    };
+    read_or_not(output.line(text))?;
     Ok(verdicts.iter().map(Verdict::outcome).fold(outcome, Outcome::and))
 }
 

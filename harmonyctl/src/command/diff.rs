@@ -7,7 +7,7 @@ use fleet::{DesiredEntry, Roster, Selection};
 use serde_json::Value;
 use similar::TextDiff;
 
-use super::{all_valid, connect};
+use super::{all_valid, connect, read_or_not};
 use crate::{
     cli::{Connection, Files},
     failure::Failure,
@@ -35,7 +35,7 @@ pub(crate) async fn run(
         let document = manifest.complete(agent_model::Generation::FIRST, agent_model::Timestamp::UNIX_EPOCH);
         let new = normalised(&document)?;
         let before = header(&manifest.agent, roster.entry(&manifest.agent));
-        output.line(unified(&old, &new, &before, &manifest.place()))?;
+        read_or_not(output.line(unified(&old, &new, &before, &manifest.place())))?;
         outcome = outcome.and(Outcome::Differs);
     }
     Ok(outcome)

@@ -92,8 +92,31 @@ fn found<'a>(roster: &'a Roster, wanted: &Wanted, output: &mut Output) -> (Vec<&
     (agents, outcome)
 }
 
+/// What a command does and how it ends is the same when nobody reads what it prints to the end.
+fn read_or_not(printed: Result<(), Failure>) -> Result<(), Failure> {
+    match printed {
+        Err(Failure::ReaderGone) => Ok(()),
+        printed => printed,
+    }
+}
+
 fn not_found(output: &mut Output, agent: &agent_model::AgentId) -> Outcome {
     output
         .error(format_args!("agent/{agent} is not known here; `harmonyctl get agents` lists those that are"));
     Outcome::Error
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_reader_that_goes_stops_nothing_and_output_that_cannot_be_written_does() {
+        assert!(read_or_not(Ok(())).is_ok());
+        assert!(read_or_not(Err(Failure::ReaderGone)).is_ok());
+        let full = Failure::Output { source: io::Error::other("full") };
+        assert!(matches!(read_or_not(Err(full)), Err(Failure::Output { .. })));
+    }
 }

@@ -1,9 +1,21 @@
 //! `validate`: everything that can be found wrong with documents without a server.
 
-use crate::{cli::Files, failure::Failure, outcome::Outcome, output::Output, reading};
+use super::read_or_not;
+use crate::{
+    cli::Files,
+    failure::Failure,
+    outcome::Outcome,
+    output::Output,
+    reading::{self, Reading},
+};
 
 pub(crate) fn run(arguments: &Files, output: &mut Output) -> Result<Outcome, Failure> {
     let reading = reading::read(&arguments.filename)?;
+    read_or_not(print(&reading, output))?;
+    Ok(if reading.is_valid() { Outcome::Done } else { Outcome::Usage })
+}
+
+fn print(reading: &Reading, output: &mut Output) -> Result<(), Failure> {
     for error in &reading.unreadable {
         output.line(format_args!("{error}"))?;
     }
@@ -22,5 +34,5 @@ pub(crate) fn run(arguments: &Files, output: &mut Output) -> Result<Outcome, Fai
             }
         }
     }
-    Ok(if reading.is_valid() { Outcome::Done } else { Outcome::Usage })
+    Ok(())
 }
