@@ -212,6 +212,37 @@ fn every_template_that_fails_is_named_with_line_and_reason() {
 }
 
 #[test]
+fn a_hint_tells_keys_and_never_what_there_is() {
+    let values = json!({
+        "text": "secret", "list": ["secret", {"key": "secret"}], "map": {"key": "secret"},
+        "odd": {"\u{1b}[31m": "secret", "a b": "secret"},
+    });
+    for (template, expected) in [
+        ("{{ values.text.name }}", "line 1: `values.text.name` is undefined"),
+        ("{{ values.list.name }}", "line 1: `values.list.name` is undefined"),
+        ("{{ values.odd.name }}", "line 1: `values.odd.name` is undefined"),
+        ("{{ values.map.name }}", "line 1: `values.map.name` is undefined; valid here: key"),
+        ("{{ values.map.kye }}", "line 1: `values.map.kye` is undefined; did you mean \"key\"?"),
+    ] {
+        assert_eq!(render(template, &values), Err(expected.to_owned()));
+    }
+}
+
+#[test]
+fn many_long_names_that_are_undefined_are_soon_told() {
+    let values: Map<String, Value> = (0..30_000).map(|i| (format!("k{i:07}"), json!(1))).collect();
+    let template = format!("{{{{ values.{} }}}}", "v".repeat(1900));
+    let started = Instant::now();
+    let templates = [template.as_str(), "{{ values.kk }}"].repeat(500);
+    let Err(Stopped::Invalid(problems)) = render_all(&templates, &Value::Object(values)).0 else {
+        panic!("rendered")
+    };
+    assert!(problems.len() > 1, "{problems:?}");
+    // Measured: under a second unoptimised.
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+}
+
+#[test]
 fn two_files_of_one_path_are_refused_where_the_second_stands() {
     let with = json!({"folder": "/etc/app", "files": [file("a", "same", ""), file("b", "same", "")]});
     let problems = problems(&with);
