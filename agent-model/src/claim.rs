@@ -34,7 +34,7 @@ impl Claim {
         }
     }
 
-    /// Why the two cannot both be had, in words that follow "conflicts with <name>: ", or `None`
+    /// Why the two cannot both be had, in words that follow `conflicts with <name>: `, or `None`
     /// when they can.
     pub fn conflict(&self, other: &Claim) -> Option<&'static str> {
         match (self, other) {
