@@ -56,6 +56,7 @@ mod ledger_damage;
 mod migration;
 mod offline;
 mod own_score;
+mod page;
 mod power_cut;
 mod provisioning;
 mod rebuilt_buckets;

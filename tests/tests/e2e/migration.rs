@@ -14,6 +14,8 @@ use tests::{
     process::{Process, built},
 };
 
+use crate::page::{Block, blocks};
+
 /// What the page may show. Only `sh` is run; the others are what a reader types or sees.
 const LANGUAGES: [&str; 4] = ["console", "sh", "text", "yaml"];
 /// The programs that the page takes for granted, besides a server.
@@ -25,37 +27,16 @@ const PATIENCE: Duration = Duration::from_secs(600);
 const PERIOD: Duration = Duration::from_millis(50);
 /// How much of a block's output is shown.
 const SHOWN: usize = 16 * 1024;
-const FENCE: &str = "```";
-
-/// Commands of the page that stand together.
-#[derive(Debug, PartialEq, Eq)]
-struct Block {
-    /// Where it begins, counted from one.
-    line: usize,
-    commands: String,
-}
 
 /// The page's commands, in its order.
-fn blocks(page: &str) -> Result<Vec<Block>, String> {
-    let mut blocks = Vec::new();
-    let mut lines = page.lines().zip(1..);
-    while let Some((fence, line)) = lines.by_ref().find(|(text, _)| text.trim_start().starts_with(FENCE)) {
-        let language = fence.trim_start().trim_start_matches('`').trim();
-        if !LANGUAGES.contains(&language) {
-            return Err(format!("line {line}: {language:?} is none of {}", LANGUAGES.join(", ")));
-        }
-        let mut commands = String::new();
-        loop {
-            match lines.next() {
-                None => return Err(format!("line {line}: the block has no end")),
-                Some((text, _)) if text.trim_start() == FENCE => break,
-                Some((text, _)) => commands.extend([text, "\n"]),
-            }
-        }
-        if language == "sh" {
-            blocks.push(Block { line, commands });
-        }
+fn commands(page: &str) -> Result<Vec<Block>, String> {
+    let mut blocks = blocks(page)?;
+    if let Some(Block { line, language, .. }) =
+        blocks.iter().find(|block| !LANGUAGES.contains(&block.language.as_str()))
+    {
+        return Err(format!("line {line}: {language:?} is none of {}", LANGUAGES.join(", ")));
     }
+    blocks.retain(|block| block.language == "sh");
     if blocks.is_empty() {
         return Err("there is nothing to run".to_owned());
     }
@@ -67,7 +48,7 @@ fn blocks(page: &str) -> Result<Vec<Block>, String> {
 /// Whatever the commands start ends with that shell, however it ends: their programs come from a
 /// folder in which each asks the kernel for that.
 async fn rehearse(page: &str) -> Result<(), String> {
-    let blocks = blocks(page)?;
+    let blocks = commands(page)?;
     let folder = TempDir::with_prefix("harmony-rehearsal-").unwrap();
     let path = |name: &str| folder.path().join(name);
     for name in ["bin", "tmp"] {
@@ -118,7 +99,7 @@ fn shell_script(blocks: &[Block]) -> String {
     let mut script = "exec 2>&1\nset -E\ntrap 'echo \"failed: $BASH_COMMAND\"' ERR\n".to_owned();
     writeln!(script, "cd '{}/..'", env!("CARGO_MANIFEST_DIR")).unwrap();
     for block in blocks {
-        write!(script, "echo '{}'\n{}", marker(block), block.commands).unwrap();
+        write!(script, "echo '{}'\n{}", marker(block), block.text).unwrap();
     }
     script
 }
@@ -132,7 +113,7 @@ fn failure(why: &str, blocks: &[Block], log: &str) -> String {
     let output = log.split(&marker(block)).last().unwrap_or_default();
     let hidden = output.len().saturating_sub(SHOWN);
     let shown = &output[output.ceil_char_boundary(hidden)..];
-    format!("the block at line {} failed: {why}\n{}---- its output ----{shown}", block.line, block.commands)
+    format!("the block at line {} failed: {why}\n{}---- its output ----{shown}", block.line, block.text)
 }
 
 /// Waits until no program runs that was given something in that folder.
@@ -181,6 +162,6 @@ fn a_page_with_nothing_to_run_or_blocks_of_another_language_is_no_rehearsal() {
         ("```\ntrue\n```\n", "line 1: \"\" is none of console, sh, text, yaml"),
         ("```sh\ntrue\n", "line 1: the block has no end"),
     ] {
-        assert_eq!(blocks(page).unwrap_err(), problem);
+        assert_eq!(commands(page).unwrap_err(), problem);
     }
 }

@@ -16,12 +16,19 @@ use tests::{
     site::{Access, DEVICE, Site},
 };
 
-use crate::status_words::{converged_at, refused};
+use crate::{
+    page::blocks,
+    status_words::{converged_at, refused},
+};
 
 /// Where the page says that the server is.
 const SERVER_OF_THE_PAGE: &str = "nats://127.0.0.1:4222";
 /// How the one command of the page begins that runs until it is stopped.
 const DEVICE_OF_THE_PAGE: &str = "motd-agent run ";
+
+/// What the page shows: code of the example, commands and a document that are tried, and a picture,
+/// which names no language.
+const LANGUAGES: [&str; 5] = ["", "rust", "sh", "toml", "yaml"];
 
 /// The page.
 fn page() -> String {
@@ -33,14 +40,10 @@ fn read(path: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The blocks of a page that are in that language, in its order.
-fn blocks(page: &str, language: &str) -> Vec<String> {
-    let (fence, mut blocks, mut lines) = (format!("```{language}"), Vec::new(), page.lines());
-    while lines.by_ref().any(|line| line == fence) {
-        blocks
-            .push(lines.by_ref().take_while(|line| *line != "```").map(|line| format!("{line}\n")).collect());
-    }
-    blocks
+/// The page's blocks in that language, in its order.
+fn shown(language: &str) -> Vec<String> {
+    let blocks = blocks(&page()).unwrap().into_iter();
+    blocks.filter(|block| block.language == language).map(|block| block.text).collect()
 }
 
 /// Those of the blocks that stand in none of the sources.
@@ -52,11 +55,10 @@ fn invented<'a>(blocks: &'a [String], sources: &[String]) -> Vec<&'a String> {
 fn the_code_of_the_page_is_that_of_the_example() {
     let sources =
         ["src/lib.rs", "src/main.rs", "Cargo.toml"].map(|file| read(&format!("examples/motd-score/{file}")));
-    let page = page();
-    let mut fences = page.lines().filter(|line| line.starts_with("```"));
-    let known = ["```", "```rust", "```sh", "```toml", "```yaml"];
-    assert_eq!(fences.find(|fence| !known.contains(fence)), None, "nothing holds what such a block shows");
-    let shown = [blocks(&page, "rust"), blocks(&page, "toml")].concat();
+    let blocks = blocks(&page()).unwrap();
+    let unheld = blocks.iter().find(|block| !LANGUAGES.contains(&block.language.as_str()));
+    assert_eq!(unheld, None, "nothing holds what such a block shows");
+    let shown = [shown("rust"), shown("toml")].concat();
     assert!(shown.len() >= 5, "the page shows hardly anything: {shown:#?}");
     assert_eq!(invented(&shown, &sources), Vec::<&String>::new());
     // The longest parts of the example are those that a reader needs.
@@ -82,7 +84,7 @@ struct Desk {
 impl Desk {
     fn new(url: String) -> Self {
         let folder = TempDir::with_prefix("harmony-desk-").unwrap();
-        fs::write(folder.path().join("motd.yaml"), blocks(&page(), "yaml").concat()).unwrap();
+        fs::write(folder.path().join("motd.yaml"), shown("yaml").concat()).unwrap();
         Self { folder, url }
     }
 
@@ -120,7 +122,7 @@ async fn the_commands_of_the_page_do_what_it_says() {
     let site = Site::start(Access::Open).await;
     let desk = Desk::new(site.server.url());
     let (mut device, mut printed) = (None, String::new());
-    for commands in blocks(&page(), "sh") {
+    for commands in shown("sh") {
         if commands.starts_with(DEVICE_OF_THE_PAGE) {
             // The shell gives way to the agent, so that it is the agent that ends with this test.
             device = Some(desk.start(&format!("exec {commands}")));
