@@ -28,7 +28,10 @@ const STACK: usize = 16 << 20;
 const WORK_PER_FUEL: u64 = 4;
 /// For each so many bytes of values, fuel costs one unit more: a single instruction may compare them
 /// all.
-const VALUES_PER_WORK: usize = 16 << 10;
+const BYTES_PER_WORK: usize = 16 << 10;
+/// The same for how many values there are: to compare a thousand numbers takes longer than a text that
+/// is as long.
+const VALUES_PER_WORK: usize = 1024;
 
 /// Most blocks, loops and recursive calls of a loop within one another.
 const MAX_DEPTH: usize = 100;
@@ -59,7 +62,8 @@ pub(super) fn render(
     let render = || {
         let context = context! { values => Value::from(Serde(values)), facts => Value::from(Serde(facts)) };
         let size = serde_json::to_vec(values).map_or(usize::MAX, |json| json.len());
-        let work_per_fuel = WORK_PER_FUEL + (size / VALUES_PER_WORK) as u64;
+        let count: usize = values.values().map(count_values).sum();
+        let work_per_fuel = WORK_PER_FUEL + (size / BYTES_PER_WORK + count / VALUES_PER_WORK) as u64;
         Rendering { context, work_per_fuel, remaining: work, problems: Vec::new() }.render(templates)
     };
     let rendered = thread::scope(|scope| {
@@ -81,6 +85,17 @@ pub(super) fn render(
             (Err(Stopped::Invalid(vec![Problem { pointer: "/files".to_owned(), message }])), work)
         }
     }
+}
+
+/// How many values there are in this one, itself included; no deeper than documents may be nested.
+fn count_values(value: &serde_json::Value) -> usize {
+    use serde_json::Value::{Array, Object};
+    let within: usize = match value {
+        Array(items) => items.iter().map(count_values).sum(),
+        Object(fields) => fields.values().map(count_values).sum(),
+        _ => 0,
+    };
+    1 + within
 }
 
 struct Rendering {
