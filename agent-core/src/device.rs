@@ -25,6 +25,7 @@ use crate::{
         AcceptedDocument, AppliedDocument, Ledger, LedgerBody, Loaded, Provenance, StoreFailure,
         UntypedRecord,
     },
+    pause::Pause,
     status::report::{Judgement, Reporter, SeenEntry, Situation, StoreHealth},
 };
 
@@ -82,6 +83,7 @@ pub struct Device {
     entry: SeenEntry,
     judgement: Judgement,
     outcome: Option<PassOutcome>,
+    pause: Option<Pause>,
     store: StoreHealth,
     recovered: Option<String>,
     store_failures: u64,
@@ -120,6 +122,7 @@ impl Device {
             entry: SeenEntry::Unread,
             judgement: Judgement::NotYet,
             outcome: None,
+            pause: None,
             store: StoreHealth::Healthy,
             recovered,
             store_failures: 0,
@@ -143,6 +146,22 @@ impl Device {
     /// is not known.
     pub fn go_without_floor(&mut self) {
         self.asks_for_floor = false;
+    }
+
+    /// Holds changes back from the next pass on, or no longer.
+    pub fn set_pause(&mut self, pause: Option<Pause>) {
+        if pause != self.pause {
+            match &pause {
+                Some(pause) => tracing::warn!("paused: changes are held back {}", pause.end_in_words()),
+                None => tracing::info!("resumed"),
+            }
+        }
+        self.pause = pause;
+    }
+
+    /// The pause, while it lasts.
+    fn pause_in_force(&self) -> Option<Pause> {
+        self.pause.filter(|pause| pause.lasts(self.clock.now().wall))
     }
 
     /// Hands in the highest generation that the device's own last status tells of, `None` when
@@ -260,7 +279,10 @@ impl Device {
             None => self.ledger.body().clone(),
         };
         let now = self.clock.now();
-        let pass = self.executor.prepare(&lowered.state, &body.inventory, now).await;
+        let mut pass = self.executor.prepare(&lowered.state, &body.inventory, now).await;
+        if let Some(pause) = self.pause_in_force() {
+            pass.hold_all_back("Paused", &format!("held back {}", pause.end_in_words()));
+        }
         if pass.has_work() || candidate.is_some() {
             let intents = LedgerBody { inventory: pass.intents(), ..body.clone() };
             if let Err(failure) = self.ledger.commit(intents) {
@@ -307,9 +329,13 @@ impl Device {
         if self.store_retry.is_some() {
             return self.store_retry;
         }
+        let now = self.clock.now();
+        if let Some(pause) = self.pause_in_force() {
+            return pause.until.map(|until| now.monotonic + until.since(now.wall));
+        }
         let interrupted = self.outcome.as_ref().is_some_and(|outcome| outcome.interrupted);
         if interrupted || self.candidate.is_some() {
-            return Some(self.clock.now().monotonic);
+            return Some(now.monotonic);
         }
         self.executor.next_retry()
     }
@@ -342,6 +368,7 @@ impl Device {
             ledger: self.ledger.body(),
             unreadable: self.unreadable.as_ref(),
             outcome: self.outcome.as_ref(),
+            pause: self.pause_in_force(),
             store: &self.store,
         })
     }

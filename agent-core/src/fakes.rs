@@ -10,7 +10,7 @@ use std::{
 use agent_model::{
     AgentId, Claim, Declaration, DesiredState, DesiredStateBuilder, DeviceFacts, Failure, FileSpec, Goal,
     Invalid, Lowered, ManifestFormat, Plan, Reconciler, ResourceKind, ResourceSpec, SpecDocument, Standing,
-    Step, Target,
+    Step, Target, Timestamp,
     status::{AgentInfo, AgentStatus},
 };
 use futures_util::stream;
@@ -178,7 +178,9 @@ pub(crate) fn device(
 ) -> Device {
     let agent: AgentId = "edge-1".parse().unwrap();
     let registry = Registry::none().with(fake.clone());
-    let clock = Clock::system();
+    // Goes with tokio's clock, which tests may pause and advance.
+    let (start, began) = (Timestamp::now(), tokio::time::Instant::now());
+    let clock = Clock::from_fn(move || start.saturating_add(began.elapsed()));
     let info = AgentInfo {
         version: "0".into(),
         formats: formats.advertised(),

@@ -25,6 +25,7 @@ mod fakes;
 pub mod kv;
 pub mod ledger;
 pub mod once;
+pub mod pause;
 pub mod protected_paths;
 pub mod runtime;
 pub mod state_dir;

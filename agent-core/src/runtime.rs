@@ -20,6 +20,7 @@ use tokio::{
 use crate::{
     device::{DesiredValue, Device},
     kv::{Entry, PriorStatus, WriterStanding},
+    pause::Pause,
     state_dir::StateLayout,
     status::snapshot::{DuplicateIdentity, Snapshot},
 };
@@ -47,6 +48,8 @@ pub enum WakeReason {
     Wake(BTreeSet<Claim>),
     /// The drift timer.
     Drift,
+    /// A pause began or ended.
+    Pause,
     /// Something that failed or was interrupted is due again.
     Retry,
 }
@@ -57,6 +60,7 @@ impl fmt::Display for WakeReason {
             Self::Start => f.write_str("Start"),
             Self::NewDocument => f.write_str("NewDocument"),
             Self::Drift => f.write_str("Drift"),
+            Self::Pause => f.write_str("Pause"),
             Self::Retry => f.write_str("Retry"),
             Self::Wake(claims) => {
                 f.write_str("Wake")?;
@@ -66,7 +70,7 @@ impl fmt::Display for WakeReason {
     }
 }
 
-/// The device's ends of the transport.
+/// What comes in to the loop and what goes out, to the platform and to people on the device.
 #[derive(Debug)]
 pub struct Channels {
     /// The newest entry; `None` until it was read.
@@ -79,6 +83,8 @@ pub struct Channels {
     pub reports: watch::Sender<Option<Arc<AgentStatus>>>,
     /// Signs of life, the newest of which counts.
     pub heartbeats: watch::Sender<Option<Heartbeat>>,
+    /// The pause of this device, if there is one.
+    pub pause: watch::Receiver<Option<Pause>>,
     /// Events. When the queue is full the newest is dropped; the log still has it.
     pub events: mpsc::Sender<Event>,
 }
@@ -93,6 +99,7 @@ pub async fn run(
     mut stop: watch::Receiver<bool>,
 ) {
     let mut teller = Teller::new(layout, &channels);
+    device.set_pause(*channels.pause.borrow_and_update());
     let mut reason = Some(WakeReason::Start);
     let mut drift_at = jittered(drift_interval);
     let mut wakes_from = Instant::now();
@@ -100,7 +107,8 @@ pub async fn run(
     loop {
         if let Some(reason) = reason.take() {
             tracing::info!(%reason, "pass");
-            let superseded = superseded(&device, channels.entries.clone(), stop.clone());
+            let superseded =
+                superseded(&device, channels.entries.clone(), channels.pause.clone(), stop.clone());
             let oriented = device.is_oriented();
             tokio::select! {
                 () = device.pass(superseded, |status| teller.tell(status, oriented)) => {}
@@ -131,6 +139,10 @@ pub async fn run(
                 let ready = prior.is_some_and(|PriorStatus { highest }| device.take_floor(highest));
                 ready.then_some(WakeReason::NewDocument)
             }
+            Ok(()) = channels.pause.changed() => {
+                device.set_pause(*channels.pause.borrow_and_update());
+                Some(WakeReason::Pause)
+            }
             Ok(()) = channels.standing.changed() => {
                 let standing = channels.standing.borrow_and_update().clone();
                 teller.stands(&standing, &mut device, &channels.events);
@@ -147,17 +159,18 @@ pub async fn run(
     }
 }
 
-/// Tells whether a pass should end early: the agent stops, or a newer document has come in that
-/// would be put in force. One that would be refused disturbs nothing. Each entry is judged once.
+/// Tells whether a pass should end early: the agent stops, a pause begins or ends, or a newer document
+/// has come in that would be put in force. One that would be refused disturbs nothing. Each entry is judged once.
 fn superseded(
     device: &Device,
     entries: watch::Receiver<Option<Entry>>,
+    pause: watch::Receiver<Option<Pause>>,
     stop: watch::Receiver<bool>,
 ) -> impl Fn() -> bool + use<> {
     let is_successor = device.successor_test();
     let judged = Cell::new((None, false));
     move || {
-        if *stop.borrow() {
+        if *stop.borrow() || pause.has_changed().unwrap_or(false) {
             return true;
         }
         let entry = entries.borrow();

@@ -50,6 +50,11 @@ impl StateLayout {
         self.0.join("status.json")
     }
 
+    /// Holds changes back for as long as it is there: [`Pause`](crate::pause::Pause).
+    pub fn pause(&self) -> PathBuf {
+        self.0.join("pause.json")
+    }
+
     fn lock(&self) -> PathBuf {
         self.0.join("lock")
     }
@@ -148,7 +153,7 @@ fn open_lock(path: &Path) -> io::Result<File> {
 
 /// Removes what a crash left of a replacement of the agent's own files.
 pub(crate) fn sweep_temporaries(layout: &StateLayout) {
-    for path in [layout.ledger(), layout.status()] {
+    for path in [layout.ledger(), layout.status(), layout.pause()] {
         let _ = fs::remove_file(path.with_extension("tmp"));
     }
 }

@@ -30,6 +30,19 @@ pub(crate) enum Command {
     Once(OnceArgs),
     /// Show how this device stands; works offline and beside a running agent.
     Status(StatusArgs),
+    /// Hold back changes while somebody works on this device.
+    ///
+    /// Documents are accepted meanwhile; nothing is applied or repaired. It lasts over restarts of the
+    /// agent and of the device, until `resume` or the given time. Returns when a running agent has
+    /// said that it holds changes back.
+    Pause(PauseArgs),
+    /// End a pause: what was held back is done.
+    Resume(ResumeArgs),
+    /// Forget the highest generation that was accepted, so that a lower one is accepted next.
+    ///
+    /// For a platform that counts from the beginning again. The agent must not run meanwhile. What is
+    /// in force stays in force.
+    ResetGeneration(ResetGenerationArgs),
 }
 
 #[derive(Debug, Args)]
@@ -136,6 +149,30 @@ pub(crate) enum ScorePermission {
     Enabled,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct PauseArgs {
+    /// End it by itself after this time, 30 days at most.
+    #[arg(long = "for", value_name = "DURATION", env = "HARMONY_AGENT_FOR", value_parser = pause_duration)]
+    pub(crate) duration: Option<Duration>,
+    /// The agent's state folder.
+    #[arg(long, value_name = "DIR", env = "HARMONY_AGENT_STATE_DIR", default_value = DEFAULT_STATE_DIR)]
+    pub(crate) state_dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArgs {
+    /// The agent's state folder.
+    #[arg(long, value_name = "DIR", env = "HARMONY_AGENT_STATE_DIR", default_value = DEFAULT_STATE_DIR)]
+    pub(crate) state_dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ResetGenerationArgs {
+    /// The agent's state folder.
+    #[arg(long, value_name = "DIR", env = "HARMONY_AGENT_STATE_DIR", default_value = DEFAULT_STATE_DIR)]
+    pub(crate) state_dir: PathBuf,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum LogFormat {
@@ -176,6 +213,19 @@ fn interval(text: &str) -> Result<Duration, String> {
         Ok(duration)
     } else {
         Err("must be between 1s and 7days".to_owned())
+    }
+}
+
+/// How long a pause may last: at least a second, at most 30 days.
+fn pause_duration(text: &str) -> Result<Duration, String> {
+    const SHORTEST: Duration = Duration::from_secs(1);
+    const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+    let duration =
+        humantime::parse_duration(text).map_err(|error| format!("{error}; write it like 30m or 2h"))?;
+    if (SHORTEST..=LONGEST).contains(&duration) {
+        Ok(duration)
+    } else {
+        Err("must be between 1s and 30days; leave it out for a pause that somebody has to end".to_owned())
     }
 }
 

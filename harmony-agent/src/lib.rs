@@ -13,6 +13,8 @@ mod configuration;
 mod facts;
 mod logging;
 mod once;
+mod pause;
+mod reset_generation;
 mod run;
 mod scores;
 mod status;
@@ -120,10 +122,18 @@ fn execute(cli: Cli, agent: Agent) -> Result<Exit, CommandError> {
         Command::Run(args) => runtime.block_on(run::run(args, agent)),
         Command::Once(args) => runtime.block_on(once::once(args, agent)),
         Command::Status(args) => status::status(&args),
+        Command::Pause(args) => runtime.block_on(pause::pause(&args)),
+        Command::Resume(args) => pause::resume(&args),
+        Command::ResetGeneration(args) => runtime.block_on(reset_generation::reset_generation(&args)),
     };
     // A file system that hangs must not keep the agent from ending.
     runtime.shutdown_timeout(HANGING_WORK);
     exit
+}
+
+/// Prints what a command has to say. Whoever closed the pipe has seen enough.
+fn say(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 /// The error and what lies beneath it, outermost first.

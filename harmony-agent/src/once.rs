@@ -1,10 +1,6 @@
 //! `harmony-agent once`: one document, no server.
 
-use std::{
-    fs, io,
-    io::{Read, Write},
-    path::Path,
-};
+use std::{fs, io, io::Read, path::Path};
 
 use agent_core::{
     authoring::{AuthoredDocument, read_documents},
@@ -13,7 +9,7 @@ use agent_core::{
     state_dir::StateDir,
 };
 
-use crate::{Agent, CommandError, Exit, cli::OnceArgs, logging, wiring};
+use crate::{Agent, CommandError, Exit, cli::OnceArgs, logging, say, wiring};
 
 /// A document may be written more loosely than it travels, but not without any bound.
 const MAX_FILE_BYTES: u64 = 4 * MAX_DOCUMENT_BYTES as u64;
@@ -34,8 +30,7 @@ pub(crate) async fn once(args: OnceArgs, program: Agent) -> Result<Exit, Command
     let schema_version = newest.map_or_else(|| NO_SCHEMA_VERSION.to_owned(), |version| version.to_string());
     let outcome = reconcile(wired.device, &document, &schema_version).await;
     let text = serde_json::to_string_pretty(&outcome.status).map_err(CommandError::failed)? + "\n";
-    // Whoever closed the pipe has seen enough.
-    let _ = io::stdout().write_all(text.as_bytes());
+    say(&text);
     match outcome.refused {
         Some(refusal) => Err(CommandError::Usage(format!("{}: {refusal}", document.source))),
         None if outcome.converged => Ok(Exit::Done),

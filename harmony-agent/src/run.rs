@@ -17,7 +17,8 @@ use tokio::{
 };
 
 use crate::{
-    Agent, CommandError, Exit, cli::RunArgs, configuration, configuration::Configuration, logging, wiring,
+    Agent, CommandError, Exit, cli::RunArgs, configuration, configuration::Configuration, logging, pause,
+    wiring,
 };
 
 /// How long a stopping agent waits for its last report to arrive.
@@ -63,6 +64,7 @@ pub(crate) async fn run(args: RunArgs, program: Agent) -> Result<Exit, CommandEr
         standing: writer.standing(),
         reports,
         heartbeats,
+        pause: pause::follow(state.layout()),
         events: events.sender(),
     };
     let wakes = wired.registry.wakes();

@@ -1,6 +1,6 @@
 //! `harmony-agent status`: how this device stands, for whoever stands in front of it.
 
-use std::{fmt::Write as _, io::Write as _};
+use std::fmt::Write as _;
 
 use agent_core::{state_dir::StateLayout, status::snapshot::Snapshot};
 use agent_model::status::{AgentStatus, ConditionStatus};
@@ -8,6 +8,7 @@ use agent_model::status::{AgentStatus, ConditionStatus};
 use crate::{
     CommandError, Exit,
     cli::{StatusArgs, StatusOutput},
+    say,
 };
 
 pub(crate) fn status(args: &StatusArgs) -> Result<Exit, CommandError> {
@@ -28,8 +29,7 @@ pub(crate) fn status(args: &StatusArgs) -> Result<Exit, CommandError> {
         }
         StatusOutput::Table => table(&snapshot, running),
     };
-    // Whoever closed the pipe has seen enough.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    say(&text);
     Ok(Exit::Done)
 }
 

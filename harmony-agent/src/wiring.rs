@@ -9,6 +9,7 @@ use agent_core::{
     dispatcher::Formats,
     executor::{Executor, Registry},
     ledger::Ledger,
+    pause::Pause,
     protected_paths::ProtectedPaths,
     state_dir::StateDir,
     status::{report::Reporter, snapshot::Snapshot},
@@ -82,13 +83,14 @@ pub(crate) fn wire(
         protected,
         facts,
     };
-    let device = Device::new(DeviceParts {
+    let mut device = Device::new(DeviceParts {
         acceptance,
         executor: Executor::new(registry.clone(), rand::random()),
         loaded,
         reporter: Reporter::new(agent.clone(), instance.clone(), info, previous),
         clock,
     });
+    device.set_pause(Pause::read(layout));
     Ok(Wired { device, registry, formats, instance })
 }
 

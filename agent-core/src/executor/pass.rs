@@ -123,6 +123,15 @@ impl Pass {
         pass
     }
 
+    /// Leaves everything that has steps for a later pass.
+    pub fn hold_all_back(&mut self, reason: &str, message: &str) {
+        for i in std::mem::take(&mut self.open) {
+            let part = &self.parts[i];
+            let (outcome, entry) = (part.held_back(reason, message), part.entry.clone());
+            self.close(i, outcome, entry);
+        }
+    }
+
     /// Whether there are steps to do. If so, [`intents`](Self::intents) must be durable first.
     pub fn has_work(&self) -> bool {
         !self.open.is_empty()
@@ -184,7 +193,7 @@ impl Pass {
             let part = &self.parts[i];
             if superseded() {
                 self.interrupted = true;
-                let outcome = part.held_back("Superseded", "a newer document came in between");
+                let outcome = part.held_back("Superseded", "a newer document or a pause came in between");
                 self.close(i, outcome, part.entry.clone());
             } else if let PartPlan::Due(due) = &part.plan {
                 return Some((i, Arc::clone(&due.work)));

@@ -105,6 +105,13 @@ pub(super) fn load(layout: &StateLayout, agent: &AgentId) -> Result<Loaded, Ledg
     Ok(Loaded { ledger: Ledger::new(layout.clone(), body), provenance })
 }
 
+pub(super) fn owner(layout: &StateLayout) -> Result<Option<AgentId>, LedgerError> {
+    Ok(match find(&layout.ledger())? {
+        Found::Ledger(body) => Some(body.agent),
+        Found::Nothing | Found::Damage(_) => None,
+    })
+}
+
 /// The copy from one write before, in place of a current one that `mishap` befell.
 fn previous(
     layout: &StateLayout,

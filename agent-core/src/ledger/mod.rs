@@ -70,6 +70,14 @@ impl Ledger {
         loading::load(layout, agent)
     }
 
+    /// The agent that the ledger of this folder belongs to; `None` where none can be read.
+    ///
+    /// # Errors
+    /// When the file is there and the system does not hand it out.
+    pub fn owner(layout: &StateLayout) -> Result<Option<AgentId>, LedgerError> {
+        loading::owner(layout)
+    }
+
     fn new(layout: StateLayout, body: LedgerBody) -> Self {
         Self { layout, body, unsaved: false }
     }

@@ -1,5 +1,9 @@
 //! The loop with channels instead of a server, and time that passes only when everyone waits.
 
+use agent_model::{
+    Timestamp,
+    status::{ConditionStatus, ConditionType},
+};
 use bytes::Bytes;
 use serde_json::json;
 use tempfile::TempDir;
@@ -26,6 +30,7 @@ struct Bench {
     heartbeats: watch::Receiver<Option<Heartbeat>>,
     events: mpsc::Receiver<Event>,
     wakes: mpsc::UnboundedSender<Claim>,
+    pause: watch::Sender<Option<Pause>>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
@@ -50,6 +55,7 @@ impl Bench {
         let (heartbeats_end, heartbeats) = watch::channel(None);
         let (events_end, events) = mpsc::channel(4);
         let (wakes, wakes_end) = mpsc::unbounded_channel();
+        let (pause, pause_end) = watch::channel(None);
         let (stop, stop_end) = watch::channel(false);
         let channels = Channels {
             entries: entries_end,
@@ -57,6 +63,7 @@ impl Bench {
             standing: standing_end,
             reports: reports_end,
             heartbeats: heartbeats_end,
+            pause: pause_end,
             events: events_end,
         };
         let layout = StateLayout::of(folder.path());
@@ -66,7 +73,7 @@ impl Bench {
         ));
         let task = tokio::spawn(run(device, layout, channels, wakes_end, drift_interval, stop_end));
         prior.send_replace(Some(PriorStatus { highest: None }));
-        Self { fake, folder, entries, prior, standing, reports, heartbeats, events, wakes, stop, task }
+        Self { fake, folder, entries, prior, standing, reports, heartbeats, events, wakes, pause, stop, task }
     }
 
     fn entry(&self, generation: u64, spec: serde_json::Value) {
@@ -216,4 +223,43 @@ async fn it_stops_when_told_and_leaves_everything_as_it_is() {
     timeout(HOUR, &mut bench.task).await.expect("it does not stop").unwrap();
     assert_eq!(bench.fake.disk().contents.len(), 1);
     drop(bench.prior);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_paused_documents_are_accepted_and_nothing_is_applied_or_repaired_until_it_ends() {
+    let mut bench = Bench::start(Duration::from_secs(300));
+    bench.entry(1, json!({"/a": "1"}));
+    bench.applied(1).await;
+    bench.take_done();
+
+    bench.pause.send_replace(Some(Pause { until: None }));
+    let paused = |status: &AgentStatus| {
+        status.condition(ConditionType::Paused).unwrap().status == ConditionStatus::True
+    };
+    bench.reported(paused).await;
+    bench.fake.disk().contents.insert("File:/a".parse().unwrap(), "by hand".into());
+    bench.wakes.send("File:/a".parse().unwrap()).unwrap();
+    bench.entry(2, json!({"/a": "1", "/b": "1"}));
+    let accepted = |status: &AgentStatus| status.accepted.as_ref().is_some_and(|it| it.generation.get() == 2);
+    let status = bench.reported(|status| accepted(status) && status.summary.pending == 2).await;
+    assert!(status.resources.iter().all(|resource| resource.reason == "Paused"), "{:?}", status.resources);
+    advance(Duration::from_secs(3600)).await;
+    assert_eq!(bench.take_done(), Vec::<String>::new());
+
+    bench.pause.send_replace(None);
+    let status = bench.applied(2).await;
+    assert!(!paused(&status));
+    assert_eq!(bench.fake.disk().contents.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_ends_by_itself_at_its_time() {
+    let mut bench = Bench::start(HOUR);
+    let until = Timestamp::now().saturating_add(Duration::from_secs(60));
+    bench.pause.send_replace(Some(Pause { until: Some(until) }));
+    bench.entry(1, json!({"/a": "1"}));
+    bench.reported(|status| status.summary.pending == 1).await;
+    let began = Instant::now();
+    bench.applied(1).await;
+    assert!(began.elapsed() >= Duration::from_secs(50), "it ended after {:?}", began.elapsed());
 }

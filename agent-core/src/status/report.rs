@@ -14,6 +14,7 @@ use crate::{
     envelope::Refusal,
     executor::{PassOutcome, ResourceOutcome},
     ledger::{AcceptedDocument, LedgerBody, StoreFailure},
+    pause::Pause,
 };
 
 /// What is known of the device's entry in the bucket.
@@ -77,6 +78,8 @@ pub struct Situation<'a> {
     pub unreadable: Option<&'a Refusal>,
     /// What came of the last pass; `None` before the first.
     pub outcome: Option<&'a PassOutcome>,
+    /// The pause that lasts, if any.
+    pub pause: Option<Pause>,
     /// How the disk serves.
     pub store: &'a StoreHealth,
 }
@@ -145,7 +148,7 @@ impl Reporter {
                     ConditionType::Accepted => (accepted(situation.judgement), entry_generation),
                     ConditionType::Converged => (converged.clone(), in_force),
                     ConditionType::StateStore => (state_store(situation.store), in_force),
-                    ConditionType::Paused => (Verdict::no("NotPaused", ""), in_force),
+                    ConditionType::Paused => (paused(situation.pause), in_force),
                     ConditionType::SafeMode => (Verdict::no("NotNeeded", ""), in_force),
                 };
                 self.condition(condition_type, verdict, generation, situation.now)
@@ -279,6 +282,13 @@ fn state_store(store: &StoreHealth) -> Verdict {
         StoreHealth::Healthy => Verdict::yes("Healthy", ""),
         StoreHealth::Failing(failure) => Verdict::no(failure.reason(), failure.to_string()),
         StoreHealth::Recovered { message } => Verdict::no("LedgerRecovered", message.clone()),
+    }
+}
+
+fn paused(pause: Option<Pause>) -> Verdict {
+    match pause {
+        Some(pause) => Verdict::yes("Paused", format!("changes are held back {}", pause.end_in_words())),
+        None => Verdict::no("NotPaused", ""),
     }
 }
 

@@ -1,0 +1,116 @@
+//! `harmony-agent pause` and `resume`, and how the daemon hears of them.
+
+use std::{ffi::OsString, io, time::Duration};
+
+use agent_core::{pause::Pause, state_dir::StateLayout, status::snapshot::Snapshot};
+use agent_model::{
+    Timestamp,
+    status::{ConditionStatus, ConditionType},
+};
+use futures_util::StreamExt;
+use inotify::{EventStream, Inotify, WatchMask};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
+
+use crate::{
+    CommandError, Exit,
+    cli::{PauseArgs, ResumeArgs},
+    say,
+};
+
+/// How long a running agent may take to say that it holds changes back: it ends the step that it is
+/// in first.
+const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(30);
+/// How often that is looked for.
+const GLANCE: Duration = Duration::from_millis(50);
+/// Room for the events of one read.
+const EVENT_BUFFER: usize = 4096;
+
+pub(crate) async fn pause(args: &PauseArgs) -> Result<Exit, CommandError> {
+    let layout = StateLayout::of(&args.state_dir);
+    let running = layout.is_locked().map_err(CommandError::failed)?;
+    let pause = Pause { until: args.duration.map(|duration| Timestamp::now().saturating_add(duration)) };
+    pause.begin(&layout).map_err(|error| cannot_write(&layout, &error))?;
+    let end = pause.end_in_words();
+    if !running {
+        say(&format!(
+            "no agent runs on {}; the next one holds changes back {end}\n",
+            layout.path().display()
+        ));
+        return Ok(Exit::Done);
+    }
+    let deadline = Instant::now() + ACKNOWLEDGED_WITHIN;
+    while !says_paused(&layout) {
+        if Instant::now() > deadline {
+            return Err(CommandError::failed(format!(
+                "the pause is begun, but the agent has not said within {} that it holds changes back: it may be in the \
+                 middle of a step; look at `harmony-agent status` before you touch anything",
+                humantime::format_duration(ACKNOWLEDGED_WITHIN)
+            )));
+        }
+        sleep(GLANCE).await;
+    }
+    say(&format!("paused: changes are held back {end}\n"));
+    Ok(Exit::Done)
+}
+
+pub(crate) fn resume(args: &ResumeArgs) -> Result<Exit, CommandError> {
+    let layout = StateLayout::of(&args.state_dir);
+    match Pause::end(&layout).map_err(|error| cannot_write(&layout, &error))? {
+        true => say("resumed: what was held back is done now\n"),
+        false => say("there was no pause\n"),
+    }
+    Ok(Exit::Done)
+}
+
+fn says_paused(layout: &StateLayout) -> bool {
+    let snapshot = Snapshot::read(layout);
+    let condition = snapshot.as_ref().and_then(|snapshot| snapshot.status.condition(ConditionType::Paused));
+    condition.is_some_and(|condition| condition.status == ConditionStatus::True)
+}
+
+fn cannot_write(layout: &StateLayout, error: &io::Error) -> CommandError {
+    let folder = layout.path().display();
+    CommandError::failed(format!(
+        "cannot write {folder}: {error}; is this the agent's --state-dir, and may this user write it?"
+    ))
+}
+
+/// The pause of that state folder, as it is begun and ended.
+pub(crate) fn follow(layout: &StateLayout) -> watch::Receiver<Option<Pause>> {
+    // Watched before it is read, so that nothing between the two is missed.
+    let changes = changes(layout);
+    let (sender, pause) = watch::channel(Pause::read(layout));
+    match changes {
+        Ok(changes) => drop(tokio::spawn(tell_changes(layout.clone(), changes, sender))),
+        Err(error) => {
+            tracing::warn!(%error, "the state folder cannot be watched: a pause takes effect at the next start only");
+        }
+    }
+    pause
+}
+
+fn changes(layout: &StateLayout) -> io::Result<EventStream<[u8; EVENT_BUFFER]>> {
+    let inotify = Inotify::init()?;
+    inotify.watches().add(layout.path(), WatchMask::MOVED_TO | WatchMask::CLOSE_WRITE | WatchMask::DELETE)?;
+    inotify.into_event_stream([0; EVENT_BUFFER])
+}
+
+async fn tell_changes(
+    layout: StateLayout,
+    mut changes: EventStream<[u8; EVENT_BUFFER]>,
+    sender: watch::Sender<Option<Pause>>,
+) {
+    let file = layout.pause();
+    let name: Option<OsString> = file.file_name().map(OsString::from);
+    while let Some(change) = changes.next().await {
+        // An error or an event without a name may stand for anything.
+        if change.is_ok_and(|event| event.name.is_some() && event.name != name) {
+            continue;
+        }
+        let pause = Pause::read(&layout);
+        sender.send_if_modified(|known| std::mem::replace(known, pause) != pause);
+    }
+}
