@@ -30,6 +30,11 @@ pub(crate) enum Command {
     Once(OnceArgs),
     /// Show how this device stands; works offline and beside a running agent.
     Status(StatusArgs),
+    /// Check that this device has what the agent needs, one line for each thing.
+    ///
+    /// Takes the settings of `run`. Looks at configuration, clock, disk and server, and changes
+    /// nothing; works beside a running agent. Exits with 1 when something is missing.
+    Check(RunArgs),
     /// Hold back changes while somebody works on this device.
     ///
     /// Documents are accepted meanwhile; nothing is applied or repaired. It lasts over restarts of the
@@ -152,7 +157,7 @@ pub(crate) enum ScorePermission {
 #[derive(Debug, Args)]
 pub(crate) struct PauseArgs {
     /// End it by itself after this time, 30 days at most.
-    #[arg(long = "for", value_name = "DURATION", env = "HARMONY_AGENT_FOR", value_parser = pause_duration)]
+    #[arg(long = "for", value_name = "DURATION", value_parser = pause_duration)]
     pub(crate) duration: Option<Duration>,
     /// The agent's state folder.
     #[arg(long, value_name = "DIR", env = "HARMONY_AGENT_STATE_DIR", default_value = DEFAULT_STATE_DIR)]

@@ -8,6 +8,7 @@
 //! harmony_agent::Agent::new().with_format(MyFormat).main();
 //! ```
 
+mod check;
 mod cli;
 mod configuration;
 mod facts;
@@ -122,6 +123,7 @@ fn execute(cli: Cli, agent: Agent) -> Result<Exit, CommandError> {
         Command::Run(args) => runtime.block_on(run::run(args, agent)),
         Command::Once(args) => runtime.block_on(once::once(args, agent)),
         Command::Status(args) => status::status(&args),
+        Command::Check(args) => runtime.block_on(check::check(args)),
         Command::Pause(args) => runtime.block_on(pause::pause(&args)),
         Command::Resume(args) => pause::resume(&args),
         Command::ResetGeneration(args) => runtime.block_on(reset_generation::reset_generation(&args)),

@@ -193,6 +193,27 @@ impl Agent {
         self.process.as_ref().expect("the agent was started").id()
     }
 
+    /// Runs another command of the agent's program on its state folder, to its end; returns the exit
+    /// code and all that was printed.
+    pub async fn command(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let folder = ["--state-dir", self.state_dir.to_str().expect("temporary folders have plain names")];
+        self.finish(arguments.iter().copied().chain(folder).map(str::to_owned)).await
+    }
+
+    /// The same with the command that checks this device, with all that the agent would be started with.
+    pub async fn check(&self) -> (Option<i32>, String) {
+        self.finish(["check".to_owned()].into_iter().chain(self.settings_of_run())).await
+    }
+
+    async fn finish(&self, arguments: impl IntoIterator<Item = String>) -> (Option<i32>, String) {
+        let printed = self.folder.path().join("printed");
+        let _ = fs::remove_file(&printed);
+        let command: Vec<String> = [text(&built(self.program))].into_iter().chain(arguments).collect();
+        let process = Process::start(&self.id, &command, &[], &printed);
+        let status = process.expect("a program that exists can be started").end().await;
+        (status.code(), fs::read_to_string(&printed).unwrap())
+    }
+
     /// Runs a shell command in the agent's own view of the disk.
     pub fn run_inside(&self, script: &str) {
         let pid = self.pid().to_string();
@@ -240,9 +261,24 @@ impl Agent {
         self.folder.path().join("agent.log")
     }
 
+    /// The settings of `run`, as flags; those without a flag go into the configuration file.
+    fn settings_of_run(&self) -> Vec<String> {
+        let configuration = self.folder.path().join("agent.toml");
+        let lines: String = self.settings.iter().map(|(key, value)| format!("{key} = {value:?}\n")).collect();
+        fs::write(&configuration, lines).unwrap();
+        let settings = [
+            ("--config", text(&configuration)),
+            ("--agent-id", self.id.clone()),
+            ("--nats-url", self.url.clone()),
+            ("--state-dir", text(&self.state_dir)),
+            ("--root", text(&self.root())),
+        ];
+        let flags = settings.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]);
+        ["--allow-unsigned".to_owned()].into_iter().chain(flags).collect()
+    }
+
     fn launch(&mut self, program: &str, environment: &[(String, String)]) {
         assert!(self.process.is_none(), "the agent was started already");
-        let text = |path: &Path| path.to_str().expect("temporary folders have plain names").to_owned();
         let mut command = Vec::new();
         if let Some(size) = self.small_disk {
             fs::create_dir_all(&self.state_dir).unwrap();
@@ -254,22 +290,15 @@ impl Agent {
             command.push(format!("{mount}; exec setpriv --pdeathsig KILL -- \"$@\""));
             command.push("sh".to_owned());
         }
-        command.extend([text(&built(program)), "run".to_owned(), "--allow-unsigned".to_owned()]);
-        let configuration = self.folder.path().join("agent.toml");
-        let lines: String = self.settings.iter().map(|(key, value)| format!("{key} = {value:?}\n")).collect();
-        fs::write(&configuration, lines).unwrap();
-        for (flag, value) in [
-            ("--config", text(&configuration)),
-            ("--agent-id", self.id.clone()),
-            ("--nats-url", self.url.clone()),
-            ("--state-dir", text(&self.state_dir)),
-            ("--root", text(&self.root())),
-        ] {
-            command.extend([flag.to_owned(), value]);
-        }
+        command.extend([text(&built(program)), "run".to_owned()]);
+        command.extend(self.settings_of_run());
         let process = Process::start(&self.id, &command, environment, &self.log_file());
         self.process = Some(process.expect("a program that exists can be started"));
     }
+}
+
+fn text(path: &Path) -> String {
+    path.to_str().expect("temporary folders have plain names").to_owned()
 }
 
 /// Whether the agent was ended at a crash point, rather than by itself.

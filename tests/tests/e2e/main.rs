@@ -43,6 +43,7 @@ macro_rules! scenarios {
     };
 }
 
+mod check;
 mod convergence;
 mod convert;
 mod cutover;
@@ -56,14 +57,4 @@ mod ledger_damage;
 mod migration;
 mod offline;
 mod own_score;
-mod page;
-mod power_cut;
-mod provisioning;
-mod rebuilt_buckets;
-mod refusals;
-mod score_bridge_compiled_out;
-mod score_documents;
-mod state_disk;
-mod state_folder_lock;
-mod status_words;
-mod third_format;
+mod pause;

@@ -1,0 +1,240 @@
+//! `harmony-agent check`: whether this device has what the agent needs, a line for each thing.
+
+use std::{fmt, fs, io::Write, path::Path, time::Duration};
+
+use agent_core::{
+    envelope::Received,
+    kv::{Connection, ConnectionSettings, Entry, ReadEntry},
+    pause::Pause,
+    state_dir::StateLayout,
+};
+use agent_model::{AgentId, Timestamp};
+
+use crate::{
+    CommandError, Exit,
+    cli::{LogLevel, RunArgs},
+    configuration::Configuration,
+    logging, say, with_causes,
+};
+
+/// How long a server may take to answer at all.
+const REACHED_WITHIN: Duration = Duration::from_secs(5);
+/// Less free space than this leaves no room for the larger originals of files.
+const LITTLE_SPACE: u64 = 128 << 20;
+/// No device's clock shows an earlier time truthfully: this is when checking began to exist.
+const TOO_EARLY: &str = "2026-01-01T00:00:00Z";
+
+/// How one thing came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// As it should be.
+    Ok,
+    /// The agent works, but somebody should look at it.
+    Warning,
+    /// The agent cannot do its work.
+    Failed,
+}
+
+/// One line.
+struct Line {
+    verdict: Verdict,
+    what: &'static str,
+    detail: String,
+}
+
+impl Line {
+    fn ok(what: &'static str, detail: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Ok, what, detail: detail.into() }
+    }
+
+    fn warning(what: &'static str, detail: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Warning, what, detail: detail.into() }
+    }
+
+    fn failed(what: &'static str, detail: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Failed, what, detail: detail.into() }
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = match self.verdict {
+            Verdict::Ok => "ok",
+            Verdict::Warning => "warning",
+            Verdict::Failed => "FAILED",
+        };
+        write!(f, "{verdict:<8} {:<14} {}", self.what, self.detail)
+    }
+}
+
+pub(crate) async fn check(args: RunArgs) -> Result<Exit, CommandError> {
+    let configuration = Configuration::load(args)?;
+    // Why a server cannot be reached, or refuses something, shows in the log only.
+    logging::start(configuration.log_format, LogLevel::Warn);
+    let mut exit = Exit::Done;
+    let mut tell = |line: Line| {
+        if line.verdict == Verdict::Failed {
+            exit = Exit::Error;
+        }
+        say(&format!("{line}\n"));
+    };
+    tell(configured(&configuration));
+    tell(clock(Timestamp::now()));
+    for line in disk(&configuration) {
+        tell(line);
+    }
+    for line in server(&configuration).await {
+        tell(line);
+    }
+    Ok(exit)
+}
+
+fn configured(configuration: &Configuration) -> Line {
+    let source =
+        configuration.file.as_deref().map_or_else(|| "flags and environment".into(), Path::to_string_lossy);
+    Line::ok("configuration", format!("{}, from {source}", configuration.agent))
+}
+
+fn clock(now: Timestamp) -> Line {
+    match TOO_EARLY.parse::<Timestamp>() {
+        Ok(too_early) if now < too_early => Line::failed(
+            "clock",
+            format!("{now} cannot be right; set the clock, or documents with an expiry are judged wrongly"),
+        ),
+        _ => Line::ok("clock", now.to_string()),
+    }
+}
+
+fn disk(configuration: &Configuration) -> Vec<Line> {
+    let Configuration { state_dir, root, .. } = configuration;
+    let layout = StateLayout::of(state_dir);
+    let mut lines = vec![writable("state folder", state_dir), writable("root", root)];
+    if let Ok(true) = layout.is_locked() {
+        lines.push(Line::ok("agent", "runs on this state folder"));
+    }
+    if let Some(pause) = Pause::read(&layout).filter(|pause| pause.lasts(Timestamp::now())) {
+        lines.push(Line::warning("pause", format!("changes are held back {}", pause.end_in_words())));
+    }
+    lines
+}
+
+/// Whether a file can be written there, and how much space is left.
+fn writable(what: &'static str, folder: &Path) -> Line {
+    let shown = folder.display();
+    if !folder.exists() {
+        return Line::warning(what, format!("{shown} is not there yet; the agent makes it when it starts"));
+    }
+    let tried = folder.join(format!(".harmony-check-{}", std::process::id()));
+    let written = fs::File::create_new(&tried).and_then(|mut file| {
+        file.write_all(b"?")?;
+        file.sync_all()
+    });
+    // Nothing is there where it could not even be made.
+    let _ = fs::remove_file(&tried);
+    if let Err(error) = written {
+        return Line::failed(what, format!("{shown} cannot be written: {error}"));
+    }
+    match rustix::fs::statvfs(folder) {
+        Ok(space) => {
+            let free = space.f_bavail.saturating_mul(space.f_frsize);
+            let detail = format!("{shown} can be written, {} MiB are free", free >> 20);
+            if free < LITTLE_SPACE { Line::warning(what, detail) } else { Line::ok(what, detail) }
+        }
+        Err(error) => {
+            Line::warning(what, format!("{shown} can be written, how much space is left is unknown: {error}"))
+        }
+    }
+}
+
+async fn server(configuration: &Configuration) -> Vec<Line> {
+    let agent = &configuration.agent;
+    let settings = ConnectionSettings {
+        urls: configuration.urls.clone(),
+        agent: agent.clone(),
+        credentials: configuration.credentials.clone(),
+    };
+    let connection = match Connection::open(&settings).await {
+        Ok(connection) => connection,
+        Err(error) => return vec![Line::failed("server", with_causes(&error))],
+    };
+    let Some(server) = connection.reached(REACHED_WITHIN).await else {
+        let servers = settings.urls.iter().map(|url| without_login(url)).collect::<Vec<_>>().join(", ");
+        let patience = humantime::format_duration(REACHED_WITHIN);
+        let detail = format!(
+            "no connection to {servers} within {patience}; is it reachable from here, and is the login right?"
+        );
+        return vec![Line::failed("server", detail)];
+    };
+    let reached = Line::ok("server", format!("{}, nats-server {}", server.name, server.version));
+    let entries = connection.read_own_entries(agent).await;
+    [reached].into_iter().chain(entries.into_iter().map(|entry| read(agent, entry))).collect()
+}
+
+fn read(agent: &AgentId, entry: ReadEntry) -> Line {
+    let ReadEntry { bucket, outcome, took } = entry;
+    let what = format!("{bucket} of {agent}");
+    match outcome {
+        Ok(entry) => Line::ok("entry", format!("{what}: {}, in {} ms", found(&entry), took.as_millis())),
+        Err(problem) => Line::failed(
+            "entry",
+            format!(
+                "{what}: {problem}; was `harmonyctl init` run, and may this device read its own entries?"
+            ),
+        ),
+    }
+}
+
+fn found(entry: &Entry) -> String {
+    match entry {
+        Entry::Absent => "none yet".to_owned(),
+        Entry::Deleted { revision } => format!("deleted, revision {revision}"),
+        Entry::Present { revision, value } => {
+            let generation = Received::read(value).glance.generation;
+            let generation =
+                generation.map(|generation| format!("generation {generation}, ")).unwrap_or_default();
+            format!("{generation}revision {revision}, {} bytes", value.len())
+        }
+    }
+}
+
+/// The URL without user and password.
+fn without_login(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
+        (None, Some((_, host))) => host.to_owned(),
+        (_, None) => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_in_a_url_is_not_shown() {
+        for (url, shown) in [
+            ("nats://user:p@ss@host:4222", "nats://host:4222"),
+            ("user:secret@host", "host"),
+            ("tls://host:4222", "tls://host:4222"),
+        ] {
+            assert_eq!(without_login(url), shown);
+        }
+    }
+
+    #[test]
+    fn a_clock_that_was_never_set_is_told() {
+        assert_eq!(clock(Timestamp::UNIX_EPOCH).verdict, Verdict::Failed);
+        assert_eq!(clock(Timestamp::now()).verdict, Verdict::Ok);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_is_told_and_nothing_is_left_in_one_that_can() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_ne!(writable("root", folder.path()).verdict, Verdict::Failed);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert_eq!(writable("root", &folder.path().join("missing")).verdict, Verdict::Warning);
+        let unwritable = writable("root", Path::new("/proc"));
+        assert_eq!(unwritable.verdict, Verdict::Failed);
+        assert!(unwritable.detail.contains("/proc cannot be written"), "{}", unwritable.detail);
+    }
+}
