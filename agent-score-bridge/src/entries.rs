@@ -55,6 +55,13 @@ fn read_entry(entry: Field<'_>, registry: &ScoreRegistry, findings: &mut Finding
 
 /// A range of versions, in the notation of Cargo: `0.1.0` stands for every compatible version.
 fn version_range(field: Field<'_>, findings: &mut Findings) -> Option<VersionReq> {
+    if field.value.is_number() {
+        findings.problem(
+            field.pointer,
+            "expected a string, found a number: put the version in quotes, for example \"0.1.0\"",
+        );
+        return None;
+    }
     let text = field.text(findings)?;
     let range = text.parse();
     if range.is_err() {

@@ -21,7 +21,7 @@ pub(crate) enum Failure {
     #[error("{0}")]
     Usage(String),
     /// The documents are wrong; everything about that was said already.
-    #[error("nothing was written: {0}")]
+    #[error("nothing was done: {0}")]
     InvalidDocuments(String),
     #[error("cannot read {}", path.display())]
     File { path: PathBuf, source: io::Error },

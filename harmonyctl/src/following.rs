@@ -10,6 +10,7 @@ use fleet::{
 use tokio::time::Instant;
 
 use crate::{
+    command::read_or_not,
     failure::{Failure, with_causes},
     manifest::Manifest,
     outcome::Outcome,
@@ -103,10 +104,10 @@ impl Following<'_> {
         let document = manifest.complete(writing.generation(), Timestamp::now());
         let entry =
             desired_state::write(self.roster.fleet(), agent, self.roster.entry(agent), document).await?;
-        output.line(format_args!(
+        read_or_not(output.line(format_args!(
             "agent/{agent} configured (generation {}, because the device has seen newer ones)",
             writing.generation()
-        ))?;
+        )))?;
         let target = Target::of(&entry).ok_or_else(|| {
             Failure::Store(StoreError::Conflict { bucket: "desired-state", agent: agent.clone() })
         })?;
@@ -136,12 +137,12 @@ fn tell(output: &mut Output, agent: &AgentId, goal: &Goal, verdict: &Verdict) ->
     };
     match verdict {
         Verdict::Reached | Verdict::InProgress => {
-            match goal {
+            read_or_not(match goal {
                 Goal::Converged(_) => {
-                    output.line(format_args!("agent/{agent} converged (generation {generation})"))?
+                    output.line(format_args!("agent/{agent} converged (generation {generation})"))
                 }
-                Goal::Unassigned => output.line(format_args!("agent/{agent} unassigned"))?,
-            }
+                Goal::Unassigned => output.line(format_args!("agent/{agent} unassigned")),
+            })?;
             return Ok(Outcome::Done);
         }
         Verdict::Refused { reason, message } => {

@@ -51,6 +51,15 @@ pub(crate) enum Parity {
     Unknown,
 }
 
+impl Parity {
+    fn of(entry: &DesiredState, scores: &DesiredState) -> Self {
+        match entry.differences(scores) {
+            differences if differences.is_empty() => Self::Identical,
+            differences => Self::Different(differences),
+        }
+    }
+}
+
 /// Judges a device's entry against these Scores or, where none are given, against its conversion.
 pub(crate) fn judge(agent: &Agent, given: Option<&Manifest>, now: Timestamp) -> Verdict {
     let mut verdict = Verdict {
@@ -62,14 +71,28 @@ pub(crate) fn judge(agent: &Agent, given: Option<&Manifest>, now: Timestamp) -> 
     };
     let entry = agent.desired.as_ref().and_then(|entry| entry.document.as_ref());
     match (entry, agent.status()) {
-        (None, None) => {}
-        (None, Some(status)) => verdict.ask(given, status),
-        (Some(_), None) => {
+        (None, status) if given.is_none() => {
+            if let Some(status) = status {
+                verdict.ask(None, status);
+            }
+        }
+        (_, None) => {
             verdict.parity = Parity::Unknown;
             verdict.remarks.push(match agent.report.as_ref().map(|report| &report.status) {
                 Some(Err(error)) => format!("its facts are not known: its status cannot be read: {error}"),
                 _ => "its facts are not known: it has never published a status".to_owned(),
             });
+        }
+        (None, Some(status)) => {
+            verdict.parity = Parity::Unknown;
+            verdict.remarks.push(
+                "it has no document; what one that was deleted had put there may still be in force"
+                    .to_owned(),
+            );
+            if let Err(why_not) = verdict.compare_with_nothing(given, status) {
+                verdict.ask(given, status);
+                verdict.remarks.push(why_not);
+            }
         }
         (Some(entry), Some(status)) => {
             verdict.parity = Parity::Unknown;
@@ -96,6 +119,16 @@ impl Verdict {
     ) -> Result<(), String> {
         let facts = &status.agent_info.facts;
         let entry = entry.map_err(|broken| told("the entry is invalid", &broken.problems))?;
+        if given.is_none()
+            && entry.envelope.kind == KIND
+            && let Some(doubts) = entry.doubts()
+        {
+            // Whatever they come to: an entry that consists of Scores is its own conversion.
+            self.parity = Parity::Identical;
+            self.ask(Some(entry), status);
+            self.remarks.push(doubts);
+            return Ok(());
+        }
         let first = lowered(entry, facts).map_err(|why| format!("the entry cannot be judged: {why}"))?;
         self.resources = Some(first.resources().len());
         // Those given may be in another format as well.
@@ -106,10 +139,18 @@ impl Verdict {
         if scores.intent() != entry.intent() {
             self.remarks.extend(expired(&scores, now));
         }
-        self.parity = match first.differences(&second) {
-            differences if differences.is_empty() => Parity::Identical,
-            differences => Parity::Different(differences),
-        };
+        self.parity = Parity::of(&first, &second);
+        Ok(())
+    }
+
+    /// The same where there is no entry: all that Scores declare would be new.
+    fn compare_with_nothing(&mut self, given: Option<&Manifest>, status: &AgentStatus) -> Result<(), String> {
+        let Some(given) = given else { return Ok(()) };
+        let facts = &status.agent_info.facts;
+        let scores = to_scores(given, facts).map_err(|problems| told("it cannot be converted", &problems))?;
+        let second = lowered(&scores, facts).map_err(|why| format!("the Scores cannot be judged: {why}"))?;
+        self.ask(Some(&scores), status);
+        self.parity = Parity::of(&DesiredState::default(), &second);
         Ok(())
     }
 

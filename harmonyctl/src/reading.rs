@@ -128,7 +128,8 @@ fn files_of(path: &Path) -> Result<Vec<PathBuf>, Failure> {
             .extension()
             .and_then(|extension| extension.to_str())
             .is_some_and(|extension| matches!(extension, "yaml" | "yml" | "json"));
-        if is_manifest && file.is_file() {
+        // A link that leads nowhere is an error and not a document less.
+        if is_manifest && !file.is_dir() {
             files.push(file);
         }
     }

@@ -6,7 +6,7 @@ use agent_model::{AgentId, status::API_VERSION};
 use fleet::{Roster, Selection, desired_state};
 use serde_json::{Value, json};
 
-use super::{apply, connect, not_found};
+use super::{apply, connect, not_found, read_or_not};
 use crate::{
     agent_words,
     cli::{Connection, Delete},
@@ -57,7 +57,7 @@ async fn unassign(roster: &Roster, agent: &AgentId, output: &mut Output) -> Resu
     };
     match desired_state::delete(roster.fleet(), agent, entry).await {
         Ok(_) => {
-            output.line(format_args!("agent/{agent} unassigned"))?;
+            read_or_not(output.line(format_args!("agent/{agent} unassigned")))?;
             output.message(format_args!(
                 "What is on {agent} stays and is enforced; `harmonyctl delete agent {agent} --teardown` removes it."
             ));

@@ -93,7 +93,7 @@ fn found<'a>(roster: &'a Roster, wanted: &Wanted, output: &mut Output) -> (Vec<&
 }
 
 /// What a command does and how it ends is the same when nobody reads what it prints to the end.
-fn read_or_not(printed: Result<(), Failure>) -> Result<(), Failure> {
+pub(crate) fn read_or_not(printed: Result<(), Failure>) -> Result<(), Failure> {
     match printed {
         Err(Failure::ReaderGone) => Ok(()),
         printed => printed,

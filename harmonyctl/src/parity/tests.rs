@@ -160,15 +160,27 @@ fn what_the_device_lacks_to_read_the_scores_is_told() {
 }
 
 #[test]
-fn an_entry_of_scores_that_only_the_device_could_judge_is_asked_of_the_device() {
+fn an_entry_of_scores_is_its_own_conversion_though_only_the_device_could_judge_them() {
     let mut document = v1("x");
     document["kind"] = json!("Score");
     document["schemaVersion"] = json!("0.1.0");
     document["spec"] = json!({"scores": [{"score": "Tea", "version": "0.1.0", "name": "f", "with": {}}]});
     for (has, reads) in [(BOTH, false), (&["Tea@0.1.2"] as &[&str], true)] {
         let verdict = judged(entry(&document.to_string()), has, None);
-        assert_eq!((&verdict.parity, verdict.reads_scores), (&Parity::Unknown, Some(reads)), "{verdict:?}");
+        assert_eq!((&verdict.parity, verdict.reads_scores), (&Parity::Identical, Some(reads)), "{verdict:?}");
     }
+}
+
+#[test]
+fn where_there_is_no_entry_all_that_scores_declare_is_a_difference() {
+    let scores = scores(&json!([
+        {"score": "File", "version": "0.1.0", "name": "f", "with": {"path": "/etc/f", "content": "x"}}
+    ]));
+    let status = status(BOTH, &v1_entry());
+    let verdict = judge(&agent(None, Some(&status)), Some(&scores), NOW);
+    assert_eq!(verdict.differences(), ["f: only in the Scores"], "{verdict:?}");
+    assert_eq!(verdict.outcome(), Outcome::Differs);
+    assert_eq!(verdict.reads_scores, Some(true));
 }
 
 #[test]

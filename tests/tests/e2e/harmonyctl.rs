@@ -180,7 +180,7 @@ async fn one_invalid_document_among_several_keeps_all_from_being_written_and_all
             "/spec/resources/1/spec/path",
             "/spec/resources/2/kind",
             "document 2 (agent/edge-0009)",
-            "nothing was written: 1 invalid, 1 valid",
+            "nothing was done: 1 invalid, 1 valid",
         ] {
             assert!(ran.stderr.contains(problem), "{problem}: {ran:#?}");
         }
