@@ -129,8 +129,8 @@ With --check, the Scores are not printed but compared with what each device has:
 whether its document and the Scores, both read with the facts that the device publishes, ask for
 the same; READS-SCORES, whether the device can read them. Compared is the document's own conversion
 or, with -f, what is given. Ends with 0 when all are identical, with 3 when any differs, and with 1
-when any cannot be judged. A device without a document is shown with - and does not count; without
---check, `agents` passes it over.
+when any cannot be judged. A device without a document is shown with - and does not count, unless
+Scores are given for it; without --check, `agents` passes it over.
 
 Examples:
   harmonyctl convert -f edge-0042.yaml

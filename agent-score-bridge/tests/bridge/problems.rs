@@ -58,7 +58,7 @@ fn all_problems_of_all_entries_are_reported_at_once() {
             "/spec/scores/2: \"with\" is missing",
             "/spec/scores/3: \"name\" is missing",
             "/spec/scores/3: \"score\" is missing",
-            "/spec/scores/3/version: expected a string, found a number",
+            "/spec/scores/3/version: expected a string, found a number: put the version in quotes, for example \"0.1.0\"",
             "/spec/scores/4/with: \"path\" is missing",
             "/spec/scores/4/with/content: expected a string, found a number",
             "/spec/scores/4/with/mode: expected a string, found a number: put the mode in quotes, for example \"0644\"",
