@@ -103,7 +103,14 @@ impl Device {
             None => (None, None),
             Some(document) => match acceptance.read_accepted(document) {
                 Ok(lowered) => (Some(lowered), None),
-                Err(refusal) => (None, Some(refusal)),
+                Err(refusal) => {
+                    tracing::warn!(
+                        reason = %refusal.reason,
+                        message = refusal.message,
+                        "the document in force cannot be read any more; all is left as it is"
+                    );
+                    (None, Some(refusal))
+                }
             },
         };
         let asks_for_floor = ledger.body().needs_floor;

@@ -53,6 +53,8 @@ pub(super) fn compile_work(template: &str) -> Result<u64, Unfit> {
     Ok((pairs / PAIRS_PER_STEP) as u64)
 }
 
+/// What a `[` may make.
+const LIST: &str = "a list of anything but texts and numbers, as it could hold another list twice";
 /// What a `*` may make.
 const PRODUCT: &str = "a product, as a list could be multiplied";
 /// What a `+` may make.
@@ -72,7 +74,13 @@ fn made_data(tag: &[u8]) -> Option<&'static str> {
                 continue;
             }
             b'{' => return Some("a map"),
-            b'[' if !follows_operand(&tag[2..at]) => return Some("a list"),
+            b'[' if !follows_operand(&tag[2..at]) => match end_of_constants(tag, at) {
+                Some(end) => {
+                    at = end;
+                    continue;
+                }
+                None => return Some(LIST),
+            },
             b'(' if !follows_operand(&tag[2..at]) => open.push(Bracket::Group),
             b'[' | b'(' => open.push(Bracket::Suffix),
             b']' | b')' => _ = open.pop(),
@@ -91,6 +99,20 @@ fn made_data(tag: &[u8]) -> Option<&'static str> {
         at += 1;
     }
     None
+}
+
+/// Behind a list that begins here and holds texts and numbers only, as in `a in ["b", "c"]`.
+fn end_of_constants(tag: &[u8], start: usize) -> Option<usize> {
+    let mut at = start + 1;
+    loop {
+        at = match tag.get(at)? {
+            b']' => return Some(at + 1),
+            b'"' | b'\'' => end_of_string(tag, at),
+            b',' | b'.' | b'-' => at + 1,
+            byte if byte.is_ascii_digit() || byte.is_ascii_whitespace() => at + 1,
+            _ => return None,
+        };
+    }
 }
 
 enum Bracket {
@@ -140,9 +162,12 @@ mod tests {
     #[test]
     fn what_makes_data_is_told_from_what_uses_it() {
         for (tag, what) in [
-            ("{{ [a] }}", Some("a list")),
-            ("{% if a in ['b'] %}", Some("a list")),
-            ("{{ f([a]) }}", Some("a list")),
+            ("{{ [a] }}", Some(LIST)),
+            ("{% if a in ['b', \"]\", -1.5] %}", None),
+            ("{% if a in ['b', c] %}", Some(LIST)),
+            ("{% if a in [['b']] %}", Some(LIST)),
+            ("{% if a in ['b' %}", Some(LIST)),
+            ("{{ f([a]) }}", Some(LIST)),
             ("{{ {'a': b} }}", Some("a map")),
             ("{{ (a, b) }}", Some("a tuple")),
             ("{{ a, b }}", Some("a tuple")),

@@ -23,15 +23,9 @@ use super::{code_bounds, undefined};
 /// recursion that the bounds for code allow takes in an unoptimised build.
 const STACK: usize = 16 << 20;
 
-/// What a unit of fuel costs in work, at least. It buys 64 bytes of output, so that all work of a
+/// What a unit of fuel costs in work. It buys 64 bytes of output, so that all work of a
 /// document buys about as much as its files may hold.
 const WORK_PER_FUEL: u64 = 4;
-/// For each so many bytes of values, fuel costs one unit more: a single instruction may compare them
-/// all.
-const BYTES_PER_WORK: usize = 16 << 10;
-/// The same for how many values there are: to compare a thousand numbers takes longer than a text that
-/// is as long.
-const VALUES_PER_WORK: usize = 1024;
 
 /// Most blocks, loops and recursive calls of a loop within one another.
 const MAX_DEPTH: usize = 100;
@@ -61,10 +55,7 @@ pub(super) fn render(
 ) -> (Result<Vec<String>, Stopped>, u64) {
     let render = || {
         let context = context! { values => Value::from(Serde(values)), facts => Value::from(Serde(facts)) };
-        let size = serde_json::to_vec(values).map_or(usize::MAX, |json| json.len());
-        let count: usize = values.values().map(count_values).sum();
-        let work_per_fuel = WORK_PER_FUEL + (size / BYTES_PER_WORK + count / VALUES_PER_WORK) as u64;
-        Rendering { context, work_per_fuel, remaining: work, problems: Vec::new() }.render(templates)
+        Rendering { context, remaining: work, problems: Vec::new() }.render(templates)
     };
     let rendered = thread::scope(|scope| {
         let thread = thread::Builder::new().name("templates".to_owned()).stack_size(STACK);
@@ -87,20 +78,8 @@ pub(super) fn render(
     }
 }
 
-/// How many values there are in this one, itself included; no deeper than documents may be nested.
-fn count_values(value: &serde_json::Value) -> usize {
-    use serde_json::Value::{Array, Object};
-    let within: usize = match value {
-        Array(items) => items.iter().map(count_values).sum(),
-        Object(fields) => fields.values().map(count_values).sum(),
-        _ => 0,
-    };
-    1 + within
-}
-
 struct Rendering {
     context: Value,
-    work_per_fuel: u64,
     remaining: u64,
     problems: Vec<Problem>,
 }
@@ -135,7 +114,7 @@ impl Rendering {
         let compiling =
             code_bounds::compile_work(template).map_err(|error| Failure::Problem(error.to_string()))?;
         self.remaining = self.remaining.checked_sub(compiling).ok_or(Failure::OutOfWork)?;
-        let fuel = self.remaining / self.work_per_fuel;
+        let fuel = self.remaining / WORK_PER_FUEL;
         let environment = environment(fuel);
         let template = environment
             .template_from_str(template)
@@ -150,7 +129,7 @@ impl Rendering {
         };
         // The engine was given fuel, so that it counts it.
         let consumed = rendered.state().fuel_levels().map_or(fuel, |(consumed, _)| consumed);
-        self.remaining -= consumed.min(fuel) * self.work_per_fuel;
+        self.remaining -= consumed.min(fuel) * WORK_PER_FUEL;
         Ok(rendered.into_output())
     }
 
@@ -208,8 +187,9 @@ fn map(state: &State<'_, '_>, items: &Value, arguments: Kwargs) -> Result<Value,
     let attributes = items.try_iter()?.map(|item| {
         state.consume_fuel(1)?;
         let value = item.get_attr(attribute)?;
-        let message = || format!("an item has no {attribute:?}");
-        if value.is_undefined() { Err(Error::new(ErrorKind::UndefinedError, message())) } else { Ok(value) }
+        // Which attribute is not said: its name may have come from a value, and values may be secret.
+        let missing = || Error::new(ErrorKind::UndefinedError, "an item has no such attribute");
+        if value.is_undefined() { Err(missing()) } else { Ok(value) }
     });
     attributes.collect::<Result<Vec<Value>, Error>>().map(Value::from)
 }

@@ -23,6 +23,12 @@ use crate::{Child, File, Files, Interpret, InterpretError, Score, WireForm};
 use engine::Stopped;
 pub use relative_path::{InvalidRelativePath, RelativePath};
 
+/// Most values that templates may use, lists and objects counted with what is in them: a single step of
+/// a template may compare them all.
+const MAX_VALUES: usize = 4096;
+/// Most bytes of these values, written as JSON.
+const MAX_VALUES_BYTES: usize = 64 << 10;
+
 /// A folder of configuration files that are rendered from values and the device's facts. What else
 /// lies in the folder is left alone.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -67,7 +73,7 @@ impl WireForm for ConfigSet {
     fn read(body: Field<'_>, findings: &mut Findings) -> Option<Self> {
         body.object(findings, |fields| {
             let folder = fields.required("folder", Field::parsed);
-            let values = fields.optional("values", object).unwrap_or_default();
+            let values = fields.optional("values", read_values).unwrap_or_default();
             let files =
                 fields.required("files", |list, findings| read_files(list, folder.as_ref(), findings));
             Some(Self { folder: folder?, values, files: files? })
@@ -75,11 +81,29 @@ impl WireForm for ConfigSet {
     }
 }
 
-fn object(field: Field<'_>, findings: &mut Findings) -> Option<Map<String, Value>> {
-    match field.value {
-        Value::Object(values) => Some(values.clone()),
-        _ => field.mistyped("an object", findings),
+fn read_values(field: Field<'_>, findings: &mut Findings) -> Option<Map<String, Value>> {
+    let Value::Object(values) = field.value else { return field.mistyped("an object", findings) };
+    let count: usize = values.values().map(count_values).sum();
+    let bytes = serde_json::to_vec(values).map_or(usize::MAX, |json| json.len());
+    if count > MAX_VALUES || bytes > MAX_VALUES_BYTES {
+        let message = format!(
+            "{count} values in {bytes} bytes are more than a ConfigSet may have, {MAX_VALUES} in {MAX_VALUES_BYTES}; write \
+             what is large into a File as it is"
+        );
+        findings.problem(field.pointer, message);
+        return None;
     }
+    Some(values.clone())
+}
+
+/// How many values there are in this one, itself included. Documents are nested only so deep.
+fn count_values(value: &Value) -> usize {
+    let within: usize = match value {
+        Value::Array(items) => items.iter().map(count_values).sum(),
+        Value::Object(fields) => fields.values().map(count_values).sum(),
+        _ => 0,
+    };
+    1 + within
 }
 
 fn read_files(

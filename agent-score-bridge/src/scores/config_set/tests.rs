@@ -1,7 +1,4 @@
-use std::{
-    fs, thread,
-    time::{Duration, Instant},
-};
+use std::{fs, thread};
 
 use agent_model::{
     DeviceFacts, Invalid, Lowered, ManifestFormat, ResourceKind, ResourceSpec, SpecDocument, UnknownKeys,
@@ -194,7 +191,7 @@ fn every_template_that_fails_is_named_with_line_and_reason() {
             file("e", "e", "\n{{ values.poll.intervall }}"),
             file("f", "f", "{{ site }}"),
             file("g", "g", "{{ values.site|uper }}"),
-            file("h", "h", "{% for i in [1, 2] %}{% endfor %}"),
+            file("h", "h", "{% for i in [1, values.site] %}{% endfor %}"),
         ],
     });
     assert_eq!(
@@ -206,7 +203,8 @@ fn every_template_that_fails_is_named_with_line_and_reason() {
             "/spec/scores/0/with/files/4/template: line 2: `values.poll.intervall` is undefined; did you mean \"interval\"?",
             "/spec/scores/0/with/files/5/template: line 1: `site` is undefined",
             "/spec/scores/0/with/files/6/template: line 1: unknown filter: filter uper is unknown",
-            "/spec/scores/0/with/files/7/template: line 1: a template cannot make a list; put it into values",
+            "/spec/scores/0/with/files/7/template: line 1: a template cannot make a list of anything but texts and numbers, \
+             as it could hold another list twice; put it into values",
         ]
     );
 }
@@ -229,17 +227,15 @@ fn a_hint_tells_keys_and_never_what_there_is() {
 }
 
 #[test]
-fn many_long_names_that_are_undefined_are_soon_told() {
-    let values: Map<String, Value> = (0..30_000).map(|i| (format!("k{i:07}"), json!(1))).collect();
-    let template = format!("{{{{ values.{} }}}}", "v".repeat(1900));
-    let started = Instant::now();
-    let templates = [template.as_str(), "{{ values.kk }}"].repeat(500);
-    let Err(Stopped::Invalid(problems)) = render_all(&templates, &Value::Object(values)).0 else {
-        panic!("rendered")
+fn no_hint_is_looked_for_at_a_long_name_and_only_among_the_first_of_many_keys() {
+    let values: Map<String, Value> = (0..4000).map(|i| (format!("k{i:04}"), json!(1))).collect();
+    let message = |name: &str| {
+        let template = format!("{{{{ values.{name} }}}}");
+        render(&template, &Value::Object(values.clone())).unwrap_err()
     };
-    assert!(problems.len() > 1, "{problems:?}");
-    // Measured: under a second unoptimised.
-    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    assert!(message("k000o").ends_with("; did you mean \"k0000\"?"), "{}", message("k000o"));
+    assert!(!message("k399o").contains("k3999"), "{}", message("k399o"));
+    assert!(!message(&"v".repeat(65)).contains(';'), "{}", message(&"v".repeat(65)));
 }
 
 #[test]
@@ -367,22 +363,20 @@ fn hostile() -> Vec<String> {
 
 #[test]
 fn a_hostile_template_ends_soon_and_takes_neither_memory_nor_the_callers_stack() {
-    const MANY: usize = 50_000;
+    let (many, long) = (vec![1; MAX_VALUES / 4 - 3], "a".repeat(MAX_VALUES_BYTES / 3));
     let values = json!({
-        "l": vec![1; MANY], "l2": vec![1; MANY], "s": "a".repeat(MANY), "s2": "a".repeat(MANY),
+        "l": many, "l2": many, "s": long, "s2": long,
         // The engine counts the outer list only.
-        "n": [vec![1; MANY]], "n2": [vec![1; MANY]],
+        "n": [many], "n2": [many],
     });
+    assert!(values.as_object().unwrap().values().map(count_values).sum::<usize>() <= MAX_VALUES);
     let templates = hostile();
     let before = peak_memory();
     let small_stack = thread::Builder::new().stack_size(128 << 10);
     let outcome = small_stack.spawn(move || {
         for template in &templates {
             let start: String = template.chars().take(60).collect();
-            let started = Instant::now();
             let content = render(template, &values);
-            // Measured: some seconds unoptimised.
-            assert!(started.elapsed() < Duration::from_secs(20), "{start} took {:?}", started.elapsed());
             assert!(content.as_ref().map_or(0, String::len) <= 4 << 20, "{start} makes much of little");
             assert_ne!(
                 content,
@@ -417,19 +411,25 @@ fn what_templates_make_of_little_is_counted_for_the_document() {
 }
 
 #[test]
-fn many_values_cost_more_than_a_text_that_is_as_long() {
-    let work = |values: Value| render_all(&["{{ 1 }}"; 100], &values).1;
-    let (text, numbers) = (work(json!({"a": "1".repeat(100_000)})), work(json!({"a": vec![1; 50_000]})));
-    assert!(numbers > 4 * text, "{numbers} and {text}");
+fn values_have_a_bound_in_number_and_in_bytes() {
+    let with = |values: Value| json!({"folder": "/etc/app", "values": values, "files": [file("a", "a", "")]});
+    for values in [json!({"a": vec![1; MAX_VALUES - 1]}), json!({"a": "x".repeat(MAX_VALUES_BYTES - 8)})] {
+        assert!(lower(&with(values)).is_ok());
+    }
+    for values in [json!({"a": vec![1; MAX_VALUES]}), json!({"a": "x".repeat(MAX_VALUES_BYTES - 7)})] {
+        let problems = problems(&with(values));
+        assert!(
+            problems[0].starts_with("/spec/scores/0/with/values: ") && problems.len() == 1,
+            "{problems:?}"
+        );
+    }
 }
 
 #[test]
 fn a_thousand_templates_that_fail_late_are_not_all_tried_to_the_end() {
     let late = "{% for a in range(9000) %}{% endfor %}{{ values.missing }}";
-    let started = Instant::now();
     let Err(Stopped::Invalid(problems)) = render_all(&[late; 1000], &json!({})).0 else { panic!("rendered") };
     assert!((2..100).contains(&problems.len()), "{}", problems.len());
-    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
 }
 
 #[test]
