@@ -177,7 +177,7 @@ impl Manifest {
         };
         let versions: Vec<Version> = versions.iter().filter_map(|version| version.parse().ok()).collect();
         if let Err(problem) = choose_reader(&versions, &self.envelope) {
-            return vec![problem];
+            return vec![format!("the device cannot read it: {problem}")];
         }
         let spec = self.envelope.spec.as_ref();
         let required = spec.map(|spec| formats::required_scores(&self.envelope.kind, spec));
