@@ -99,12 +99,13 @@ pub fn choose_reader(versions: &[Version], envelope: &Envelope) -> Result<Versio
     };
     let reader = versions.iter().filter(related).max().ok_or_else(|| {
         let versions: Vec<String> = versions.iter().map(Version::to_string).collect();
-        format!("{kind} {written} is of another version line than this reader, which reads {}", versions.join(", "))
+        format!(
+            "{kind} {written} is of another version line than this reader, which reads {}",
+            versions.join(", ")
+        )
     })?;
     if reader < needed {
-        return Err(format!(
-            "{kind} {written} needs a reader of at least {needed}; this one reads {reader}"
-        ));
+        return Err(format!("{kind} {written} needs a reader of at least {needed}; this one reads {reader}"));
     }
     Ok(reader.clone())
 }
