@@ -121,8 +121,10 @@ fn disk(configuration: &Configuration) -> Vec<Line> {
 /// Whether a file can be written there, and how much space is left.
 fn writable(what: &'static str, folder: &Path) -> Line {
     let shown = folder.display();
-    if !folder.exists() {
-        return Line::warning(what, format!("{shown} is not there yet; the agent makes it when it starts"));
+    match folder.try_exists() {
+        Ok(true) => {}
+        Ok(false) => return missing(what, folder),
+        Err(error) => return Line::failed(what, format!("{shown} cannot be looked at: {error}")),
     }
     let tried = folder.join(format!(".harmony-check-{}", std::process::id()));
     let written = fs::File::create_new(&tried).and_then(|mut file| {
@@ -143,6 +145,27 @@ fn writable(what: &'static str, folder: &Path) -> Line {
         Err(error) => {
             Line::warning(what, format!("{shown} can be written, how much space is left is unknown: {error}"))
         }
+    }
+}
+
+/// Whether the agent will be able to make the folder when it starts.
+fn missing(what: &'static str, folder: &Path) -> Line {
+    let shown = folder.display();
+    // A relative path ends in an empty one, which stands for the current folder.
+    let made_in = folder.ancestors().skip(1).find(|above| above.as_os_str().is_empty() || above.exists());
+    let made_in = made_in.filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let may_make = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    let granted = if made_in.is_dir() {
+        rustix::fs::accessat(rustix::fs::CWD, made_in, may_make, rustix::fs::AtFlags::EACCESS)
+    } else {
+        Err(rustix::io::Errno::NOTDIR)
+    };
+    match granted {
+        Ok(()) => Line::warning(what, format!("{shown} is not there yet; the agent makes it when it starts")),
+        Err(errno) => Line::failed(
+            what,
+            format!("{shown} is not there, and this user cannot make it in {}: {errno}", made_in.display()),
+        ),
     }
 }
 
@@ -233,6 +256,9 @@ mod tests {
         assert_ne!(writable("root", folder.path()).verdict, Verdict::Failed);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
         assert_eq!(writable("root", &folder.path().join("missing")).verdict, Verdict::Warning);
+        for missing in ["/dev/null/missing", "/dev/null/missing/deeper"] {
+            assert_eq!(writable("state folder", Path::new(missing)).verdict, Verdict::Failed);
+        }
         let unwritable = writable("root", Path::new("/proc"));
         assert_eq!(unwritable.verdict, Verdict::Failed);
         assert!(unwritable.detail.contains("/proc cannot be written"), "{}", unwritable.detail);
