@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions, Permissions},
     io::{self, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown},
     path::Path,
 };
 
@@ -72,9 +72,21 @@ fn write_new(path: &Path, content: &[u8], durability: Durability) -> io::Result<
     }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.set_permissions(Permissions::from_mode(0o600))?;
+    give_to_the_folders_user(&file, path)?;
     file.write_all(content)?;
     if durability == Durability::Synced {
         file.sync_all()?;
+    }
+    Ok(())
+}
+
+/// What an administrator writes into the folder of an agent that runs as another user, that agent
+/// must be able to read.
+fn give_to_the_folders_user(file: &File, path: &Path) -> io::Result<()> {
+    let folder = fs::metadata(path.parent().ok_or(io::ErrorKind::InvalidInput)?)?;
+    let writer = file.metadata()?.uid();
+    if writer == 0 && folder.uid() != writer {
+        fchown(file, Some(folder.uid()), Some(folder.gid()))?;
     }
     Ok(())
 }
