@@ -84,6 +84,8 @@ pub struct Device {
     judgement: Judgement,
     outcome: Option<PassOutcome>,
     pause: Option<Pause>,
+    /// Whether the last pass left things undone because of a pause.
+    held_back: bool,
     store: StoreHealth,
     recovered: Option<String>,
     store_failures: u64,
@@ -130,6 +132,7 @@ impl Device {
             judgement: Judgement::NotYet,
             outcome: None,
             pause: None,
+            held_back: false,
             store: StoreHealth::Healthy,
             recovered,
             store_failures: 0,
@@ -158,16 +161,23 @@ impl Device {
     /// Holds changes back from the next pass on, or no longer.
     pub fn set_pause(&mut self, pause: Option<Pause>) {
         if pause != self.pause {
-            match &pause {
+            match pause.filter(|pause| pause.lasts(self.clock.now().wall)) {
                 Some(pause) => tracing::warn!("paused: changes are held back {}", pause.end_in_words()),
-                None => tracing::info!("resumed"),
+                None if pause.is_none() => tracing::info!("resumed"),
+                None => {}
             }
         }
         self.pause = pause;
     }
 
+    /// The pause whose time is up: it is over for good, whatever the clock says later. Told once.
+    pub fn pause_that_is_over(&mut self) -> Option<Pause> {
+        let now = self.clock.now().wall;
+        self.pause.take_if(|pause| !pause.lasts(now))
+    }
+
     /// The pause, while it lasts.
-    fn pause_in_force(&self) -> Option<Pause> {
+    pub fn pause_in_force(&self) -> Option<Pause> {
         self.pause.filter(|pause| pause.lasts(self.clock.now().wall))
     }
 
@@ -270,6 +280,7 @@ impl Device {
     /// be put in force. `superseded` tells that the pass should end early; `progress` gets the
     /// status while a long pass is under way.
     pub async fn pass(&mut self, superseded: impl Fn() -> bool, mut progress: impl FnMut(AgentStatus)) {
+        self.held_back = false;
         let candidate = self.candidate.take();
         let Some(lowered) = candidate.as_ref().map(|candidate| &candidate.lowered).or(self.in_force.as_ref())
         else {
@@ -288,6 +299,7 @@ impl Device {
         let now = self.clock.now();
         let mut pass = self.executor.prepare(&lowered.state, &body.inventory, now).await;
         if let Some(pause) = self.pause_in_force() {
+            self.held_back = true;
             pass.hold_all_back("Paused", &format!("held back {}", pause.end_in_words()));
         }
         if pass.has_work() || candidate.is_some() {
@@ -341,7 +353,7 @@ impl Device {
             return pause.until.map(|until| now.monotonic + until.since(now.wall));
         }
         let interrupted = self.outcome.as_ref().is_some_and(|outcome| outcome.interrupted);
-        if interrupted || self.candidate.is_some() {
+        if interrupted || self.held_back || self.candidate.is_some() {
             return Some(now.monotonic);
         }
         self.executor.next_retry()

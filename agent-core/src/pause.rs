@@ -17,6 +17,8 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Pause {
+    /// When it was begun. Tells it from the ones before, so that a device can say which it heeds.
+    pub begun: Option<Timestamp>,
     /// When it ends by itself; `None` when somebody has to end it.
     pub until: Option<Timestamp>,
 }
@@ -35,7 +37,7 @@ impl Pause {
         Some(pause.unwrap_or_else(|error| {
             let path = layout.pause();
             tracing::warn!(path = %path.display(), %error, "the pause cannot be read, and lasts until it is ended");
-            Self { until: None }
+            Self { begun: None, until: None }
         }))
     }
 
@@ -58,6 +60,18 @@ impl Pause {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// Clears away this pause, whose time is up, unless another has begun since: a clock that is set
+    /// back, or not at all after the next boot, would bring it back.
+    ///
+    /// # Errors
+    /// When the state folder cannot be written.
+    pub fn clear(&self, layout: &StateLayout) -> io::Result<()> {
+        if Self::read(layout) == Some(*self) {
+            Self::end(layout)?;
+        }
+        Ok(())
     }
 
     /// Whether it lasts at that time.
@@ -85,8 +99,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let layout = StateLayout::of(folder.path());
         assert_eq!(Pause::read(&layout), None);
-        let forever = Pause { until: None };
-        let limited = Pause { until: Some(Timestamp::UNIX_EPOCH) };
+        let forever = Pause { begun: None, until: None };
+        let limited = Pause { begun: None, until: Some(Timestamp::UNIX_EPOCH) };
         for pause in [forever, limited] {
             pause.begin(&layout).unwrap();
             assert_eq!(Pause::read(&layout), Some(pause));
@@ -97,20 +111,48 @@ mod tests {
     }
 
     #[test]
+    fn what_an_administrator_begins_belongs_to_the_folders_user() {
+        use std::os::unix::fs::{MetadataExt, chown};
+
+        let folder = tempfile::tempdir().unwrap();
+        // Only an administrator may give a folder away, and only then is there anything to see.
+        if chown(folder.path(), Some(4321), Some(4321)).is_ok() {
+            let layout = StateLayout::of(folder.path());
+            Pause { begun: None, until: None }.begin(&layout).unwrap();
+            let file = fs::metadata(layout.pause()).unwrap();
+            assert_eq!((file.uid(), file.gid()), (4321, 4321));
+        }
+    }
+
+    #[test]
+    fn a_pause_that_is_over_is_cleared_away_but_not_a_newer_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = StateLayout::of(folder.path());
+        let over = Pause { begun: None, until: Some(Timestamp::UNIX_EPOCH) };
+        let newer = Pause { begun: Some(Timestamp::UNIX_EPOCH), until: None };
+        newer.begin(&layout).unwrap();
+        over.clear(&layout).unwrap();
+        assert_eq!(Pause::read(&layout), Some(newer));
+        over.begin(&layout).unwrap();
+        over.clear(&layout).unwrap();
+        assert_eq!(Pause::read(&layout), None);
+    }
+
+    #[test]
     fn a_damaged_pause_lasts_until_somebody_ends_it() {
         let folder = tempfile::tempdir().unwrap();
         let layout = StateLayout::of(folder.path());
         fs::write(layout.pause(), "{").unwrap();
-        assert_eq!(Pause::read(&layout), Some(Pause { until: None }));
+        assert_eq!(Pause::read(&layout), Some(Pause { begun: None, until: None }));
         assert!(Pause::end(&layout).unwrap());
     }
 
     #[test]
     fn a_pause_with_an_end_is_over_from_then_on() {
         let end = Timestamp::UNIX_EPOCH.saturating_add(Duration::from_secs(9));
-        let pause = Pause { until: Some(end) };
+        let pause = Pause { begun: None, until: Some(end) };
         assert!(pause.lasts(Timestamp::UNIX_EPOCH));
         assert!(!pause.lasts(end));
-        assert!(Pause { until: None }.lasts(end));
+        assert!(Pause { begun: None, until: None }.lasts(end));
     }
 }

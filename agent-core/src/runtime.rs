@@ -111,7 +111,7 @@ pub async fn run(
                 superseded(&device, channels.entries.clone(), channels.pause.clone(), stop.clone());
             let oriented = device.is_oriented();
             tokio::select! {
-                () = device.pass(superseded, |status| teller.tell(status, oriented)) => {}
+                () = device.pass(superseded, |status| teller.tell(status, oriented, None)) => {}
                 // As a power cut would, for which every step is made: a step hangs, or the disk.
                 () = stopped_for(stop.clone(), GRACE) => {
                     tracing::warn!("stopping in the middle of a pass that does not end");
@@ -121,7 +121,13 @@ pub async fn run(
             drift_at = jittered(drift_interval);
             retries_from = Instant::now() + RETRY_SPACING;
         }
-        teller.tell(device.report(), device.is_oriented());
+        if let Some(over) = device.pause_that_is_over() {
+            tracing::info!("the pause is over");
+            if let Err(error) = over.clear(&teller.layout) {
+                tracing::warn!(%error, "the pause is over, but its file cannot be removed");
+            }
+        }
+        teller.tell(device.report(), device.is_oriented(), device.pause_in_force());
         let retry_at = device.due().map_or(drift_at, |due| due.max(retries_from));
         let asks_for_floor = device.asks_for_floor();
         // Each arm waits on a channel, a timer or a stream that keeps what it has until it is
@@ -247,7 +253,7 @@ impl Teller {
 
     /// Says how things stand, if it is news: on the device always, to the platform once the device
     /// knows its newest entry and its floor.
-    fn tell(&mut self, status: AgentStatus, oriented: bool) {
+    fn tell(&mut self, status: AgentStatus, oriented: bool, pause: Option<Pause>) {
         self.beat(&status);
         if oriented {
             self.reports.send_if_modified(|reported| {
@@ -258,7 +264,7 @@ impl Teller {
                 news
             });
         }
-        let snapshot = Some(Snapshot { status, duplicate_identity: self.duplicate.clone() });
+        let snapshot = Some(Snapshot { status, duplicate_identity: self.duplicate.clone(), pause });
         if snapshot != self.snapshot {
             self.snapshot = snapshot;
             if let Some(snapshot) = &self.snapshot {

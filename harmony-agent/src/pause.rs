@@ -3,10 +3,7 @@
 use std::{ffi::OsString, io, time::Duration};
 
 use agent_core::{pause::Pause, state_dir::StateLayout, status::snapshot::Snapshot};
-use agent_model::{
-    Timestamp,
-    status::{ConditionStatus, ConditionType},
-};
+use agent_model::Timestamp;
 use futures_util::StreamExt;
 use inotify::{EventStream, Inotify, WatchMask};
 use tokio::{
@@ -30,9 +27,12 @@ const EVENT_BUFFER: usize = 4096;
 
 pub(crate) async fn pause(args: &PauseArgs) -> Result<Exit, CommandError> {
     let layout = StateLayout::of(&args.state_dir);
-    let running = layout.is_locked().map_err(CommandError::failed)?;
-    let pause = Pause { until: args.duration.map(|duration| Timestamp::now().saturating_add(duration)) };
+    let begun = Timestamp::now();
+    let pause =
+        Pause { begun: Some(begun), until: args.duration.map(|duration| begun.saturating_add(duration)) };
     pause.begin(&layout).map_err(|error| cannot_write(&layout, &error))?;
+    // Looked at afterwards: an agent that starts from now on sees the pause.
+    let running = layout.is_locked().map_err(|error| cannot_tell(&layout, &error))?;
     let end = pause.end_in_words();
     if !running {
         say(&format!(
@@ -42,7 +42,7 @@ pub(crate) async fn pause(args: &PauseArgs) -> Result<Exit, CommandError> {
         return Ok(Exit::Done);
     }
     let deadline = Instant::now() + ACKNOWLEDGED_WITHIN;
-    while !says_paused(&layout) {
+    while !heeds(&layout, pause) {
         if Instant::now() > deadline {
             return Err(CommandError::failed(format!(
                 "the pause is begun, but the agent has not said within {} that it holds changes back: it may be in the \
@@ -65,10 +65,17 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<Exit, CommandError> {
     Ok(Exit::Done)
 }
 
-fn says_paused(layout: &StateLayout) -> bool {
-    let snapshot = Snapshot::read(layout);
-    let condition = snapshot.as_ref().and_then(|snapshot| snapshot.status.condition(ConditionType::Paused));
-    condition.is_some_and(|condition| condition.status == ConditionStatus::True)
+/// Whether the agent says that it heeds this very pause. What it said of an earlier one may be out of date.
+fn heeds(layout: &StateLayout, pause: Pause) -> bool {
+    Snapshot::read(layout).is_some_and(|snapshot| snapshot.pause == Some(pause))
+}
+
+fn cannot_tell(layout: &StateLayout, error: &io::Error) -> CommandError {
+    let folder = layout.path().display();
+    CommandError::failed(format!(
+        "the pause is begun, but whether an agent runs on {folder} cannot be told: {error}; \
+         look at `harmony-agent status` before you touch anything"
+    ))
 }
 
 fn cannot_write(layout: &StateLayout, error: &io::Error) -> CommandError {
@@ -94,7 +101,7 @@ pub(crate) fn follow(layout: &StateLayout) -> watch::Receiver<Option<Pause>> {
 
 fn changes(layout: &StateLayout) -> io::Result<EventStream<[u8; EVENT_BUFFER]>> {
     let inotify = Inotify::init()?;
-    inotify.watches().add(layout.path(), WatchMask::MOVED_TO | WatchMask::CLOSE_WRITE | WatchMask::DELETE)?;
+    inotify.watches().add(layout.path(), WatchMask::MOVE | WatchMask::CLOSE_WRITE | WatchMask::DELETE)?;
     inotify.into_event_stream([0; EVENT_BUFFER])
 }
 

@@ -232,11 +232,16 @@ async fn while_paused_documents_are_accepted_and_nothing_is_applied_or_repaired_
     bench.applied(1).await;
     bench.take_done();
 
-    bench.pause.send_replace(Some(Pause { until: None }));
+    let pause = Pause { begun: Some(Timestamp::UNIX_EPOCH), until: None };
+    let heeded = |bench: &Bench| Snapshot::read(&StateLayout::of(bench.folder.path())).unwrap().pause;
+    assert_eq!(heeded(&bench), None);
+    bench.pause.send_replace(Some(pause));
     let paused = |status: &AgentStatus| {
         status.condition(ConditionType::Paused).unwrap().status == ConditionStatus::True
     };
     bench.reported(paused).await;
+    tokio::task::yield_now().await;
+    assert_eq!(heeded(&bench), Some(pause));
     bench.fake.disk().contents.insert("File:/a".parse().unwrap(), "by hand".into());
     bench.wakes.send("File:/a".parse().unwrap()).unwrap();
     bench.entry(2, json!({"/a": "1", "/b": "1"}));
@@ -256,10 +261,15 @@ async fn while_paused_documents_are_accepted_and_nothing_is_applied_or_repaired_
 async fn a_pause_ends_by_itself_at_its_time() {
     let mut bench = Bench::start(HOUR);
     let until = Timestamp::now().saturating_add(Duration::from_secs(60));
-    bench.pause.send_replace(Some(Pause { until: Some(until) }));
+    let pause = Pause { begun: None, until: Some(until) };
+    let layout = StateLayout::of(bench.folder.path());
+    pause.begin(&layout).unwrap();
+    bench.pause.send_replace(Some(pause));
     bench.entry(1, json!({"/a": "1"}));
     bench.reported(|status| status.summary.pending == 1).await;
     let began = Instant::now();
     bench.applied(1).await;
     assert!(began.elapsed() >= Duration::from_secs(50), "it ended after {:?}", began.elapsed());
+    // The clock may be set back later, or not at all after the next boot.
+    assert_eq!(Pause::read(&layout), None);
 }

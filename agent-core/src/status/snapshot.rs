@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     durable_file::{Durability, Previous, replace},
+    pause::Pause,
     state_dir::StateLayout,
 };
 
@@ -19,6 +20,8 @@ pub struct Snapshot {
     pub status: AgentStatus,
     /// Set when another device reports under this one's name; this one reports no longer.
     pub duplicate_identity: Option<DuplicateIdentity>,
+    /// The pause that the agent heeds: nothing is under way any more.
+    pub pause: Option<Pause>,
 }
 
 /// Another device has this one's name: a copied disk, most likely.
