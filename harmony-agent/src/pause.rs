@@ -22,6 +22,8 @@ use crate::{
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(30);
 /// How often that is looked for.
 const GLANCE: Duration = Duration::from_millis(50);
+/// How often the state folder is looked at where it cannot be watched.
+const LOOK_AGAIN: Duration = Duration::from_secs(3);
 /// Room for the events of one read.
 const EVENT_BUFFER: usize = 4096;
 
@@ -93,7 +95,8 @@ pub(crate) fn follow(layout: &StateLayout) -> watch::Receiver<Option<Pause>> {
     match changes {
         Ok(changes) => drop(tokio::spawn(tell_changes(layout.clone(), changes, sender))),
         Err(error) => {
-            tracing::warn!(%error, "the state folder cannot be watched: a pause takes effect at the next start only");
+            tracing::warn!(%error, "the state folder cannot be watched; it is looked at for a pause every few seconds");
+            tokio::spawn(look_again_and_again(layout.clone(), sender));
         }
     }
     pause
@@ -117,7 +120,37 @@ async fn tell_changes(
         if change.is_ok_and(|event| event.name.is_some() && event.name != name) {
             continue;
         }
-        let pause = Pause::read(&layout);
-        sender.send_if_modified(|known| std::mem::replace(known, pause) != pause);
+        tell(&layout, &sender);
+    }
+}
+
+/// Where the system has no watch left: neither a pause nor its end may wait for the next start.
+async fn look_again_and_again(layout: StateLayout, sender: watch::Sender<Option<Pause>>) {
+    while !sender.is_closed() {
+        sleep(LOOK_AGAIN).await;
+        tell(&layout, &sender);
+    }
+}
+
+fn tell(layout: &StateLayout, sender: &watch::Sender<Option<Pause>>) {
+    let pause = Pause::read(layout);
+    sender.send_if_modified(|known| std::mem::replace(known, pause) != pause);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_watch_a_pause_is_found_by_looking() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = StateLayout::of(folder.path());
+        let (sender, mut known) = watch::channel(None);
+        tokio::spawn(look_again_and_again(layout.clone(), sender));
+        let pause = Pause { begun: Some(Timestamp::UNIX_EPOCH), until: None };
+        pause.begin(&layout).unwrap();
+        known.wait_for(|known| *known == Some(pause)).await.unwrap();
+        Pause::end(&layout).unwrap();
+        known.wait_for(Option::is_none).await.unwrap();
     }
 }

@@ -18,7 +18,8 @@ pub(crate) async fn reset_generation(args: &ResetGenerationArgs) -> Result<Exit,
     let state = StateDir::open(&args.state_dir).await.map_err(CommandError::failed)?;
     let owner = Ledger::owner(state.layout()).map_err(CommandError::failed)?.ok_or_else(|| {
         CommandError::failed(format!(
-            "{folder} holds no ledger that can be read, so there is no generation to forget"
+            "{folder} holds no ledger that can be read; a generation may come from its previous copy or from the \
+             server when the agent starts: let it run until it is connected, stop it, and repeat this"
         ))
     })?;
     let mut ledger = Ledger::load(state.layout(), &owner).map_err(CommandError::failed)?.ledger;
