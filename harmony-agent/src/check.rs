@@ -108,7 +108,7 @@ fn clock(now: Timestamp) -> Line {
 fn disk(configuration: &Configuration) -> Vec<Line> {
     let Configuration { state_dir, root, .. } = configuration;
     let layout = StateLayout::of(state_dir);
-    let mut lines = vec![writable("state folder", state_dir), writable("root", root)];
+    let mut lines = vec![writable("state folder", state_dir), root_line(root)];
     if let Ok(true) = layout.is_locked() {
         lines.push(Line::ok("agent", "runs on this state folder"));
     }
@@ -116,6 +116,12 @@ fn disk(configuration: &Configuration) -> Vec<Line> {
         lines.push(Line::warning("pause", format!("changes are held back {}", pause.end_in_words())));
     }
     lines
+}
+
+/// The root itself need not be writable, as long as the folders are that documents name.
+fn root_line(root: &Path) -> Line {
+    let line = writable("root", root);
+    if line.verdict == Verdict::Failed { Line { verdict: Verdict::Warning, ..line } } else { line }
 }
 
 /// Whether a file can be written there, and how much space is left.

@@ -11,6 +11,8 @@ use super::*;
 use crate::{
     dispatcher::Formats,
     fakes::{FakeFormat, FakeReconciler, device, document},
+    state_dir::StateLayout,
+    status::snapshot::Snapshot,
 };
 
 /// A device, its disk and its state folder.
@@ -299,4 +301,17 @@ async fn a_disk_that_serves_again_is_noticed_even_with_nothing_in_force() {
     let status = bench.pass().await;
     assert_eq!(condition(&status, ConditionType::StateStore), (ConditionStatus::True, "Healthy"));
     assert_eq!(bench.device.due(), None);
+}
+
+#[tokio::test]
+async fn a_snapshot_that_cannot_be_replaced_goes_instead_of_telling_what_was() {
+    let mut bench = Bench::new();
+    let status = bench.take(1, json!({"/a": "1"})).await;
+    let layout = StateLayout::of(bench.folder.path());
+    let snapshot = Snapshot { status, duplicate_identity: None, pause: None };
+    snapshot.write(&layout);
+    assert_eq!(Snapshot::read(&layout), Some(snapshot.clone()));
+    fs::create_dir_all(bench.folder.path().join("status.tmp/x")).unwrap();
+    snapshot.write(&layout);
+    assert_eq!(Snapshot::read(&layout), None);
 }

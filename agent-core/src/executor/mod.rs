@@ -115,7 +115,7 @@ impl Executor {
                     resource.attempts = noted.attempts;
                     resource.next_retry = noted.next.map(|(_, wall)| wall);
                 }
-                Attempt::BackingOff => {}
+                Attempt::NotTried => {}
                 Attempt::Repaired => self.failing.repaired(&resource.claim, resource.wanted, now),
                 Attempt::Fine | Attempt::HeldBack => self.failing.recovered(&resource.claim),
             }

@@ -123,8 +123,8 @@ pub(super) enum Attempt {
     /// It did not have its turn, because of another resource or document. When it has, it is not
     /// the resource that failed before.
     HeldBack,
-    /// It failed before, and was not tried.
-    BackingOff,
+    /// It was not tried; if it failed before, that stands.
+    NotTried,
     /// It failed.
     Failed(Stage, Failure),
 }
@@ -297,7 +297,7 @@ impl Part {
         ResourceOutcome {
             attempts: failing.attempts,
             next_retry: failing.next.map(|(_, wall)| wall),
-            attempt: Attempt::BackingOff,
+            attempt: Attempt::NotTried,
             ..self.outcome(ResourceState::Failed, failure.reason.clone(), failure.message.clone())
         }
     }

@@ -127,8 +127,8 @@ impl Pass {
     pub fn hold_all_back(&mut self, reason: &str, message: &str) {
         for i in std::mem::take(&mut self.open) {
             let part = &self.parts[i];
-            let (outcome, entry) = (part.held_back(reason, message), part.entry.clone());
-            self.close(i, outcome, entry);
+            let outcome = ResourceOutcome { attempt: Attempt::NotTried, ..part.held_back(reason, message) };
+            self.close(i, outcome, part.entry.clone());
         }
     }
 

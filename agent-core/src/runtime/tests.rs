@@ -273,3 +273,17 @@ async fn a_pause_ends_by_itself_at_its_time() {
     // The clock may be set back later, or not at all after the next boot.
     assert_eq!(Pause::read(&layout), None);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_does_not_make_a_failing_resource_begin_anew() {
+    let mut bench = Bench::start(Duration::from_secs(300));
+    bench.fake.disk().broken.insert("File:/a".into());
+    bench.entry(1, json!({"/a": "1"}));
+    let attempts = |status: &AgentStatus| status.resources.first().map_or(0, |resource| resource.attempts);
+    let before = attempts(&*bench.reported(|status| attempts(status) >= 3).await);
+    bench.pause.send_replace(Some(Pause { begun: None, until: None }));
+    advance(Duration::from_secs(1200)).await;
+    bench.pause.send_replace(None);
+    let after = attempts(&*bench.reported(|status| attempts(status) > 0 && attempts(status) != before).await);
+    assert!(after > before, "{after} attempts after a pause, {before} before");
+}

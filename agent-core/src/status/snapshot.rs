@@ -38,14 +38,17 @@ impl Snapshot {
         serde_json::from_slice(&std::fs::read(layout.status()).ok()?).ok()
     }
 
-    /// Replaces the snapshot. A disk that does not serve shows in the condition `StateStore`
-    /// already, so that failing here is only worth a line for whoever debugs.
+    /// Replaces the snapshot; where that fails there is none, as an old one would not be true any more.
+    /// A disk that does not serve shows in the condition `StateStore` already, so that failing here is
+    /// only worth a line for whoever debugs.
     pub fn write(&self, layout: &StateLayout) {
         let written = serde_json::to_vec(self)
             .map_err(std::io::Error::other)
             .and_then(|bytes| replace(&layout.status(), &bytes, Previous::Discarded, Durability::Eventual));
         if let Err(error) = written {
             tracing::debug!(%error, "the status snapshot cannot be written");
+            // A full disk still lets go of files.
+            let _ = std::fs::remove_file(layout.status());
         }
     }
 }
