@@ -72,7 +72,7 @@ fn write_new(path: &Path, content: &[u8], durability: Durability) -> io::Result<
     }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.set_permissions(Permissions::from_mode(0o600))?;
-    give_to_the_folders_user(&file, path)?;
+    give_to_the_folders_user(&file, path);
     file.write_all(content)?;
     if durability == Durability::Synced {
         file.sync_all()?;
@@ -81,14 +81,16 @@ fn write_new(path: &Path, content: &[u8], durability: Durability) -> io::Result<
 }
 
 /// What an administrator writes into the folder of an agent that runs as another user, that agent
-/// must be able to read.
-fn give_to_the_folders_user(file: &File, path: &Path) -> io::Result<()> {
-    let folder = fs::metadata(path.parent().ok_or(io::ErrorKind::InvalidInput)?)?;
-    let writer = file.metadata()?.uid();
-    if writer == 0 && folder.uid() != writer {
-        fchown(file, Some(folder.uid()), Some(folder.gid()))?;
+/// must be able to read. Where it cannot be given away, as to a user whom a container does not know,
+/// it stays the writer's: that must keep no ledger from being written.
+fn give_to_the_folders_user(file: &File, path: &Path) {
+    let folder = path.parent().and_then(|folder| fs::metadata(folder).ok());
+    if let (Some(folder), Ok(written)) = (folder, file.metadata())
+        && written.uid() == 0
+        && folder.uid() != 0
+    {
+        let _ = fchown(file, Some(folder.uid()), Some(folder.gid()));
     }
-    Ok(())
 }
 
 /// A second name for the current version, so that there is no moment without one.

@@ -118,10 +118,23 @@ fn disk(configuration: &Configuration) -> Vec<Line> {
     lines
 }
 
-/// The root itself need not be writable, as long as the folders are that documents name.
+/// The root need not be writable itself, as long as the folders are that documents name.
 fn root_line(root: &Path) -> Line {
-    let line = writable("root", root);
-    if line.verdict == Verdict::Failed { Line { verdict: Verdict::Warning, ..line } } else { line }
+    let shown = root.display();
+    match root.try_exists() {
+        Ok(false) => missing("root", root),
+        Err(error) => Line::failed("root", format!("{shown} cannot be looked at: {error}")),
+        Ok(true) if !root.is_dir() => Line::failed("root", format!("{shown} is no folder")),
+        Ok(true) => match may_write(root) {
+            Ok(()) => Line::ok("root", format!("{shown} can be written")),
+            Err(errno) => Line::warning("root", format!("{shown} cannot be written itself: {errno}")),
+        },
+    }
+}
+
+fn may_write(folder: &Path) -> rustix::io::Result<()> {
+    let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    rustix::fs::accessat(rustix::fs::CWD, folder, access, rustix::fs::AtFlags::EACCESS)
 }
 
 /// Whether a file can be written there, and how much space is left.
@@ -160,12 +173,7 @@ fn missing(what: &'static str, folder: &Path) -> Line {
     // A relative path ends in an empty one, which stands for the current folder.
     let made_in = folder.ancestors().skip(1).find(|above| above.as_os_str().is_empty() || above.exists());
     let made_in = made_in.filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let may_make = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
-    let granted = if made_in.is_dir() {
-        rustix::fs::accessat(rustix::fs::CWD, made_in, may_make, rustix::fs::AtFlags::EACCESS)
-    } else {
-        Err(rustix::io::Errno::NOTDIR)
-    };
+    let granted = if made_in.is_dir() { may_write(made_in) } else { Err(rustix::io::Errno::NOTDIR) };
     match granted {
         Ok(()) => Line::warning(what, format!("{shown} is not there yet; the agent makes it when it starts")),
         Err(errno) => Line::failed(
@@ -248,6 +256,22 @@ mod tests {
         ] {
             assert_eq!(without_login(url), shown);
         }
+    }
+
+    #[test]
+    fn a_root_that_the_agent_could_not_make_or_use_fails_the_check_and_others_do_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        for (root, verdict) in [
+            (folder.path(), Verdict::Ok),
+            (&folder.path().join("new"), Verdict::Warning),
+            (&file, Verdict::Failed),
+            (&file.join("new"), Verdict::Failed),
+        ] {
+            assert_eq!(root_line(root).verdict, verdict, "{}", root.display());
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "something was left");
     }
 
     #[test]

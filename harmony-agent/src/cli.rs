@@ -32,8 +32,8 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Check that this device has what the agent needs, one line for each thing.
     ///
-    /// Takes the settings of `run`. Looks at configuration, clock, disk and server, and changes
-    /// nothing; works beside a running agent. Exits with 1 when something is missing.
+    /// Takes the settings of `run`. Looks at configuration, clock, disk and server, and leaves
+    /// nothing behind; works beside a running agent. Exits with 1 when something is missing.
     Check(RunArgs),
     /// Hold back changes while somebody works on this device.
     ///
