@@ -22,6 +22,7 @@ mod format;
 mod generation;
 mod invalid;
 mod plan;
+mod process;
 pub mod reader;
 mod reconciler;
 mod refusal;
@@ -45,6 +46,10 @@ pub use format::{Lowered, ManifestFormat, SpecDocument, UnknownKeys};
 pub use generation::{Generation, InvalidGeneration};
 pub use invalid::{Invalid, Problem, json_type, pointer_to};
 pub use plan::{Plan, Standing, Step};
+pub use process::{
+    DEFAULT_STOP_TIMEOUT, Environment, HttpScheme, InvalidStopSignal, InvalidVariable, Limits, LogBounds,
+    Probe, ProbeAction, Probes, ProcessSpec, RestartPolicy, StopSignal,
+};
 pub use reconciler::{Goal, Reconciler, Target};
 pub use refusal::RefusalReason;
 pub use resource::{Resource, ResourceKind, ResourceSpec};
