@@ -66,6 +66,7 @@ mod refusals;
 mod reset_generation;
 mod score_bridge_compiled_out;
 mod score_documents;
+mod service;
 mod state_disk;
 mod state_folder_lock;
 mod status_words;
