@@ -34,6 +34,8 @@ pub enum End {
     Code(i32),
     /// By the signal of this number.
     Signal(i32),
+    /// Nobody knows how: its shim ended before it.
+    Unknown,
 }
 
 impl fmt::Display for End {
@@ -45,6 +47,7 @@ impl fmt::Display for End {
                 Ok(signal) => write!(f, "was ended by {signal}"),
                 Err(_) => write!(f, "was ended by signal {number}"),
             },
+            Self::Unknown => f.write_str("was ended with its shim"),
         }
     }
 }

@@ -24,6 +24,8 @@ pub struct ShimRecord {
     pub started_at: String,
     /// When it was started, in milliseconds since boot.
     pub started_ms: u64,
+    /// Whether the shim is stopping it.
+    pub stopping: bool,
     /// Folders of the control groups that it is in.
     pub control_groups: Vec<std::path::PathBuf>,
 }

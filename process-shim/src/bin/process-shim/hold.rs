@@ -71,8 +71,6 @@ struct Shim {
     log: LogFile,
     /// Whether the process itself has ended.
     ended: bool,
-    /// Whether the agent has asked for the end.
-    stopped: bool,
     /// When all that is left is killed.
     kill_at: Option<Instant>,
 }
@@ -118,7 +116,6 @@ impl Shim {
             outputs,
             log,
             ended: false,
-            stopped: false,
             kill_at: None,
         })
     }
@@ -187,10 +184,13 @@ impl Shim {
 
     /// Asks the process to end, the first time that it is called.
     fn stop(&mut self) {
-        if std::mem::replace(&mut self.stopped, true) {
+        if self.record.stopping {
             return;
         }
         self.kill_in_time();
+        self.record.stopping = true;
+        // Without it an agent asks once more, which changes nothing.
+        let _ = self.record.write(&self.folder.shim_record());
         if !self.ended {
             let _ = self.process.signal(self.stop_signal());
         }
@@ -215,7 +215,7 @@ impl Shim {
             run: self.record.run.clone(),
             boot_id: self.record.boot_id.clone(),
             end,
-            stopped: self.stopped,
+            stopped: self.record.stopping,
             out_of_memory: self.record.control_groups.iter().any(|group| ran_out_of_memory(group)),
             ended_at: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
             ended_ms: millis(boot_time()),
@@ -259,6 +259,7 @@ fn new_record(launch: &Launch) -> io::Result<ShimRecord> {
         process: None,
         started_at: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
         started_ms: millis(boot_time()),
+        stopping: false,
         control_groups: launch.program.control_groups.clone(),
     })
 }
