@@ -76,8 +76,10 @@ impl Reconciler for FakeReconciler {
     const KIND: ResourceKind = ResourceKind::File;
 
     fn spec_of(spec: &ResourceSpec) -> Option<Arc<FileSpec>> {
-        let ResourceSpec::File(file) = spec;
-        Some(Arc::clone(file))
+        match spec {
+            ResourceSpec::File(file) => Some(Arc::clone(file)),
+            ResourceSpec::Process(_) => None,
+        }
     }
 
     async fn observe(&self, targets: &[Target<FileSpec, String>]) -> Vec<Result<Option<String>, Failure>> {

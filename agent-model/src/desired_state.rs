@@ -229,7 +229,8 @@ impl DesiredStateBuilder {
         let mut claims: BTreeMap<Claim, usize> = BTreeMap::new();
         let mut problems = Vec::new();
         for (i, declaration) in self.declarations.iter().enumerate() {
-            let Some(claim) = declaration.spec.as_ref().map(ResourceSpec::claim) else { continue };
+            let Some(spec) = &declaration.spec else { continue };
+            let claim = spec.claim(&declaration.name);
             if let Claim::File(path) = &claim
                 && path.is_reserved()
             {
@@ -245,7 +246,7 @@ impl DesiredStateBuilder {
             }
         }
         for (claim, i) in &claims {
-            let Claim::File(path) = claim;
+            let Claim::File(path) = claim else { continue };
             for ancestor in path.ancestors() {
                 let above = ancestor.parse().ok().map(Claim::File);
                 if let Some((above, j)) = above.and_then(|above| claims.get_key_value(&above)) {

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Claim, Digest, FileSpec, ResourceName};
+use crate::{Claim, Digest, FileSpec, ProcessSpec, ResourceName};
 
 /// The kinds of resource there are. Which of them an agent has a reconciler for is known to its
 /// registry only.
@@ -13,6 +13,8 @@ use crate::{Claim, Digest, FileSpec, ResourceName};
 pub enum ResourceKind {
     /// A regular file: [`FileSpec`].
     File,
+    /// A program that runs: [`ProcessSpec`].
+    Process,
 }
 
 impl ResourceKind {
@@ -20,6 +22,7 @@ impl ResourceKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::File => "File",
+            Self::Process => "Process",
         }
     }
 }
@@ -36,6 +39,7 @@ impl FromStr for ResourceKind {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             "File" => Ok(Self::File),
+            "Process" => Ok(Self::Process),
             _ => Err(()),
         }
     }
@@ -46,6 +50,8 @@ impl FromStr for ResourceKind {
 pub enum ResourceSpec {
     /// A regular file.
     File(Arc<FileSpec>),
+    /// A program that runs.
+    Process(Arc<ProcessSpec>),
 }
 
 impl ResourceSpec {
@@ -53,13 +59,15 @@ impl ResourceSpec {
     pub fn kind(&self) -> ResourceKind {
         match self {
             Self::File(_) => ResourceKind::File,
+            Self::Process(_) => ResourceKind::Process,
         }
     }
 
-    /// What the spec takes possession of.
-    pub fn claim(&self) -> Claim {
+    /// What a resource of this name takes possession of with this spec.
+    pub(crate) fn claim(&self, name: &ResourceName) -> Claim {
         match self {
             Self::File(file) => Claim::File(file.path.clone()),
+            Self::Process(_) => Claim::Process(name.clone()),
         }
     }
 
@@ -68,6 +76,7 @@ impl ResourceSpec {
     fn digest(&self) -> Digest {
         let domain = match self {
             Self::File(_) => "harmony/spec/File",
+            Self::Process(_) => "harmony/spec/Process",
         };
         Digest::of_value(domain, &self.canonical())
     }
@@ -76,6 +85,7 @@ impl ResourceSpec {
     pub(crate) fn canonical(&self) -> Value {
         match self {
             Self::File(file) => file.canonical(),
+            Self::Process(process) => process.canonical(),
         }
     }
 }
@@ -83,6 +93,12 @@ impl ResourceSpec {
 impl From<FileSpec> for ResourceSpec {
     fn from(file: FileSpec) -> Self {
         Self::File(Arc::new(file))
+    }
+}
+
+impl From<ProcessSpec> for ResourceSpec {
+    fn from(process: ProcessSpec) -> Self {
+        Self::Process(Arc::new(process))
     }
 }
 
@@ -116,6 +132,11 @@ impl Resource {
     /// The kind of the spec.
     pub fn kind(&self) -> ResourceKind {
         self.spec.kind()
+    }
+
+    /// What it takes possession of on the device.
+    pub fn claim(&self) -> Claim {
+        self.spec.claim(&self.name)
     }
 
     /// What the digest of a desired state covers of it besides its spec. The order of names means

@@ -1,7 +1,8 @@
 //! From a desired state back to Scores: how a fleet gets from another format to this one.
 
 use agent_model::{DesiredState, Resource, ResourceSpec};
-use serde_json::Value;
+use serde::ser::Error as _;
+use serde_json::{Error, Value};
 
 use crate::{Entry, File, Spec, WireForm};
 
@@ -17,6 +18,7 @@ pub fn express(state: &DesiredState) -> serde_json::Result<Spec> {
 fn entry(resource: &Resource) -> serde_json::Result<Entry> {
     let (score, version, with) = match &resource.spec {
         ResourceSpec::File(file) => described(&File((**file).clone()))?,
+        ResourceSpec::Process(_) => return Err(Error::custom("no Score stands for a Process")),
     };
     Ok(Entry {
         score,

@@ -73,7 +73,7 @@ impl Executor {
         let claims = claims_by_name(desired);
         for resource in desired.resources() {
             let digest = desired.effective_digest(resource);
-            let claim = resource.spec.claim();
+            let claim = resource.claim();
             let entry = inventory.get(&claim);
             requests.push(Request {
                 claim: claim.clone(),
@@ -135,7 +135,7 @@ impl Executor {
 }
 
 fn claims_by_name(desired: &DesiredState) -> BTreeMap<&ResourceName, Claim> {
-    desired.resources().iter().map(|resource| (&resource.name, resource.spec.claim())).collect()
+    desired.resources().iter().map(|resource| (&resource.name, resource.claim())).collect()
 }
 
 fn claims_of(names: &[ResourceName], claims: &BTreeMap<&ResourceName, Claim>) -> Vec<Claim> {

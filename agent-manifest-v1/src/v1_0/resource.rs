@@ -22,7 +22,7 @@ pub(super) fn read(entry: Field<'_>, findings: &mut Findings) -> Option<Declarat
             Some(ResourceKind::File) => {
                 fields.required("spec", FileSpec::read).map(Arc::new).map(ResourceSpec::File)
             }
-            None => fields.required("spec", |_, _| None),
+            Some(ResourceKind::Process) | None => fields.required("spec", |_, _| None),
         };
         let pointer = fields.pointer.clone();
         let claim_pointer = pointer_to(&pointer_to(&pointer, "spec"), "path");

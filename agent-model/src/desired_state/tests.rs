@@ -1,7 +1,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{FileSpec, Principal};
+use crate::{
+    Environment, FileSpec, HttpScheme, Limits, LogBounds, Principal, Probe, ProbeAction, Probes, ProcessSpec,
+    RestartPolicy, StopSignal,
+};
 
 fn name(text: &str) -> ResourceName {
     text.parse().unwrap()
@@ -128,6 +131,58 @@ fn golden_digests_do_not_change() {
         state.digest().to_string(),
         "sha256:f7b8272ba4502c747997985a13feafa455245663be089bcb3475ec4a6d2ed382"
     );
+}
+
+/// As [`golden_digests_do_not_change`]: never update these either.
+#[test]
+fn golden_digests_of_processes_do_not_change() {
+    let digest = |spec: ProcessSpec| Resource::new(name("a"), spec.into()).spec_digest().to_string();
+    let plain = ProcessSpec::new(vec!["/bin/app".into(), "--serve".into()]);
+    assert_eq!(digest(plain), "sha256:e10a012b8a1819e2b272a258e981a8936445bf4f9475fe86c0baa0abb8e79b03");
+    assert_eq!(
+        digest(full_process()),
+        "sha256:b894ab136d53f08225080c7ab4c8dda68ca49e602a0401d0efbccdcb4fca263e"
+    );
+}
+
+/// A process with nothing at its default.
+fn full_process() -> ProcessSpec {
+    let seconds = std::time::Duration::from_secs;
+    let probe = |action| Probe {
+        action,
+        interval: seconds(30),
+        timeout: std::time::Duration::from_millis(1500),
+        failure_threshold: 5,
+        start_period: seconds(3600),
+    };
+    let mut env = Environment::default();
+    env.set("TOKEN", "hunter2").unwrap();
+    ProcessSpec {
+        command: vec!["/bin/app".into()],
+        env,
+        workdir: Some("/var/lib/app".parse().unwrap()),
+        user: Some(Principal::Name("app".into())),
+        group: Some(Principal::Id(7)),
+        restart: RestartPolicy::OnFailure,
+        limits: Limits {
+            memory: Some(64 << 20),
+            cpu_millis: Some(1500),
+            pids: Some(100),
+            open_files: Some(1024),
+        },
+        probes: Probes {
+            startup: Some(probe(ProbeAction::Exec { command: vec!["/bin/true".into()] })),
+            readiness: Some(probe(ProbeAction::Http {
+                port: 8080,
+                path: "/ready".into(),
+                scheme: HttpScheme::Https,
+            })),
+            liveness: Some(probe(ProbeAction::Tcp { port: 8080 })),
+        },
+        stop_signal: StopSignal::Int,
+        stop_timeout: seconds(90),
+        log: LogBounds { max_size: 1 << 20, keep: 0 },
+    }
 }
 
 #[test]

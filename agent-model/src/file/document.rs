@@ -79,13 +79,20 @@ impl Principal {
     }
 }
 
+impl Principal {
+    /// What [`Principal::read`] reads, as a value.
+    pub(crate) fn written(&self) -> Value {
+        match self {
+            Self::Id(id) => (*id).into(),
+            Self::Name(name) => name.as_str().into(),
+        }
+    }
+}
+
 /// Writes what [`Principal::read`] reads.
 impl Serialize for Principal {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Id(id) => serializer.serialize_u32(*id),
-            Self::Name(name) => serializer.serialize_str(name),
-        }
+        self.written().serialize(serializer)
     }
 }
 

@@ -32,7 +32,7 @@ fn read(example: &str) -> Value {
 }
 
 fn file(resource: &Resource) -> &FileSpec {
-    let ResourceSpec::File(file) = &resource.spec;
+    let ResourceSpec::File(file) = &resource.spec else { panic!("{} is no file", resource.name) };
     file
 }
 

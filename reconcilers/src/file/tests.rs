@@ -191,7 +191,7 @@ impl Rig {
         assert_eq!(observed.len(), targets.len());
         let mut outcomes = BTreeMap::new();
         for (target, observed) in targets.iter().zip(observed) {
-            let Claim::File(path) = &target.claim;
+            let Claim::File(path) = &target.claim else { panic!("{} is no file", target.claim) };
             let mut outcome = Outcome { steps: Vec::new(), altered: false, then: Standing::Gone };
             match observed {
                 Err(failure) => outcome.then = Standing::Failed(failure),
