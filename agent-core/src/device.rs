@@ -10,7 +10,7 @@
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use agent_model::{
-    Lowered, ResourceKind, Timestamp,
+    Claim, Lowered, ResourceKind, ResourceName, Timestamp,
     status::{AgentStatus, Desired, ResourceState},
 };
 use tokio::time::Instant;
@@ -22,8 +22,8 @@ use crate::{
     envelope::{HighWaterMark, Received, Refusal},
     executor::{Executor, PassOutcome},
     ledger::{
-        AcceptedDocument, AppliedDocument, Ledger, LedgerBody, Loaded, Provenance, StoreFailure,
-        UntypedRecord,
+        AcceptedDocument, AppliedDocument, InventoryEntry, Ledger, LedgerBody, Loaded, Provenance,
+        StoreFailure, UntypedRecord,
     },
     pause::Pause,
     status::report::{Judgement, Reporter, SeenEntry, Situation, StoreHealth},
@@ -140,6 +140,19 @@ impl Device {
         };
         device.store_served();
         device
+    }
+
+    /// Takes possession of what carries our mark and is not in the ledger: an earlier ledger was lost.
+    /// What no document declares of it is removed like anything else that was made before.
+    pub fn take_marked(&mut self, marked: Vec<(Claim, ResourceName, UntypedRecord)>) {
+        let mut body = self.ledger.body().clone();
+        for (claim, name, record) in marked {
+            body.inventory.entry(claim).or_insert_with_key(|claim| {
+                tracing::warn!(%claim, "the ledger does not know it, but it is ours");
+                InventoryEntry::unremembered(name, record)
+            });
+        }
+        self.recorded(body);
     }
 
     /// What must not be forgotten.

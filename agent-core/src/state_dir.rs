@@ -55,6 +55,11 @@ impl StateLayout {
         self.0.join("pause.json")
     }
 
+    /// A folder for each process: its records and its log.
+    pub fn processes(&self) -> PathBuf {
+        self.0.join("processes")
+    }
+
     fn lock(&self) -> PathBuf {
         self.0.join("lock")
     }

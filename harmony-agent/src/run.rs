@@ -36,7 +36,7 @@ pub(crate) async fn run(args: RunArgs, program: Agent) -> Result<Exit, CommandEr
     let own_files = configuration.file.iter().chain(&configuration.credentials).cloned().collect();
     let agent = configuration.agent.clone();
     let settings = wiring::Settings { root: configuration.root, own_files, scores: configuration.scores };
-    let wired = wiring::wire(program, &agent, &state, settings)?;
+    let wired = wiring::wire(program, &agent, &state, settings).await?;
     tracing::info!(%agent, version = env!("CARGO_PKG_VERSION"), state_dir = %state.layout().path().display(), "starting");
 
     let settings = ConnectionSettings {

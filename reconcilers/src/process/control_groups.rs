@@ -1,0 +1,186 @@
+//! Control groups, by which the memory, processor time and number of processes of a workload are bound.
+//!
+//! There are two versions of them. In version 1 each controller has a tree of its own, and a group may
+//! be made anywhere in it. In version 2 there is one tree, in which a group that hands controllers down
+//! holds no processes itself, so there groups can be made where the agent has a group of its own below
+//! the one that was delegated to it (systemd's `DelegateSubgroup=`), or at the very top.
+
+mod tree;
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use agent_model::{Digest, Failure, Limits, ResourceName};
+
+use super::failures;
+
+use tree::{Controller, Tree, trees};
+
+/// Length of the period over which processor time is counted, in microseconds: the kernel's own default.
+const CPU_PERIOD: u64 = 100_000;
+
+/// Where the control groups of this device's processes are made.
+#[derive(Debug, Clone)]
+pub(super) struct ControlGroups {
+    /// The folder that holds a group for each process, by controller; or why there is none.
+    parents: BTreeMap<Controller, Result<Parent, String>>,
+}
+
+/// A folder in which groups can be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Parent {
+    path: PathBuf,
+    /// Which files the limits are written to.
+    tree: Tree,
+}
+
+impl ControlGroups {
+    /// Finds out where this program may make groups. `processes` tells the groups of several agents of
+    /// one device apart.
+    pub(super) fn of_this_program(processes: &Path) -> Self {
+        let id = Digest::of_bytes(processes.as_os_str().as_encoded_bytes()).hex();
+        let name = format!("harmony-{}", &id[..12]);
+        let parents = trees().into_iter().map(|(controller, found)| {
+            let parent = found.and_then(|(path, tree)| {
+                let parent = Parent { path: path.join(&name), tree };
+                parent.make(&path, controller).map(|()| parent)
+            });
+            (controller, parent)
+        });
+        Self { parents: parents.collect() }
+    }
+
+    /// The declared limits that no process can be held to here, each with why.
+    pub(super) fn unenforced(&self, limits: &Limits) -> Vec<String> {
+        let wanted = wanted(limits);
+        let why = |(controller, _): &(Controller, u64)| match self.parents.get(controller) {
+            Some(Ok(_)) => None,
+            Some(Err(why)) => Some(format!("{} ({why})", controller.limit())),
+            None => Some(format!("{} (this system has no such control groups)", controller.limit())),
+        };
+        wanted.iter().filter_map(why).collect()
+    }
+
+    /// Makes the groups of a process with its limits, as far as they can be enforced, and returns their
+    /// folders. Blocking.
+    pub(super) fn prepare(&self, name: &ResourceName, limits: &Limits) -> Result<Vec<PathBuf>, Failure> {
+        let mut folders = Vec::new();
+        for (controller, limit) in wanted(limits) {
+            let Some(Ok(parent)) = self.parents.get(&controller) else { continue };
+            let folder = parent.path.join(name.as_str());
+            parent
+                .prepare(&folder, controller, limit)
+                .map_err(|error| failures::control_group(&format!("{}: {error}", folder.display())))?;
+            if !folders.contains(&folder) {
+                folders.push(folder);
+            }
+        }
+        Ok(folders)
+    }
+
+    /// Removes the groups of a process of which nothing is left. Blocking.
+    pub(super) fn remove(&self, name: &ResourceName) {
+        for parent in self.parents.values().flatten() {
+            let _ = fs::remove_dir(parent.path.join(name.as_str()));
+        }
+    }
+}
+
+/// The declared limits that need a control group.
+fn wanted(limits: &Limits) -> Vec<(Controller, u64)> {
+    let Limits { memory, cpu_millis, pids, open_files: _ } = limits;
+    [(Controller::Memory, *memory), (Controller::Cpu, *cpu_millis), (Controller::Pids, *pids)]
+        .into_iter()
+        .filter_map(|(controller, limit)| Some((controller, limit?)))
+        .collect()
+}
+
+impl Parent {
+    fn make(&self, above: &Path, controller: Controller) -> Result<(), String> {
+        let hand_down = |folder: &Path| match self.tree {
+            Tree::V1 => Ok(()),
+            Tree::V2 => fs::write(folder.join("cgroup.subtree_control"), format!("+{}", controller.name())),
+        };
+        let made = hand_down(above)
+            .and_then(|()| match fs::create_dir(&self.path) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+                _ => Ok(()),
+            })
+            .and_then(|()| hand_down(&self.path));
+        made.map_err(|error| format!("no control group can be made in {}: {error}", above.display()))
+    }
+
+    fn prepare(&self, folder: &Path, controller: Controller, limit: u64) -> io::Result<()> {
+        match fs::create_dir(folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        let write = |file: &str, value: String| fs::write(folder.join(file), value);
+        let quota = (limit.saturating_mul(CPU_PERIOD) / 1000).max(1000);
+        match (controller, self.tree) {
+            (Controller::Memory, Tree::V1) => write("memory.limit_in_bytes", limit.to_string()),
+            (Controller::Memory, Tree::V2) => write("memory.max", limit.to_string()),
+            (Controller::Cpu, Tree::V1) => write("cpu.cfs_period_us", CPU_PERIOD.to_string())
+                .and_then(|()| write("cpu.cfs_quota_us", quota.to_string())),
+            (Controller::Cpu, Tree::V2) => write("cpu.max", format!("{quota} {CPU_PERIOD}")),
+            (Controller::Pids, Tree::V1 | Tree::V2) => write("pids.max", limit.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits() -> Limits {
+        Limits { memory: Some(1 << 20), cpu_millis: Some(500), pids: Some(7), open_files: Some(9) }
+    }
+
+    fn groups(folder: &Path, tree: Tree) -> ControlGroups {
+        let parent = Ok(Parent { path: folder.to_owned(), tree });
+        ControlGroups {
+            parents: BTreeMap::from([
+                (Controller::Memory, parent.clone()),
+                (Controller::Cpu, parent),
+                (Controller::Pids, Err("it is somebody else's".to_owned())),
+            ]),
+        }
+    }
+
+    #[test]
+    fn limits_are_written_as_each_version_wants_them_and_what_cannot_be_is_told() {
+        for (tree, files) in [
+            (
+                Tree::V1,
+                &[
+                    ("memory.limit_in_bytes", "1048576"),
+                    ("cpu.cfs_period_us", "100000"),
+                    ("cpu.cfs_quota_us", "50000"),
+                ][..],
+            ),
+            (Tree::V2, &[("memory.max", "1048576"), ("cpu.max", "50000 100000")]),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let groups = groups(folder.path(), tree);
+            let made = groups.prepare(&"web".parse().unwrap(), &limits()).unwrap();
+            assert_eq!(made, [folder.path().join("web")]);
+            for (file, content) in files {
+                assert_eq!(fs::read_to_string(made[0].join(file)).unwrap(), *content, "{file}");
+            }
+            assert_eq!(groups.unenforced(&limits()), ["pids (it is somebody else's)"]);
+        }
+    }
+
+    #[test]
+    fn without_limits_there_is_no_group_and_nothing_to_tell() {
+        let folder = tempfile::tempdir().unwrap();
+        let groups = groups(folder.path(), Tree::V2);
+        let unlimited = Limits { open_files: Some(9), ..Limits::default() };
+        assert_eq!(groups.prepare(&"web".parse().unwrap(), &unlimited).unwrap(), [""; 0].map(PathBuf::from));
+        assert_eq!(groups.unenforced(&unlimited), [""; 0]);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}
