@@ -28,7 +28,7 @@ pub(crate) async fn once(args: OnceArgs, program: Agent) -> Result<Exit, Command
     let wired = wiring::wire(program, &agent, &state, settings).await?;
     let newest = document.kind().and_then(|kind| wired.formats.newest_schema_version(kind));
     let schema_version = newest.map_or_else(|| NO_SCHEMA_VERSION.to_owned(), |version| version.to_string());
-    let outcome = reconcile(wired.device, &document, &schema_version).await;
+    let outcome = reconcile(wired.device, &document, &schema_version, wired.registry.wakes()).await;
     let text = serde_json::to_string_pretty(&outcome.status).map_err(CommandError::failed)? + "\n";
     say(&text);
     match outcome.refused {
