@@ -1,5 +1,8 @@
 //! What a `Process` resource declares.
 
+mod reading;
+#[cfg(test)]
+mod tests;
 mod writing;
 
 use std::time::Duration;

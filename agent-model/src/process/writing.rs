@@ -49,7 +49,7 @@ impl ProcessSpec {
     }
 }
 
-/// Writes the spec as documents have it. Defaults are left out.
+/// Writes what [`ProcessSpec::read`] reads. Defaults are left out.
 impl Serialize for ProcessSpec {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         Map::from(self.written(str::to_owned)).serialize(serializer)

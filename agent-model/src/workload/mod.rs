@@ -3,6 +3,7 @@
 mod environment;
 mod limits;
 mod probe;
+mod reading;
 mod restart;
 mod stop;
 mod writing;
@@ -10,5 +11,6 @@ mod writing;
 pub use environment::{Environment, InvalidVariable};
 pub use limits::{Limits, LogBounds};
 pub use probe::{HttpScheme, Probe, ProbeAction, Probes};
+pub(crate) use reading::{STOP_TIMEOUT, command};
 pub use restart::RestartPolicy;
 pub use stop::{InvalidStopSignal, StopSignal};
