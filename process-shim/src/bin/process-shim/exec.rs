@@ -10,7 +10,10 @@ use std::{
     process::{Command, ExitCode},
 };
 
-use nix::unistd::{Gid, Uid};
+use nix::{
+    sys::signal::SigSet,
+    unistd::{Gid, Uid},
+};
 use process_shim::{Credentials, Program, StartFailure, StartStage};
 use rustix::process::{Resource, Rlimit, Signal};
 
@@ -36,7 +39,10 @@ pub(crate) fn exec() -> ExitCode {
 }
 
 fn set_up(program: &Program, shim: Option<rustix::process::Pid>) -> Result<(), StartFailure> {
-    rustix::process::setsid().map_err(|error| StartFailure::new(StartStage::Shim, error))?;
+    let failed = |error: &dyn std::fmt::Display| StartFailure::new(StartStage::Shim, error);
+    rustix::process::setsid().map_err(|error| failed(&error))?;
+    // The shim holds back the signals that it waits for, and what it starts inherits that.
+    SigSet::empty().thread_set_mask().map_err(|error| failed(&error))?;
     for group in &program.control_groups {
         fs::write(group.join("cgroup.procs"), "0").map_err(|error| {
             StartFailure::new(StartStage::ControlGroup, format!("{}: {error}", group.display()))
@@ -58,10 +64,9 @@ fn set_up(program: &Program, shim: Option<rustix::process::Pid>) -> Result<(), S
     })?;
     // After the change of rights, which would undo it: a process whose shim is gone has nobody who
     // keeps its log or tells how it ended.
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
-        .map_err(|error| StartFailure::new(StartStage::Shim, error))?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(|error| failed(&error))?;
     if rustix::process::getppid() != shim {
-        return Err(StartFailure::new(StartStage::Shim, "what started it has ended meanwhile"));
+        return Err(failed(&"what started it has ended meanwhile"));
     }
     Ok(())
 }
