@@ -19,7 +19,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::{
     io::{Interest, unix::AsyncFd},
     task::JoinHandle,
-    time::sleep,
+    time::{sleep, timeout},
 };
 
 use super::{
@@ -30,6 +30,9 @@ use super::{
 
 /// How soon something is looked at again that no event tells of.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// How long a shim is waited for when its process has ended.
+const SHIM_FOLLOWS: Duration = Duration::from_millis(100);
 
 /// All processes that are waited for.
 #[derive(Debug)]
@@ -169,11 +172,15 @@ async fn wait_for<R: Fn(Health) + Send + Sync>(
     };
     // Whichever comes first ends the task, so nothing that is dropped is missed.
     match &subject {
-        Subject::Process { shim, process, .. } => tokio::select! {
-            () = end_of(process) => {}
-            () = end_of(shim) => {}
-            () = probing => {}
-        },
+        Subject::Process { shim, process, .. } => {
+            tokio::select! {
+                () = end_of(process) => {}
+                () = end_of(shim) => {}
+                () = probing => {}
+            }
+            // Mostly its shim has nothing left to do: then one pass finds both.
+            let _ = timeout(SHIM_FOLLOWS, end_of(shim)).await;
+        }
         Subject::Shim(shim) => end_of(shim).await,
         Subject::Unknown => sleep(LOOK_AGAIN).await,
     }
