@@ -11,6 +11,7 @@ use agent_core::{
     state_dir::StateDir,
 };
 use agent_model::status::AgentStatus;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -21,6 +22,8 @@ use crate::{
     wiring,
 };
 
+/// More descriptors than the most resources that a document may have can need.
+const MOST_OPEN_FILES: u64 = 8192;
 /// How long a stopping agent waits for its last report to arrive.
 const LAST_REPORT: Duration = Duration::from_secs(2);
 
@@ -36,6 +39,7 @@ pub(crate) async fn run(args: RunArgs, program: Agent) -> Result<Exit, CommandEr
     let own_files = configuration.file.iter().chain(&configuration.credentials).cloned().collect();
     let agent = configuration.agent.clone();
     let settings = wiring::Settings { root: configuration.root, own_files, scores: configuration.scores };
+    raise_open_files();
     let wired = wiring::wire(program, &agent, &state, settings).await?;
     tracing::info!(%agent, version = env!("CARGO_PKG_VERSION"), state_dir = %state.layout().path().display(), "starting");
 
@@ -73,6 +77,21 @@ pub(crate) async fn run(args: RunArgs, program: Agent) -> Result<Exit, CommandEr
     tracing::info!("stopping; what runs on this device goes on running");
     writer.stop(LAST_REPORT).await;
     Ok(Exit::Done)
+}
+
+/// Takes as many descriptors as this program may have: each process that runs needs two, and a device may
+/// have a thousand.
+fn raise_open_files() {
+    let bound = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: bound.maximum.map_or(Some(MOST_OPEN_FILES), |most| Some(most.min(MOST_OPEN_FILES))),
+        ..bound
+    };
+    if bound.current < raised.current
+        && let Err(error) = setrlimit(Resource::Nofile, raised)
+    {
+        tracing::warn!(%error, "the limit on open files stays as it is");
+    }
 }
 
 /// Becomes true with the first SIGTERM or SIGINT.
