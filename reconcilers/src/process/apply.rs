@@ -22,7 +22,10 @@ use rustix::{
 };
 use tokio::time::{sleep, timeout};
 
-use super::{Device, failures, launching, record::ProcessRecord, step::ProcessStep};
+use super::{
+    Device, control_groups, failures, launching, observation::Found, observe, record::ProcessRecord,
+    step::ProcessStep,
+};
 
 /// How long a shim may take to start its process: nothing in that should wait for anything.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(15);
@@ -39,17 +42,15 @@ pub(super) async fn apply(
     let folder = device.folder(name);
     match (step, &target.goal) {
         (ProcessStep::Start { run, .. }, Goal::Present { spec, digest }) => {
-            let started = start(device, name, &folder, spec, run, &digest.to_string()).await;
-            // Its end and its health are to be waited for from now on, and a pass begins that.
-            device.wakes.wake(name);
-            started
+            start(device, name, &folder, spec, run, &digest.to_string()).await?;
+            attend(device, name, &folder, spec).await;
+            Ok(())
         }
         (ProcessStep::Start { .. }, Goal::Absent) => Err(failures::wrong_claim()),
         (ProcessStep::Stop { shim, .. }, _) => {
             shim.signal(Signal::TERM)
                 .map_err(|error| failures::io("stop the shim of", folder.path(), &error))?;
             crash_point();
-            device.wakes.wake(name);
             Ok(())
         }
         (ProcessStep::Sweep { run }, _) => {
@@ -57,15 +58,7 @@ pub(super) async fn apply(
             device.wakes.wake(name);
             swept
         }
-        (ProcessStep::Clear, _) => {
-            let control_groups = device.control_groups.clone();
-            let name = name.clone();
-            blocking(move || {
-                control_groups.remove(&name);
-                clear(&folder)
-            })
-            .await
-        }
+        (ProcessStep::Clear, _) => blocking(move || clear(&folder)).await,
     }
 }
 
@@ -106,6 +99,16 @@ async fn start(
         Ok(Answer::Started) => Ok(()),
         Ok(Answer::Failed(failure)) => Err(failures::not_started(failure)),
         Err(error) => Err(failures::shim_silent(&error)),
+    }
+}
+
+/// Begins to wait for what happens to what was just started: no later pass has to come for that.
+async fn attend(device: &Device, name: &ResourceName, folder: &ProcessFolder, spec: &Arc<ProcessSpec>) {
+    let looked_at = folder.clone();
+    match blocking(move || observe::look(&looked_at)).await {
+        Ok(Found::Running(running)) => drop(observe::attend(device, name, &running, Some(spec), false)),
+        // Over already, or not to be seen: a pass will tell.
+        Ok(_) | Err(_) => device.wakes.wake(name),
     }
 }
 
@@ -192,9 +195,7 @@ fn note_end(folder: &ProcessFolder, run: String) -> Result<(), Failure> {
         // What cannot be read tells nobody anything; without it there is no run.
         return fs::remove_file(&path).map_err(|error| failed(&error));
     };
-    for group in &record.control_groups {
-        let _ = fs::remove_dir(group);
-    }
+    control_groups::remove(&record.control_groups);
     let now = std::time::SystemTime::now();
     let end = ExitRecord {
         run,
@@ -209,6 +210,9 @@ fn note_end(folder: &ProcessFolder, run: String) -> Result<(), Failure> {
 }
 
 fn clear(folder: &ProcessFolder) -> Result<(), Failure> {
+    if let Ok(Some(record)) = ShimRecord::read(&folder.shim_record()) {
+        control_groups::remove(&record.control_groups);
+    }
     match fs::remove_dir_all(folder.path()) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(failures::io("remove", folder.path(), &error))

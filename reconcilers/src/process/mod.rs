@@ -79,7 +79,7 @@ impl ProcessReconciler {
         let ProcessReconcilerSettings { processes, shim } = settings;
         let wakes = Arc::new(Wakes::default());
         let device = Device {
-            control_groups: ControlGroups::of_this_program(&processes),
+            control_groups: ControlGroups::of(&processes),
             supervision: Supervision::new(shim.clone(), Arc::clone(&wakes)),
             processes,
             shim,
@@ -117,23 +117,24 @@ impl Reconciler for ProcessReconciler {
     ) -> Vec<Result<ProcessObservation, Failure>> {
         let names: Vec<Option<ResourceName>> =
             targets.iter().map(|target| name_of(&target.claim).cloned()).collect();
-        let device = Arc::clone(&self.device);
-        let looked_for = names.clone();
+        let (device, looked_for) = (Arc::clone(&self.device), names.clone());
         let looked = tokio::task::spawn_blocking(move || {
-            let look = |name: &Option<ResourceName>| match name {
-                Some(name) => observe::look(&device.folder(name)),
-                None => Err(failures::wrong_claim()),
+            let look = |name: &Option<ResourceName>| {
+                let name = name.as_ref().ok_or_else(failures::wrong_claim)?;
+                observe::look(&device.folder(name)).map(|found| (name.clone(), found))
             };
             looked_for.iter().map(look).collect::<Vec<_>>()
         });
-        let found = match looked.await {
-            Ok(found) => found,
+        let looked = match looked.await {
+            Ok(looked) => looked,
             Err(error) => return vec![Err(failures::interrupted(&error)); targets.len()],
         };
         self.device.supervision.keep(&names);
-        let observed = targets.iter().zip(&names).zip(found);
+        let observed = targets.iter().zip(looked);
         observed
-            .map(|((target, name), found)| Ok(observe::observe(&self.device, target, name.as_ref(), found?)))
+            .map(|(target, looked)| {
+                looked.map(|(name, found)| observe::observe(&self.device, target, &name, found))
+            })
             .collect()
     }
 

@@ -56,6 +56,7 @@ pub(super) fn look(folder: &ProcessFolder) -> Result<Found, Failure> {
             process,
             started_at: record.started_at,
             started: Duration::from_millis(record.started_ms),
+            control_groups: record.control_groups,
             health: Health::Starting { message: String::new() },
         }),
         (false, _, None) => Found::Lost { run: record.run },
@@ -93,40 +94,51 @@ fn is_held(folder: &ProcessFolder) -> Result<bool, Failure> {
 /// Completes a look with what has been learnt of the process since it runs, and sees to it that more is
 /// learnt and wakes us.
 pub(super) fn observe(
-    device: &Arc<Device>,
+    device: &Device,
     target: &Target<ProcessSpec, ProcessRecord>,
-    name: Option<&ResourceName>,
+    name: &ResourceName,
     mut found: Found,
 ) -> ProcessObservation {
     let declared = match &target.goal {
         Goal::Present { spec, digest } => Some((spec, digest.to_string())),
         Goal::Absent => None,
     };
-    if let Some(name) = name {
+    if let Found::Running(running) = &mut found {
+        // Of what runs for another declaration nobody asks how it is.
+        let spec = declared.as_ref().filter(|(_, digest)| running.digest == *digest).map(|(spec, _)| *spec);
+        let known = target.record.as_ref().filter(|record| record.run.as_ref() == Some(&running.run));
+        running.health = attend(device, name, running, spec, known.is_some_and(|record| record.ready));
+    } else {
         let supervise =
-            |subject, was_ready| device.supervision.supervise(name, &device.folder(name), subject, was_ready);
-        match &mut found {
-            Found::Running(running) => {
-                let spec = declared.as_ref().filter(|(_, digest)| running.digest == *digest);
-                let was_ready = target
-                    .record
-                    .as_ref()
-                    .is_some_and(|record| record.ready && record.run.as_ref() == Some(&running.run));
-                let subject = Subject::Process {
-                    run: running.run.clone(),
-                    shim: running.shim,
-                    process: running.process,
-                    started: running.started,
-                    probed: spec.map(|(spec, _)| Arc::clone(spec)),
-                };
-                running.health = supervise(subject, was_ready);
+            |subject| drop(device.supervision.supervise(name, &device.folder(name), subject, false));
+        match &found {
+            Found::Stopping { shim, .. } => supervise(Subject::Shim(*shim)),
+            Found::Starting => supervise(Subject::Unknown),
+            Found::Running(_) | Found::Nothing | Found::Ended(_) | Found::Lost { .. } => {
+                device.supervision.forget(name);
             }
-            Found::Stopping { shim, .. } => drop(supervise(Subject::Shim(*shim), false)),
-            Found::Starting => drop(supervise(Subject::Unknown, false)),
-            Found::Nothing | Found::Ended(_) | Found::Lost { .. } => device.supervision.forget(name),
         }
     }
     let unenforced =
         declared.map(|(spec, _)| device.control_groups.unenforced(&spec.limits)).unwrap_or_default();
     ProcessObservation { found, next_run: super::launching::new_run(), unenforced }
+}
+
+/// Has a process that runs supervised. Returns how it is, as far as is known.
+pub(super) fn attend(
+    device: &Device,
+    name: &ResourceName,
+    running: &Running,
+    spec: Option<&Arc<ProcessSpec>>,
+    was_ready: bool,
+) -> Health {
+    let subject = Subject::Process {
+        run: running.run.clone(),
+        shim: running.shim,
+        process: running.process,
+        started: running.started,
+        control_groups: running.control_groups.clone(),
+        probed: spec.map(Arc::clone),
+    };
+    device.supervision.supervise(name, &device.folder(name), subject, was_ready)
 }

@@ -19,7 +19,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::{
     io::{Interest, unix::AsyncFd},
     task::JoinHandle,
-    time::sleep,
+    time::{sleep, timeout},
 };
 
 use super::{
@@ -30,6 +30,9 @@ use super::{
 
 /// How soon something is looked at again that no event tells of.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// How long a shim is waited for when its process has ended.
+const SHIM_FOLLOWS: Duration = Duration::from_millis(100);
 
 /// All processes that are waited for.
 #[derive(Debug)]
@@ -52,6 +55,8 @@ pub(super) enum Subject {
         process: ProcessIdentity,
         /// When it was started, since boot.
         started: Duration,
+        /// The folders of its control groups.
+        control_groups: Vec<PathBuf>,
         /// What declares it, where what runs is what is declared: otherwise its health is nobody's business.
         probed: Option<Arc<ProcessSpec>>,
     },
@@ -120,12 +125,15 @@ impl Supervision {
         health: &Arc<Mutex<Health>>,
         was_ready: bool,
     ) -> Option<(Probed, impl Fn(Health) + Send + Sync + 'static)> {
-        let Subject::Process { started, probed: Some(spec), .. } = subject else { return None };
+        let Subject::Process { started, control_groups, probed: Some(spec), .. } = subject else {
+            return None;
+        };
         let probed = Probed {
             spec: Arc::clone(spec),
             folder: folder.clone(),
             shim: self.shim.clone(),
             started: *started,
+            control_groups: control_groups.clone(),
             was_ready,
         };
         let (health, wakes, name) = (Arc::clone(health), Arc::clone(&self.wakes), name.clone());
@@ -169,11 +177,15 @@ async fn wait_for<R: Fn(Health) + Send + Sync>(
     };
     // Whichever comes first ends the task, so nothing that is dropped is missed.
     match &subject {
-        Subject::Process { shim, process, .. } => tokio::select! {
-            () = end_of(process) => {}
-            () = end_of(shim) => {}
-            () = probing => {}
-        },
+        Subject::Process { shim, process, .. } => {
+            tokio::select! {
+                () = end_of(process) => {}
+                () = end_of(shim) => {}
+                () = probing => {}
+            }
+            // Mostly its shim has nothing left to do: then one pass finds both.
+            let _ = timeout(SHIM_FOLLOWS, end_of(shim)).await;
+        }
         Subject::Shim(shim) => end_of(shim).await,
         Subject::Unknown => sleep(LOOK_AGAIN).await,
     }

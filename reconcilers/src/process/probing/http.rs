@@ -1,6 +1,9 @@
 //! A probe that asks a web server.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    pin::pin,
+    sync::{Arc, OnceLock},
+};
 
 use agent_model::HttpScheme;
 use bytes::Bytes;
@@ -51,13 +54,11 @@ async fn get(
         .header(header::CONNECTION, "close")
         .body(Empty::<Bytes>::new())
         .map_err(|error| failed(&error))?;
-    // The connection only moves the bytes; when it ends, the answer is either there or never will be.
+    let mut answer = pin!(sender.send_request(request));
+    // The connection moves the bytes; once it has ended, the answer is there or never will be.
     let answer = tokio::select! {
-        answer = sender.send_request(request) => answer,
-        ended = connection => match ended {
-            Ok(()) => return Err(failed(&"the connection was closed without an answer")),
-            Err(error) => Err(error),
-        },
+        answer = &mut answer => answer,
+        _ = connection => answer.await,
     };
     answer.map(|answer| answer.status()).map_err(|error| failed(&error))
 }
