@@ -7,11 +7,13 @@ use std::{
     process::ExitStatus,
 };
 
+use process_shim::{ProcessFolder, ProcessIdentity, ShimRecord};
 use tempfile::TempDir;
 
 use crate::{
     eventually::eventually,
     process::{Process, built, was_killed},
+    workloads,
 };
 
 /// The agent as it ships.
@@ -32,8 +34,8 @@ pub enum Bridge {
     Enabled,
 }
 
-/// A device with one agent, running or not. Its folders outlive the agent's process and go with
-/// this value.
+/// A device with one agent, running or not. Its folders and all that its agent started outlive the
+/// agent's process and go with this value.
 #[derive(Debug)]
 pub struct Agent {
     // Before the folder, so that the process is gone when the folder goes.
@@ -214,6 +216,33 @@ impl Agent {
         (status.code(), fs::read_to_string(&printed).unwrap())
     }
 
+    /// The folder of one of its processes.
+    pub fn process_folder(&self, name: &str) -> ProcessFolder {
+        ProcessFolder::of(self.state_dir().join("processes").join(name))
+    }
+
+    /// What the shim of one of its processes says.
+    ///
+    /// # Panics
+    /// When there is no such process.
+    pub fn shim_record(&self, name: &str) -> ShimRecord {
+        let record = ShimRecord::read(&self.process_folder(name).shim_record());
+        record.unwrap().unwrap_or_else(|| panic!("no shim ever held {name}\n{}", self.log()))
+    }
+
+    /// One of its processes.
+    ///
+    /// # Panics
+    /// When there is no such process, or it never ran.
+    pub fn process(&self, name: &str) -> ProcessIdentity {
+        self.shim_record(name).process.unwrap_or_else(|| panic!("{name} was not started\n{}", self.log()))
+    }
+
+    /// All that runs because of its agents: shims, processes, and what these have started.
+    pub fn workloads(&self) -> Vec<ProcessIdentity> {
+        workloads::running(&self.state_dir)
+    }
+
     /// Runs a shell command in the agent's own view of the disk.
     pub fn run_inside(&self, script: &str) {
         let pid = self.pid().to_string();
@@ -294,6 +323,14 @@ impl Agent {
         command.extend(self.settings_of_run());
         let process = Process::start(&self.id, &command, environment, &self.log_file());
         self.process = Some(process.expect("a program that exists can be started"));
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        // The agent first: it would start again what ends.
+        self.process = None;
+        workloads::end_all(&self.state_dir);
     }
 }
 
