@@ -27,6 +27,26 @@ impl ResourceKind {
     }
 }
 
+impl ResourceKind {
+    /// Whether such a resource is something that runs, and so can be restarted.
+    pub fn runs(self) -> bool {
+        match self {
+            Self::File => false,
+            Self::Process => true,
+        }
+    }
+
+    /// The names that a resource of this kind waits for: also those whose change restarts it. Otherwise it
+    /// could be restarted before they have changed, and never again for that.
+    pub(crate) fn waits_for<'a>(
+        self,
+        depends_on: &'a [ResourceName],
+        restart_on: &'a [ResourceName],
+    ) -> impl Iterator<Item = &'a ResourceName> {
+        depends_on.iter().chain(restart_on.iter().filter(move |_| self.runs()))
+    }
+}
+
 impl fmt::Display for ResourceKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -109,8 +129,8 @@ pub struct Resource {
     pub name: ResourceName,
     /// Names of the resources that must be ready before it is acted on.
     pub depends_on: Vec<ResourceName>,
-    /// Names of the resources whose change restarts it. Only workloads can be restarted; for a
-    /// `File` this has no effect.
+    /// Names of the resources whose change restarts it, and which it waits for. Only workloads can be
+    /// restarted; for a `File` this has no effect.
     pub restart_on: Vec<ResourceName>,
     /// What it declares.
     pub spec: ResourceSpec,
@@ -132,6 +152,12 @@ impl Resource {
     /// The kind of the spec.
     pub fn kind(&self) -> ResourceKind {
         self.spec.kind()
+    }
+
+    /// Names of the resources that must be ready before it is acted on: what it depends on and, where it
+    /// runs, those whose change restarts it.
+    pub fn waits_for(&self) -> impl Iterator<Item = &ResourceName> {
+        self.kind().waits_for(&self.depends_on, &self.restart_on)
     }
 
     /// What it takes possession of on the device.

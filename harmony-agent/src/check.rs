@@ -14,7 +14,7 @@ use crate::{
     CommandError, Exit,
     cli::{LogLevel, RunArgs},
     configuration::Configuration,
-    logging, say, with_causes,
+    logging, say, wiring, with_causes,
 };
 
 /// How long a server may take to answer at all.
@@ -83,6 +83,7 @@ pub(crate) async fn check(args: RunArgs) -> Result<Exit, CommandError> {
     for line in disk(&configuration) {
         tell(line);
     }
+    tell(processes(&wiring::shim()));
     for line in server(&configuration).await {
         tell(line);
     }
@@ -183,6 +184,18 @@ fn missing(what: &'static str, folder: &Path) -> Line {
     }
 }
 
+/// Whether there is what holds processes. An agent without it makes all else.
+fn processes(shim: &Path) -> Line {
+    let shown = shim.display();
+    match rustix::fs::access(shim, rustix::fs::Access::EXEC_OK) {
+        Ok(()) => Line::ok("processes", format!("are held by {shown}")),
+        Err(errno) => Line::warning(
+            "processes",
+            format!("cannot be run: {shown}: {errno}; install process-shim beside harmony-agent"),
+        ),
+    }
+}
+
 async fn server(configuration: &Configuration) -> Vec<Line> {
     let agent = &configuration.agent;
     let settings = ConnectionSettings {
@@ -272,6 +285,14 @@ mod tests {
             assert_eq!(root_line(root).verdict, verdict, "{}", root.display());
         }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "something was left");
+    }
+
+    #[test]
+    fn a_missing_shim_is_told_and_fails_nothing() {
+        let missing = processes(Path::new("/nonexistent/process-shim"));
+        assert_eq!(missing.verdict, Verdict::Warning);
+        assert!(missing.detail.contains("install process-shim beside"), "{}", missing.detail);
+        assert_eq!(processes(Path::new("/bin/sh")).verdict, Verdict::Ok);
     }
 
     #[test]

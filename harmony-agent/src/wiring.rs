@@ -110,7 +110,7 @@ fn own_paths(state: &StateDir, own_files: Vec<PathBuf>) -> Vec<PathBuf> {
 }
 
 /// The program `process-shim`: it lies beside this one.
-fn shim() -> PathBuf {
+pub(crate) fn shim() -> PathBuf {
     const NAME: &str = "process-shim";
     std::env::current_exe().map_or_else(|_| NAME.into(), |own| own.with_file_name(NAME))
 }

@@ -84,7 +84,7 @@ impl Executor {
                 claim,
                 resource,
                 digest,
-                claims_of(&resource.depends_on, &claims),
+                resource.waits_for().filter_map(|name| claims.get(name).cloned()).collect(),
                 entry,
             ));
         }
@@ -136,10 +136,6 @@ impl Executor {
 
 fn claims_by_name(desired: &DesiredState) -> BTreeMap<&ResourceName, Claim> {
     desired.resources().iter().map(|resource| (&resource.name, resource.claim())).collect()
-}
-
-fn claims_of(names: &[ResourceName], claims: &BTreeMap<&ResourceName, Claim>) -> Vec<Claim> {
-    names.iter().filter_map(|name| claims.get(name).cloned()).collect()
 }
 
 /// What each part waits for:

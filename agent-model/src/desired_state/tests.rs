@@ -51,6 +51,28 @@ fn every_problem_is_reported_at_once_with_its_place() {
 }
 
 #[test]
+fn what_runs_waits_for_those_whose_change_restarts_it_and_what_does_not_run_does_not() {
+    let restarted = |resource: &str, spec: ResourceSpec, restart_on: &[&str]| Declaration {
+        restart_on: restart_on.iter().copied().map(name).collect(),
+        ..Declaration::new(&format!("/{resource}"), name(resource), spec)
+    };
+    let process = || ProcessSpec::new(vec!["serve".to_owned()]).into();
+    let state = build(vec![
+        restarted("config", file("/config", "x").into(), &["web"]),
+        restarted("web", process(), &["config"]),
+    ])
+    .unwrap();
+    let waits_for = |resource: &str| {
+        let resource = state.get(&name(resource)).unwrap();
+        resource.waits_for().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!((waits_for("config"), waits_for("web")), (vec![], vec!["config".to_owned()]));
+    let problems =
+        build(vec![restarted("a", process(), &["b"]), restarted("b", process(), &["a"])]).unwrap_err();
+    assert_eq!(problems, ["/a/restartOn: these wait for one another for ever: a -> b -> a"]);
+}
+
+#[test]
 fn a_claim_conflicts_with_one_further_below_whatever_sorts_between() {
     let problems = build(vec![
         declaration(0, "deep", "/x/y/z", &[]),

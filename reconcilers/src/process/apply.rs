@@ -23,7 +23,8 @@ use rustix::{
 use tokio::time::{sleep, timeout};
 
 use super::{
-    Device, failures, launching, observation::Found, observe, record::ProcessRecord, step::ProcessStep,
+    Device, control_groups, failures, launching, observation::Found, observe, record::ProcessRecord,
+    step::ProcessStep,
 };
 
 /// How long a shim may take to start its process: nothing in that should wait for anything.
@@ -57,15 +58,7 @@ pub(super) async fn apply(
             device.wakes.wake(name);
             swept
         }
-        (ProcessStep::Clear, _) => {
-            let control_groups = device.control_groups.clone();
-            let name = name.clone();
-            blocking(move || {
-                control_groups.remove(&name);
-                clear(&folder)
-            })
-            .await
-        }
+        (ProcessStep::Clear, _) => blocking(move || clear(&folder)).await,
     }
 }
 
@@ -202,9 +195,7 @@ fn note_end(folder: &ProcessFolder, run: String) -> Result<(), Failure> {
         // What cannot be read tells nobody anything; without it there is no run.
         return fs::remove_file(&path).map_err(|error| failed(&error));
     };
-    for group in &record.control_groups {
-        let _ = fs::remove_dir(group);
-    }
+    control_groups::remove(&record.control_groups);
     let now = std::time::SystemTime::now();
     let end = ExitRecord {
         run,
@@ -219,6 +210,9 @@ fn note_end(folder: &ProcessFolder, run: String) -> Result<(), Failure> {
 }
 
 fn clear(folder: &ProcessFolder) -> Result<(), Failure> {
+    if let Ok(Some(record)) = ShimRecord::read(&folder.shim_record()) {
+        control_groups::remove(&record.control_groups);
+    }
     match fs::remove_dir_all(folder.path()) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(failures::io("remove", folder.path(), &error))

@@ -79,7 +79,7 @@ impl ProcessReconciler {
         let ProcessReconcilerSettings { processes, shim } = settings;
         let wakes = Arc::new(Wakes::default());
         let device = Device {
-            control_groups: ControlGroups::of_this_program(&processes),
+            control_groups: ControlGroups::of(&processes),
             supervision: Supervision::new(shim.clone(), Arc::clone(&wakes)),
             processes,
             shim,

@@ -1,6 +1,6 @@
 //! What a look at the device found of a process.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use process_shim::{End, ProcessIdentity};
 
@@ -57,6 +57,8 @@ pub struct Running {
     pub started_at: String,
     /// When that was, since boot.
     pub started: Duration,
+    /// The folders of its control groups.
+    pub control_groups: Vec<PathBuf>,
     /// How it is.
     pub health: Health,
 }

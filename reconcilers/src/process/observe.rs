@@ -56,6 +56,7 @@ pub(super) fn look(folder: &ProcessFolder) -> Result<Found, Failure> {
             process,
             started_at: record.started_at,
             started: Duration::from_millis(record.started_ms),
+            control_groups: record.control_groups,
             health: Health::Starting { message: String::new() },
         }),
         (false, _, None) => Found::Lost { run: record.run },
@@ -136,6 +137,7 @@ pub(super) fn attend(
         shim: running.shim,
         process: running.process,
         started: running.started,
+        control_groups: running.control_groups.clone(),
         probed: spec.map(Arc::clone),
     };
     device.supervision.supervise(name, &device.folder(name), subject, was_ready)

@@ -34,6 +34,8 @@ pub(super) struct Probed {
     pub(super) shim: PathBuf,
     /// When it was started, since boot.
     pub(super) started: Duration,
+    /// The folders of its control groups, which what is run to probe it enters too.
+    pub(super) control_groups: Vec<PathBuf>,
     /// Whether it was ready when an earlier agent looked.
     pub(super) was_ready: bool,
 }

@@ -55,6 +55,8 @@ pub(super) enum Subject {
         process: ProcessIdentity,
         /// When it was started, since boot.
         started: Duration,
+        /// The folders of its control groups.
+        control_groups: Vec<PathBuf>,
         /// What declares it, where what runs is what is declared: otherwise its health is nobody's business.
         probed: Option<Arc<ProcessSpec>>,
     },
@@ -123,12 +125,15 @@ impl Supervision {
         health: &Arc<Mutex<Health>>,
         was_ready: bool,
     ) -> Option<(Probed, impl Fn(Health) + Send + Sync + 'static)> {
-        let Subject::Process { started, probed: Some(spec), .. } = subject else { return None };
+        let Subject::Process { started, control_groups, probed: Some(spec), .. } = subject else {
+            return None;
+        };
         let probed = Probed {
             spec: Arc::clone(spec),
             folder: folder.clone(),
             shim: self.shim.clone(),
             started: *started,
+            control_groups: control_groups.clone(),
             was_ready,
         };
         let (health, wakes, name) = (Arc::clone(health), Arc::clone(&self.wakes), name.clone());

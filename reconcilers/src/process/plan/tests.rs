@@ -29,6 +29,7 @@ fn running(run: &str, of: &str, health: Health) -> Found {
         process: PROCESS,
         started_at: "2026-11-25T18:45:44.123Z".to_owned(),
         started: Duration::ZERO,
+        control_groups: Vec::new(),
         health,
     })
 }

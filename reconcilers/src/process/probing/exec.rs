@@ -1,5 +1,7 @@
 //! A probe that runs a command as the process would run it.
 
+use agent_model::Failure;
+use process_shim::{Program, StartFailure};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Child;
 
@@ -9,9 +11,10 @@ use crate::process::launching;
 /// Runs the command and is content when it ends with 0. Dropped before its end, it is killed.
 pub(super) async fn ask(process: &Probed, command: &[String]) -> Result<(), String> {
     let (spec, folder, command) = (process.spec.clone(), process.folder.clone(), command.to_vec());
+    let control_groups = process.control_groups.clone();
     let looked_up = tokio::task::spawn_blocking(move || {
-        launching::program(&spec, &folder, Vec::new())
-            .map(|program| process_shim::Program { command, ..program })
+        let program = launching::program(&spec, &folder, control_groups)?;
+        Ok::<_, Failure>(Program { command, ..program })
     });
     let program = looked_up.await.map_err(|error| error.to_string())?.map_err(|failure| failure.message)?;
     let (child, mut answer) =
@@ -21,7 +24,7 @@ pub(super) async fn ask(process: &Probed, command: &[String]) -> Result<(), Stri
     let mut group = Group(child);
     let failure = launching::read_to_end(&mut answer).await.map_err(|error| error.to_string())?;
     if !failure.is_empty() {
-        let failure: Result<process_shim::StartFailure, _> = serde_json::from_slice(&failure);
+        let failure: Result<StartFailure, _> = serde_json::from_slice(&failure);
         return Err(failure.map_or_else(|error| error.to_string(), |failure| failure.message));
     }
     let status = group.0.wait().await.map_err(|error| error.to_string())?;
