@@ -1,6 +1,8 @@
 //! Processes: real ones, of a real agent.
 
 mod as_declared;
+mod crash_loop;
+mod outliving;
 
 use std::fs;
 
