@@ -46,6 +46,7 @@ pub struct Agent {
     program: &'static str,
     settings: BTreeMap<String, String>,
     small_disk: Option<&'static str>,
+    boot_id: Option<&'static str>,
     folder: TempDir,
 }
 
@@ -62,6 +63,7 @@ impl Agent {
             program: PROGRAM,
             settings: BTreeMap::new(),
             small_disk: None,
+            boot_id: None,
             folder,
         }
     }
@@ -106,6 +108,13 @@ impl Agent {
     #[must_use]
     pub fn with_small_disk(mut self, size: &'static str) -> Self {
         self.small_disk = Some(size);
+        self
+    }
+
+    /// Is in the boot of that id from the next start of its agent on, as is all that this agent starts.
+    #[must_use]
+    pub fn with_boot_id(mut self, boot_id: &'static str) -> Self {
+        self.boot_id = Some(boot_id);
         self
     }
 
@@ -183,6 +192,13 @@ impl Agent {
     /// Ends the agent as a power cut would.
     pub fn kill(&mut self) {
         self.process.take().expect("the agent was started").kill();
+    }
+
+    /// Ends the agent and all that it started, as a power cut would.
+    pub fn power_off(&mut self) {
+        // The agent first: it would start again what ends.
+        self.process = None;
+        workloads::end_all(&self.state_dir);
     }
 
     /// All that the agent logged, over all its starts.
@@ -309,14 +325,24 @@ impl Agent {
     fn launch(&mut self, program: &str, environment: &[(String, String)]) {
         assert!(self.process.is_none(), "the agent was started already");
         let mut command = Vec::new();
+        let mut mounts = Vec::new();
         if let Some(size) = self.small_disk {
             fs::create_dir_all(&self.state_dir).unwrap();
-            let state = self.state_dir.display();
-            let mount = format!("mount -t tmpfs -o size={size},mode=0700 tmpfs '{state}'");
+            mounts.push(format!(
+                "mount -t tmpfs -o size={size},mode=0700 tmpfs '{}'",
+                self.state_dir.display()
+            ));
+        }
+        if let Some(boot_id) = self.boot_id {
+            let file = self.folder.path().join("boot_id");
+            fs::write(&file, boot_id).unwrap();
+            mounts.push(format!("mount --bind '{}' /proc/sys/kernel/random/boot_id", file.display()));
+        }
+        if !mounts.is_empty() {
             command.extend(["unshare", "-rm", "sh", "-euc"].map(str::to_owned));
             // The kernel forgets who is to be ended with whom when credentials change, so it is
             // told again inside.
-            command.push(format!("{mount}; exec setpriv --pdeathsig KILL -- \"$@\""));
+            command.push(format!("{}; exec setpriv --pdeathsig KILL -- \"$@\"", mounts.join("; ")));
             command.push("sh".to_owned());
         }
         command.extend([text(&built(program)), "run".to_owned()]);
@@ -328,9 +354,7 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        // The agent first: it would start again what ends.
-        self.process = None;
-        workloads::end_all(&self.state_dir);
+        self.power_off();
     }
 }
 

@@ -2,13 +2,19 @@
 
 mod as_declared;
 mod crash_loop;
+mod logging;
 mod outliving;
+mod restart_on;
+mod shim_killed;
+mod stopping;
+mod strangers;
 
 use std::fs;
 
 use agent_model::status::{AgentStatus, ResourceState, ResourceStatus};
 use process_shim::log_line::LogLine;
-use tests::agent::Agent;
+use serde_json::Value;
+use tests::{agent::Agent, document::process};
 
 /// The process of that name, if the status lists it.
 pub(super) fn listed<'a>(status: &'a AgentStatus, name: &str) -> Option<&'a ResourceStatus> {
@@ -33,4 +39,9 @@ pub(super) fn logged(device: &Agent, name: &str) -> Vec<String> {
     let lines = files.iter().rev().flat_map(|file| file.split(|byte| *byte == b'\n'));
     let content = |line: &[u8]| Some(String::from_utf8_lossy(LogLine::parse(line)?.content).into_owned());
     lines.filter_map(content).collect()
+}
+
+/// A process that runs a program of Python.
+pub(super) fn python(name: &str, program: &str) -> Value {
+    process(name, &["python3", "-c", program])
 }
