@@ -50,6 +50,7 @@ pub use generation::{Generation, InvalidGeneration};
 pub use invalid::{Invalid, Problem, json_type, pointer_to};
 pub use plan::{Plan, Standing, Step};
 pub use process::{DEFAULT_STOP_TIMEOUT, ProcessSpec};
+pub use quantity::parse_size;
 pub use reconciler::{Goal, Reconciler, Target};
 pub use refusal::RefusalReason;
 pub use resource::{Resource, ResourceKind, ResourceSpec};

@@ -64,6 +64,13 @@ pub(crate) fn duration_text(duration: Duration) -> String {
     }
 }
 
+/// A size in bytes, written as a Kubernetes quantity; `None` for what is none. As in Kubernetes, a part of
+/// a byte takes a whole one.
+pub fn parse_size(text: &str) -> Option<u64> {
+    let Scaled { whole, is_exact } = scaled(text, &SIZE_UNITS)?;
+    whole.checked_add(u64::from(!is_exact))
+}
+
 /// Reads a size in bytes: a Kubernetes quantity, or a number.
 pub(crate) fn size(bounds: RangeInclusive<u64>) -> impl FnOnce(Field<'_>, &mut Findings) -> Option<u64> {
     |field: Field<'_>, findings: &mut Findings| read_size(field, bounds, findings)
@@ -71,11 +78,8 @@ pub(crate) fn size(bounds: RangeInclusive<u64>) -> impl FnOnce(Field<'_>, &mut F
 
 fn read_size(field: Field<'_>, bounds: RangeInclusive<u64>, findings: &mut Findings) -> Option<u64> {
     let text = quantity(&field, "a size, for example \"64Mi\"", findings)?;
-    match scaled(&text, &SIZE_UNITS) {
-        // As in Kubernetes, a part of a byte takes a whole one.
-        Some(Scaled { whole, is_exact }) => {
-            within(whole.saturating_add(u64::from(!is_exact)), bounds, size_text, &text, &field, findings)
-        }
+    match parse_size(&text) {
+        Some(bytes) => within(bytes, bounds, size_text, &text, &field, findings),
         None => {
             let message = format!(
                 "{:?} is not a size: use a number and one of Ki Mi Gi Ti k M G T, for example \"64Mi\"",

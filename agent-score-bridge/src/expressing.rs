@@ -1,10 +1,9 @@
 //! From a desired state back to Scores: how a fleet gets from another format to this one.
 
 use agent_model::{DesiredState, Resource, ResourceSpec};
-use serde::ser::Error as _;
-use serde_json::{Error, Value};
+use serde_json::Value;
 
-use crate::{Entry, File, Spec, WireForm};
+use crate::{Entry, File, Process, Spec, WireForm};
 
 /// The spec of a `Score` document that is lowered to this very state, with one Score for each
 /// resource.
@@ -18,7 +17,7 @@ pub fn express(state: &DesiredState) -> serde_json::Result<Spec> {
 fn entry(resource: &Resource) -> serde_json::Result<Entry> {
     let (score, version, with) = match &resource.spec {
         ResourceSpec::File(file) => described(&File((**file).clone()))?,
-        ResourceSpec::Process(_) => return Err(Error::custom("no Score stands for a Process")),
+        ResourceSpec::Process(process) => described(&Process((**process).clone()))?,
     };
     Ok(Entry {
         score,

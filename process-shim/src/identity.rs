@@ -6,7 +6,7 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 /// A process of the present boot, told from every other that had or will have its number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProcessIdentity {
     /// Its number.
@@ -22,9 +22,7 @@ impl ProcessIdentity {
     /// When the system does not say.
     pub fn of(pid: u32) -> io::Result<Option<Self>> {
         match fs::read_to_string(format!("/proc/{pid}/stat")) {
-            Ok(stat) => Ok(Stat::parse(&stat)
-                .filter(Stat::runs)
-                .map(|stat| Self { pid, start_time: stat.start_time })),
+            Ok(stat) => Ok(Stat::parse(&stat).filter(Stat::runs).map(|stat| stat.identity(pid))),
             // ESRCH: it went while we were reading.
             Err(error)
                 if error.kind() == io::ErrorKind::NotFound
@@ -41,8 +39,7 @@ impl ProcessIdentity {
     /// # Errors
     /// When the system does not say.
     pub fn of_child(pid: u32) -> io::Result<Self> {
-        let stat = Stat::of(pid).ok_or(io::ErrorKind::NotFound)?;
-        Ok(Self { pid, start_time: stat.start_time })
+        Ok(Stat::of(pid).ok_or(io::ErrorKind::NotFound)?.identity(pid))
     }
 
     /// This very program.
@@ -67,7 +64,9 @@ pub(crate) struct Stat {
     pub(crate) parent: u32,
     /// Its session.
     pub(crate) session: u32,
-    start_time: u64,
+    threads: u32,
+    /// When it started: see [`ProcessIdentity`].
+    pub(crate) start_time: u64,
 }
 
 impl Stat {
@@ -83,13 +82,19 @@ impl Stat {
         let state = fields.next()?.chars().next()?;
         let parent = fields.next()?.parse().ok()?;
         let session = fields.nth(1)?.parse().ok()?;
-        let start_time = fields.nth(15)?.parse().ok()?;
-        Some(Self { state, parent, session, start_time })
+        let threads = fields.nth(13)?.parse().ok()?;
+        let start_time = fields.nth(1)?.parse().ok()?;
+        Some(Self { state, parent, session, threads, start_time })
     }
 
-    /// Whether it has not ended.
+    /// Whether it has not ended. The state is that of its first thread, which may end before the others.
     pub(crate) fn runs(&self) -> bool {
-        !matches!(self.state, 'Z' | 'X')
+        !matches!(self.state, 'Z' | 'X') || self.threads > 1
+    }
+
+    /// Which process it is, whose number it was found under.
+    pub(crate) fn identity(&self, pid: u32) -> ProcessIdentity {
+        ProcessIdentity { pid, start_time: self.start_time }
     }
 }
 
@@ -121,10 +126,17 @@ mod tests {
 
     #[test]
     fn a_name_full_of_parentheses_and_blanks_does_not_confuse_the_fields() {
-        let stat = "7 (a) b) (c d) S 3 7 5 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4711 1 2 3";
-        let expected = Stat { state: 'S', parent: 3, session: 5, start_time: 4711 };
+        let stat = "7 (a) b) (c d) S 3 7 5 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 2 0 4711 1 2 3";
+        let expected = Stat { state: 'S', parent: 3, session: 5, threads: 2, start_time: 4711 };
         assert_eq!(Stat::parse(stat), Some(expected));
         assert_eq!(Stat::parse("7 (cut"), None);
+    }
+
+    #[test]
+    fn one_whose_first_thread_has_ended_runs_while_there_are_others() {
+        let of = |state, threads| Stat { state, parent: 1, session: 1, threads, start_time: 1 };
+        assert!(of('S', 1).runs() && of('Z', 2).runs());
+        assert!(!of('Z', 1).runs() && !of('X', 1).runs());
     }
 
     #[test]

@@ -4,12 +4,14 @@ use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::VERSION;
+
 /// What a shim is to start and how it is to hold it: one JSON document on its standard input, a
 /// socket, on which the [`Answer`] comes back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Launch {
-    /// [`VERSION`](crate::VERSION).
+    /// [`VERSION`].
     pub version: u32,
     /// Names this run among all of the process.
     pub run: String,
@@ -21,6 +23,38 @@ pub struct Launch {
     pub stop: StopSettings,
     /// How much of what it prints is kept.
     pub log: LogSettings,
+}
+
+/// Why a message is no [`Launch`].
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidLaunch {
+    /// It is of a version that this program does not know.
+    #[error(
+        "it is asked in version {0} and knows version {VERSION}: agent and process-shim do not belong together"
+    )]
+    OtherVersion(u32),
+    /// It is nothing that this program understands.
+    #[error("what it is asked for cannot be read")]
+    Unreadable(#[from] serde_json::Error),
+}
+
+impl Launch {
+    /// Reads a message.
+    ///
+    /// # Errors
+    /// See [`InvalidLaunch`].
+    pub fn from_json(message: &[u8]) -> Result<Self, InvalidLaunch> {
+        #[derive(Deserialize)]
+        struct Versioned {
+            version: u32,
+        }
+        // The version first: a later one may be shaped otherwise.
+        let Versioned { version } = serde_json::from_slice(message)?;
+        if version != VERSION {
+            return Err(InvalidLaunch::OtherVersion(version));
+        }
+        Ok(serde_json::from_slice(message)?)
+    }
 }
 
 /// A program and all that it starts with. `Debug` leaves out the environment: it may be secret.

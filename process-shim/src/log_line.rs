@@ -44,6 +44,7 @@ impl<'a> LogLine<'a> {
     pub fn parse(line: &'a [u8]) -> Option<Self> {
         let mut fields = line.splitn(4, |byte| *byte == b' ');
         let time = std::str::from_utf8(fields.next()?).ok()?;
+        humantime::parse_rfc3339(time).ok()?;
         let stream = match fields.next()? {
             b"stdout" => Stream::Stdout,
             b"stderr" => Stream::Stderr,
@@ -85,7 +86,10 @@ mod tests {
 
     #[test]
     fn what_is_no_line_is_none() {
-        for text in ["", "x", "t stdout", "t stdout F", "t stdin F x", "t stdout X x"] {
+        let time = "2026-11-25T18:45:44.123456Z";
+        let rests = ["", "x", "stdout", "stdout F", "stdin F x", "stdout X x"];
+        let cut = rests.map(|rest| format!("{time} {rest}"));
+        for text in cut.iter().map(String::as_str).chain([time, "", "x stdout F x"]) {
             assert_eq!(LogLine::parse(text.as_bytes()), None, "{text:?}");
         }
     }

@@ -1,5 +1,6 @@
 //! What a `Process` resource declares.
 
+mod arguments;
 mod reading;
 #[cfg(test)]
 mod tests;

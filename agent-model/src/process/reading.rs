@@ -1,16 +1,13 @@
 //! Reads the spec of a `Process` as documents of every format write it.
 
+use serde_json::Value;
+
 use super::{DEFAULT_STOP_TIMEOUT, ProcessSpec};
 use crate::{
-    Principal, TargetPath, quantity,
-    reader::{Field, Findings, ObjectReader},
-    workload::{self, Environment, Limits, LogBounds, Probe, ProbeAction, Probes, RestartPolicy, StopSignal},
+    Principal, Problem, TargetPath, UnknownKeys, quantity,
+    reader::{Field, Findings},
+    workload::{self, Environment, Limits, LogBounds, Probes, RestartPolicy, StopSignal},
 };
-
-/// Most bytes that a command and the environment take together, the closing NUL of each word and
-/// variable included. No single argument of Linux can be longer (`MAX_ARG_STRLEN`), and all together fit
-/// wherever the stack may have half a megabyte.
-const MAX_ARGUMENT_BYTES: usize = 128 << 10;
 
 impl ProcessSpec {
     /// Reads the spec; `None` when too much of it is wrong, which `findings` then holds.
@@ -29,8 +26,7 @@ impl ProcessSpec {
                 .optional("stopTimeout", quantity::duration(workload::STOP_TIMEOUT))
                 .unwrap_or(DEFAULT_STOP_TIMEOUT);
             let log = fields.optional("log", LogBounds::read).unwrap_or_default();
-            refuse_too_long(command.as_deref().unwrap_or_default(), &probes, &env, fields);
-            Some(Self {
+            let spec = Self {
                 command: command?,
                 env,
                 workdir,
@@ -42,8 +38,21 @@ impl ProcessSpec {
                 stop_signal,
                 stop_timeout,
                 log,
-            })
+            };
+            for problem in spec.too_long(&fields.pointer) {
+                fields.findings.problem(problem.pointer, problem.message);
+            }
+            Some(spec)
         })
+    }
+
+    /// What is wrong with the spec, which was made by a program and may hold what no document can; pointers
+    /// lead from the spec.
+    pub fn problems(&self) -> Vec<Problem> {
+        let written: Value = self.written(str::to_owned).into();
+        let mut findings = Findings::new(UnknownKeys::AreProblems);
+        Self::read(Field { value: &written, pointer: String::new() }, &mut findings);
+        findings.into_parts().0
     }
 }
 
@@ -52,33 +61,5 @@ fn workdir(field: Field<'_>, findings: &mut Findings) -> Option<Option<TargetPat
     match field.value.as_str() {
         Some("/") => Some(None),
         _ => field.parsed(findings).map(Some),
-    }
-}
-
-/// Notes each command, of a probe too, that could not be executed for its length.
-fn refuse_too_long(
-    command: &[String],
-    probes: &Probes,
-    env: &Environment,
-    fields: &mut ObjectReader<'_, '_>,
-) {
-    let Probes { startup, readiness, liveness } = probes;
-    let of_probes = [("startup", startup), ("readiness", readiness), ("liveness", liveness)];
-    let of_probes = of_probes.into_iter().filter_map(|(key, probe)| match probe {
-        Some(Probe { action: ProbeAction::Exec { command }, .. }) => {
-            Some((format!("/probes/{key}/exec/command"), command.as_slice()))
-        }
-        _ => None,
-    });
-    let variables: usize = env.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
-    for (place, command) in [("/command".to_owned(), command)].into_iter().chain(of_probes) {
-        let bytes = variables + command.iter().map(|word| word.len() + 1).sum::<usize>();
-        if bytes > MAX_ARGUMENT_BYTES {
-            let message = format!(
-                "with the environment it has {bytes} bytes, more than the {MAX_ARGUMENT_BYTES} that a program can be \
-                 started with; put them in a file"
-            );
-            fields.findings.problem(format!("{}{place}", fields.pointer), message);
-        }
     }
 }

@@ -19,7 +19,7 @@ impl ProcessSpec {
     }
 
     /// The spec without what has its default, each variable's value as `variable` shows it.
-    fn written(&self, variable: impl Fn(&str) -> String) -> Written {
+    pub(super) fn written(&self, variable: impl Fn(&str) -> String) -> Written {
         let Self {
             command,
             env,

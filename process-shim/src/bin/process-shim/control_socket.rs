@@ -5,7 +5,8 @@ use std::{
     os::{fd::AsFd, unix::net::UnixStream},
 };
 
-use serde::{Serialize, de::DeserializeOwned};
+use rustix::process::Pid;
+use serde::Serialize;
 
 /// Longest message, in bytes: more than a command and its environment can have.
 const MAX_MESSAGE: u64 = 4 << 20;
@@ -18,11 +19,17 @@ pub(crate) fn take_stdin() -> io::Result<UnixStream> {
     Ok(socket)
 }
 
-/// The one message that the other side has; it closes its half behind it.
-pub(crate) fn receive<T: DeserializeOwned>(socket: &mut UnixStream) -> io::Result<T> {
+/// Who has made the socket, and so is the one that started this program. Still known when it has ended,
+/// and somebody else is the parent.
+pub(crate) fn maker(socket: &UnixStream) -> io::Result<Pid> {
+    Ok(rustix::net::sockopt::socket_peercred(socket)?.pid)
+}
+
+/// All that comes until the other side closes its half.
+pub(crate) fn receive(socket: &mut UnixStream) -> io::Result<Vec<u8>> {
     let mut message = Vec::new();
     socket.take(MAX_MESSAGE).read_to_end(&mut message)?;
-    Ok(serde_json::from_slice(&message)?)
+    Ok(message)
 }
 
 /// Sends one message and nothing after it.

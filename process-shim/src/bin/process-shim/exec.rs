@@ -10,26 +10,28 @@ use std::{
     process::{Command, ExitCode},
 };
 
-use nix::{
-    sys::signal::SigSet,
-    unistd::{Gid, Uid},
-};
+use nix::unistd::{Gid, Uid};
 use process_shim::{Credentials, Program, StartFailure, StartStage};
-use rustix::process::{Resource, Rlimit, Signal};
+use rustix::process::{Pid, Resource, Rlimit, Signal};
 
 use crate::control_socket;
 
 /// What a shell says of a command that it could not start.
 const NOT_STARTED: u8 = 127;
+/// Where programs are looked for without a `PATH` (execvp(3)).
+const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
 /// Becomes the program that the standard input names. The socket closes when that has worked; otherwise
 /// the [`StartFailure`] comes back.
 pub(crate) fn exec() -> ExitCode {
-    let shim = rustix::process::getppid();
     let Ok(mut socket) = control_socket::take_stdin() else { return ExitCode::from(NOT_STARTED) };
-    let failure = match control_socket::receive::<Program>(&mut socket) {
-        Ok(program) => match set_up(&program, shim) {
-            Ok(()) => becoming_failed(&program.command, become_program(&program)),
+    let asked = control_socket::maker(&socket).and_then(|parent| {
+        let message = control_socket::receive(&mut socket)?;
+        Ok((parent, serde_json::from_slice::<Program>(&message)?))
+    });
+    let failure = match asked {
+        Ok((parent, program)) => match set_up(&program, parent) {
+            Ok(()) => becoming_failed(&program, become_program(&program)),
             Err(failure) => failure,
         },
         Err(error) => StartFailure::new(StartStage::Shim, error),
@@ -38,11 +40,8 @@ pub(crate) fn exec() -> ExitCode {
     ExitCode::from(NOT_STARTED)
 }
 
-fn set_up(program: &Program, shim: Option<rustix::process::Pid>) -> Result<(), StartFailure> {
-    let failed = |error: &dyn std::fmt::Display| StartFailure::new(StartStage::Shim, error);
-    rustix::process::setsid().map_err(|error| failed(&error))?;
-    // The shim holds back the signals that it waits for, and what it starts inherits that.
-    SigSet::empty().thread_set_mask().map_err(|error| failed(&error))?;
+fn set_up(program: &Program, parent: Pid) -> Result<(), StartFailure> {
+    rustix::process::setsid().map_err(|error| StartFailure::new(StartStage::Shim, error))?;
     for group in &program.control_groups {
         fs::write(group.join("cgroup.procs"), "0").map_err(|error| {
             StartFailure::new(StartStage::ControlGroup, format!("{}: {error}", group.display()))
@@ -51,22 +50,30 @@ fn set_up(program: &Program, shim: Option<rustix::process::Pid>) -> Result<(), S
     // The agent may be spared when memory runs out; what it starts is not, unless somebody says so.
     let _ = fs::write("/proc/self/oom_score_adj", "0");
     if let Some(limit) = program.open_files {
-        let limit = Rlimit { current: Some(limit), maximum: Some(limit) };
-        rustix::process::setrlimit(Resource::Nofile, limit)
-            .map_err(|error| StartFailure::new(StartStage::Limit, format!("openFiles: {error}")))?;
+        let bound = Rlimit { current: Some(limit), maximum: Some(limit) };
+        rustix::process::setrlimit(Resource::Nofile, bound).map_err(|error| {
+            StartFailure::new(StartStage::Limit, format!("openFiles {limit}: {}", io::Error::from(error)))
+        })?;
     }
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     if let Some(credentials) = &program.credentials {
-        take_rights(credentials).map_err(|error| StartFailure::new(StartStage::User, error))?;
+        take_rights(credentials).map_err(|error| {
+            let Credentials { uid, gid, .. } = credentials;
+            StartFailure::new(
+                StartStage::User,
+                format!("user {uid} with group {gid}: {}", io::Error::from(error)),
+            )
+        })?;
     }
     std::env::set_current_dir(&program.workdir).map_err(|error| {
         StartFailure::new(StartStage::Workdir, format!("{}: {error}", program.workdir.display()))
     })?;
     // After the change of rights, which would undo it: a process whose shim is gone has nobody who
     // keeps its log or tells how it ended.
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(|error| failed(&error))?;
-    if rustix::process::getppid() != shim {
-        return Err(failed(&"what started it has ended meanwhile"));
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(|error| StartFailure::new(StartStage::Shim, error))?;
+    if rustix::process::getppid() != Some(parent) {
+        return Err(StartFailure::new(StartStage::Shim, "what started it has ended meanwhile"));
     }
     Ok(())
 }
@@ -86,12 +93,23 @@ fn become_program(program: &Program) -> io::Error {
     Command::new(name).args(arguments).env_clear().envs(&program.environment).exec()
 }
 
-fn becoming_failed(command: &[String], error: io::Error) -> StartFailure {
-    let name = command.first().map(String::as_str).unwrap_or_default();
-    // A script whose interpreter is missing is not found either; the file itself is there.
-    let stage = match error.kind() {
-        io::ErrorKind::NotFound if !Path::new(name).exists() => StartStage::NoCommand,
-        _ => StartStage::Command,
-    };
-    StartFailure::new(stage, format!("{name}: {error}"))
+fn becoming_failed(program: &Program, error: io::Error) -> StartFailure {
+    let name = program.command.first().map(String::as_str).unwrap_or_default();
+    match error.kind() {
+        io::ErrorKind::NotFound if is_there(program, name) => {
+            let message = "it is there, but what it needs to run, its interpreter or loader, is not";
+            StartFailure::new(StartStage::Command, format!("{name}: {message}"))
+        }
+        io::ErrorKind::NotFound => StartFailure::new(StartStage::NoCommand, format!("{name}: {error}")),
+        _ => StartFailure::new(StartStage::Command, format!("{name}: {error}")),
+    }
+}
+
+/// Whether there is a file of that name where programs are looked for.
+fn is_there(program: &Program, name: &str) -> bool {
+    if name.contains('/') {
+        return Path::new(name).exists();
+    }
+    let path = program.environment.get("PATH").map_or(DEFAULT_PATH, String::as_str);
+    path.split(':').any(|folder| Path::new(folder).join(name).exists())
 }

@@ -4,12 +4,11 @@
 //! or the end of the time that stopping may take.
 
 use std::{
+    error::Error,
     fs, io,
-    os::{
-        fd::{AsFd, BorrowedFd},
-        unix::net::UnixStream,
-    },
-    process::{Command, ExitCode, Stdio},
+    os::fd::{AsFd, BorrowedFd},
+    path::Path,
+    process::ExitCode,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -19,11 +18,11 @@ use nix::sys::{
 };
 use process_shim::{
     Answer, End, ExitRecord, Launch, ProcessFolder, ProcessIdentity, ShimRecord, StartFailure, StartStage,
-    StopSettings, VERSION, boot_id, boot_time, descendants, log_line::Stream,
+    StopSettings, boot_id, boot_time, for_each_descendant,
 };
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    process::Signal,
+    process::{Signal, WaitOptions},
 };
 
 use crate::{
@@ -31,18 +30,23 @@ use crate::{
     log_file::LogFile,
     output::{CHUNK, Output},
     reaping::{Reaped, reap},
+    starting::start_program,
 };
 
-/// How long those that were killed are waited for before we look for new ones.
+/// So often all that is left is killed without a pause: what starts itself anew again and again is faster
+/// than any.
+const KILLS_AT_ONCE: u32 = 200;
+/// How long those that were killed are waited for afterwards before we look for new ones.
 const KILL_AGAIN: Duration = Duration::from_millis(50);
-/// Reads for what is left in the pipes at the end: enough for as much as they can hold, 1 MiB each
+/// Reads for what is left in the pipes at an end: enough for as much as they can hold, 1 MiB each
 /// (pipe(7)).
 const MAX_LAST_READS: usize = 2 * (1 << 20) / CHUNK;
 
 pub(crate) fn hold(folder: &ProcessFolder) -> ExitCode {
     let Ok(mut socket) = control_socket::take_stdin() else { return ExitCode::FAILURE };
-    let started = control_socket::receive::<Launch>(&mut socket)
-        .map_err(|error| StartFailure::new(StartStage::Shim, error))
+    let started = control_socket::receive(&mut socket)
+        .map_err(|error| failed(&error))
+        .and_then(|message| Launch::from_json(&message).map_err(|error| failed(&error)))
         .and_then(|launch| Shim::start(folder, launch));
     let answer = match &started {
         Ok(_) => Answer::Started,
@@ -60,6 +64,11 @@ pub(crate) fn hold(folder: &ProcessFolder) -> ExitCode {
     }
 }
 
+fn failed(error: &dyn Error) -> StartFailure {
+    let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+    StartFailure::new(StartStage::Shim, format!("{error}{cause}"))
+}
+
 /// A process and what is needed to hold it.
 struct Shim {
     folder: ProcessFolder,
@@ -73,40 +82,31 @@ struct Shim {
     ended: bool,
     /// When all that is left is killed.
     kill_at: Option<Instant>,
+    /// How often it was.
+    kills: u32,
 }
 
 impl Shim {
     fn start(folder: &ProcessFolder, launch: Launch) -> Result<Self, StartFailure> {
-        let failed = |error: &dyn std::fmt::Display| StartFailure::new(StartStage::Shim, error);
-        if launch.version != VERSION {
-            return Err(failed(&format_args!(
-                "it is asked in version {} and knows version {VERSION}: agent and shim do not belong together",
-                launch.version
-            )));
-        }
-        // Fails only for one that has a session of its own already.
-        let _ = rustix::process::setsid();
-        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
-            .map_err(|error| failed(&error))?;
-        std::env::set_current_dir("/").map_err(|error| failed(&error))?;
-        let signals = block_signals().map_err(|error| failed(&error))?;
-        let log = LogFile::open(folder, launch.log)
-            .map_err(|error| failed(&format_args!("{}: {error}", folder.log(0).display())))?;
-        let mut record = new_record(&launch).map_err(|error| failed(&error))?;
-        let written = |record: &ShimRecord| {
-            let path = folder.shim_record();
-            record.write(&path).map_err(|error| failed(&format_args!("{}: {error}", path.display())))
+        let signals = detach().map_err(|error| failed(&error))?;
+        let in_file = |path: &Path, error: io::Error| {
+            StartFailure::new(StartStage::Shim, format!("{}: {error}", path.display()))
         };
+        let log = LogFile::open(folder, launch.log).map_err(|error| in_file(&folder.log(0), error))?;
+        let path = folder.shim_record();
+        let mut record = new_record(&launch).map_err(|error| failed(&error))?;
         // Before anything runs, so that whoever finds this shim dead knows that something may.
-        written(&record)?;
-        let (process, outputs) = start_program(&launch).inspect_err(|_| {
-            let _ = fs::remove_file(folder.shim_record());
+        record.write(&path).map_err(|error| in_file(&path, error))?;
+        let started = start_program(&launch.program).and_then(|(process, outputs)| {
+            record.process = Some(process);
+            record.write(&path).map_err(|error| in_file(&path, error))?;
+            Ok((process, outputs))
+        });
+        let (process, outputs) = started.inspect_err(|_| {
+            end_all();
+            remove_groups(&record);
+            let _ = fs::remove_file(&path);
         })?;
-        record.process = Some(process);
-        if let Err(failure) = written(&record) {
-            let _ = process.signal(Signal::KILL);
-            return Err(failure);
-        }
         Ok(Self {
             folder: folder.clone(),
             stop: launch.stop,
@@ -117,6 +117,7 @@ impl Shim {
             log,
             ended: false,
             kill_at: None,
+            kills: 0,
         })
     }
 
@@ -133,22 +134,14 @@ impl Shim {
                 break;
             }
             if self.kill_at.is_some_and(|at| at <= Instant::now()) {
-                signal_all(Signal::KILL);
-                self.kill_at = Some(Instant::now() + KILL_AGAIN);
+                self.kill_all();
             }
         }
-        // Whoever was handed a pipe and is no descendant may go on printing: bounded.
-        for _ in 0..MAX_LAST_READS {
-            if !self.pump() {
-                break;
-            }
-        }
+        self.pump_what_is_left();
         let mut rest = Vec::new();
         self.outputs.iter_mut().for_each(|output| output.finish(&mut rest));
         self.log.append(&rest);
-        for group in &self.record.control_groups {
-            let _ = fs::remove_dir(group);
-        }
+        remove_groups(&self.record);
     }
 
     /// Waits until there is something to do.
@@ -182,6 +175,15 @@ impl Shim {
         any
     }
 
+    /// Moves what the pipes hold into the log. Bounded, because somebody may go on printing.
+    fn pump_what_is_left(&mut self) {
+        for _ in 0..MAX_LAST_READS {
+            if !self.pump() {
+                break;
+            }
+        }
+    }
+
     /// Asks the process to end, the first time that it is called.
     fn stop(&mut self) {
         if self.record.stopping {
@@ -199,7 +201,7 @@ impl Shim {
     /// Takes note of all children that ended. Says whether none is left.
     fn reap_all(&mut self) -> bool {
         loop {
-            match reap() {
+            match reap(WaitOptions::NOHANG) {
                 Reaped::Child(pid, end) if pid == self.process.pid && !self.ended => self.process_ended(end),
                 Reaped::Child(..) => {}
                 Reaped::NoneYet => return false,
@@ -211,6 +213,8 @@ impl Shim {
     /// The process is over. Whatever it left behind goes as well: it may end as the process may.
     fn process_ended(&mut self, end: End) {
         self.ended = true;
+        // Whoever learns that it ended finds in the log what it said last.
+        self.pump_what_is_left();
         let record = ExitRecord {
             run: self.record.run.clone(),
             boot_id: self.record.boot_id.clone(),
@@ -231,23 +235,36 @@ impl Shim {
     }
 
     fn kill_in_time(&mut self) {
-        let timeout = Duration::from_millis(self.stop.timeout_ms);
-        self.kill_at.get_or_insert(Instant::now() + timeout);
+        // A time that no clock reaches never comes.
+        let at = || Instant::now().checked_add(Duration::from_millis(self.stop.timeout_ms));
+        self.kill_at = self.kill_at.or_else(at);
+    }
+
+    fn kill_all(&mut self) {
+        for group in &self.record.control_groups {
+            // In version 2 the kernel leaves nobody out (cgroup-v2.rst).
+            let _ = fs::write(group.join("cgroup.kill"), "1");
+        }
+        signal_all(Signal::KILL);
+        self.kills += 1;
+        let pause = if self.kills < KILLS_AT_ONCE { Duration::ZERO } else { KILL_AGAIN };
+        self.kill_at = Some(Instant::now() + pause);
     }
 }
 
-fn block_signals() -> nix::Result<SignalFd> {
-    use nix::sys::signal::Signal as Number;
-
-    let mut mask = SigSet::empty();
-    // The others are what a terminal sends, and what would end us behind the process's back.
-    for signal in
-        [Number::SIGTERM, Number::SIGCHLD, Number::SIGINT, Number::SIGHUP, Number::SIGQUIT, Number::SIGPIPE]
-    {
-        mask.add(signal);
+/// Takes this program out of the hands of whoever started it: a session of its own, in no folder that
+/// could be unmounted, with all that it starts below it, and signals as something to wait for.
+fn detach() -> io::Result<SignalFd> {
+    // Who leads a session already cannot begin another, and need not.
+    if rustix::process::getsid(None)? != rustix::process::getpid() {
+        rustix::process::setsid()?;
     }
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    std::env::set_current_dir("/")?;
+    // Besides the two that are for us, whatever would end us behind the process's back.
+    let mask = SigSet::all();
     mask.thread_block()?;
-    SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
+    Ok(SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?)
 }
 
 fn new_record(launch: &Launch) -> io::Result<ShimRecord> {
@@ -264,47 +281,33 @@ fn new_record(launch: &Launch) -> io::Result<ShimRecord> {
     })
 }
 
-/// Starts the program by way of `exec`, and waits until it is the program.
-fn start_program(launch: &Launch) -> Result<(ProcessIdentity, [Output; 2]), StartFailure> {
-    let failed = |error: io::Error| StartFailure::new(StartStage::Shim, error);
-    let (mut ours, theirs) = UnixStream::pair().map_err(failed)?;
-    let mut child = Command::new("/proc/self/exe")
-        .arg("exec")
-        .env_clear()
-        .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(failed)?;
-    let pid = child.id();
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let answer = control_socket::send(&mut ours, &launch.program)
-        .and_then(|()| io::read_to_string(&mut ours))
-        .map_err(failed)?;
-    if !answer.is_empty() {
-        let _ = child.wait();
-        return Err(serde_json::from_str(&answer).unwrap_or_else(|error| failed(error.into())));
-    }
-    let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
-        return Err(StartFailure::new(StartStage::Shim, "it has no pipes"));
-    };
-    let outputs = [
-        Output::new(stdout, Stream::Stdout).map_err(failed)?,
-        Output::new(stderr, Stream::Stderr).map_err(failed)?,
-    ];
-    Ok((ProcessIdentity::of_child(pid).map_err(failed)?, outputs))
-}
-
 /// Sends all that descends from this program a signal.
 fn signal_all(signal: Signal) {
-    for process in descendants(std::process::id()) {
+    for_each_descendant(std::process::id(), |process| {
+        // One that may not be is as one that does not heed it.
         let _ = process.signal(signal);
+    });
+}
+
+/// Kills all that descends from this program, and waits until nothing is left.
+fn end_all() {
+    loop {
+        signal_all(Signal::KILL);
+        if matches!(reap(WaitOptions::empty()), Reaped::NoChildren) {
+            break;
+        }
+    }
+}
+
+fn remove_groups(record: &ShimRecord) {
+    for group in &record.control_groups {
+        let _ = fs::remove_dir(group);
     }
 }
 
 /// Both versions of the control groups count the processes that were killed for want of memory, in a
 /// line `oom_kill N` (Linux, cgroup-v1/memory.rst and cgroup-v2.rst).
-fn ran_out_of_memory(group: &std::path::Path) -> bool {
+fn ran_out_of_memory(group: &Path) -> bool {
     ["memory.events", "memory.oom_control"].iter().any(|name| {
         let text = fs::read_to_string(group.join(name)).unwrap_or_default();
         text.lines().filter_map(|line| line.strip_prefix("oom_kill ")).any(|count| count.trim() != "0")

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{FileExt, OpenOptionsExt},
     time::SystemTime,
 };
 
@@ -63,9 +63,10 @@ impl LogFile {
                 self.lost = 0;
             }
             Err(_) => {
-                // It may be there in part.
-                self.size =
-                    self.file.as_ref().and_then(|file| Some(file.metadata().ok()?.len())).unwrap_or(0);
+                // It may be there in part, which would spoil the next line.
+                if let Some(file) = &self.file {
+                    let _ = file.set_len(self.size);
+                }
                 self.lost += lines.len() as u64;
             }
         }
@@ -85,14 +86,16 @@ impl LogFile {
 
     /// Moves each file one further, the newest as well, and begins a new one.
     fn rotate(&mut self) -> io::Result<()> {
+        // Somebody may have removed any of them.
+        let if_there = |done: io::Result<()>| match done {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        };
         for number in (0..self.settings.keep).rev() {
-            match fs::rename(self.folder.log(number), self.folder.log(number + 1)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+            if_there(fs::rename(self.folder.log(number), self.folder.log(number + 1)))?;
         }
         if self.settings.keep == 0 {
-            fs::remove_file(self.folder.log(0))?;
+            if_there(fs::remove_file(self.folder.log(0)))?;
         }
         (self.file, self.size) = (None, 0);
         self.file().map(drop)
@@ -108,8 +111,17 @@ impl LogFile {
 }
 
 fn open(folder: &ProcessFolder) -> io::Result<(File, u64)> {
-    let file = OpenOptions::new().append(true).create(true).mode(0o600).open(folder.log(0))?;
-    let size = file.metadata()?.len();
+    let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(folder.log(0))?;
+    let mut size = file.metadata()?.len();
+    let mut last = [b'\n'];
+    if size > 0 {
+        file.read_exact_at(&mut last, size - 1)?;
+    }
+    if last != *b"\n" {
+        // A shim that was killed has left half a line, which is to spoil no other.
+        size += 1;
+        file.write_all(b"\n")?;
+    }
     Ok((file, size))
 }
 
@@ -156,6 +168,30 @@ mod tests {
         assert_eq!(contents(&folder), [Some("ten\nnew\n".to_owned()), None, None, None]);
         log.append(b"next\n");
         assert_eq!(contents(&folder), [Some("next\n".to_owned()), None, None, None]);
+    }
+
+    #[test]
+    fn half_a_line_that_was_left_spoils_no_other() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = ProcessFolder::of(temporary.path());
+        fs::write(folder.log(0), "one\nha").unwrap();
+        let mut log = LogFile::open(&folder, LogSettings { max_size: 12, keep: 1 }).unwrap();
+        log.append(b"two\nthree\n");
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(contents(&folder), [some("three\n"), some("one\nha\ntwo\n"), None, None]);
+    }
+
+    #[test]
+    fn a_log_that_somebody_removed_is_begun_anew() {
+        for keep in [0, 1] {
+            let temporary = tempfile::tempdir().unwrap();
+            let folder = ProcessFolder::of(temporary.path());
+            let mut log = LogFile::open(&folder, LogSettings { max_size: 4, keep }).unwrap();
+            log.append(b"one\n");
+            fs::remove_file(folder.log(0)).unwrap();
+            log.append(b"two\n");
+            assert_eq!(contents(&folder), [Some("two\n".to_owned()), None, None, None]);
+        }
     }
 
     #[test]

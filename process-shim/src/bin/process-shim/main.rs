@@ -4,17 +4,20 @@
 //! are told what to do on their standard input, a socket, and answer there.
 
 mod control_socket;
+mod descriptors;
 mod exec;
 mod hold;
 mod log_file;
 mod output;
 mod reaping;
+mod starting;
 
 use std::{env, process::ExitCode};
 
 use process_shim::ProcessFolder;
 
 fn main() -> ExitCode {
+    descriptors::close_inherited();
     let mut arguments = env::args_os().skip(1);
     let (command, folder) = (arguments.next(), arguments.next());
     match (command.as_deref().and_then(|command| command.to_str()), folder) {

@@ -1,7 +1,7 @@
 //! Cuts what a process prints into lines.
 
 use std::{
-    io::{self, Read},
+    io::{self, BufRead, Read},
     os::fd::{AsFd, OwnedFd},
     time::SystemTime,
 };
@@ -57,10 +57,10 @@ impl Output {
         }
     }
 
-    /// Appends what was printed without a newline behind it.
+    /// Appends what was printed without a newline behind it: nothing more will come.
     pub(crate) fn finish(&mut self, lines: &mut Vec<u8>) {
         if !self.begun.is_empty() {
-            log_line::append(lines, SystemTime::now(), self.stream, true, &self.begun);
+            log_line::append(lines, SystemTime::now(), self.stream, false, &self.begun);
             self.begun.clear();
         }
     }
@@ -68,24 +68,20 @@ impl Output {
     fn take(&mut self, mut printed: &[u8], lines: &mut Vec<u8>) {
         let now = SystemTime::now();
         while !printed.is_empty() {
-            let room = MAX_PIECE - self.begun.len();
-            let newline = printed.iter().take(room + 1).position(|byte| *byte == b'\n');
-            let (piece, rest, partial) = match newline {
-                Some(at) => (&printed[..at], &printed[at + 1..], false),
-                None if printed.len() > room => (&printed[..room], &printed[room..], true),
-                None => {
-                    self.begun.extend_from_slice(printed);
-                    return;
-                }
-            };
-            if self.begun.is_empty() {
-                log_line::append(lines, now, self.stream, partial, piece);
-            } else {
-                self.begun.extend_from_slice(piece);
-                log_line::append(lines, now, self.stream, partial, &self.begun);
+            // One more than fits, by which it shows whether the line goes on.
+            let room = MAX_PIECE + 1 - self.begun.len();
+            let mut fitting = io::Read::take(&mut printed, room as u64);
+            // Reading what is in memory never fails.
+            let _ = fitting.read_until(b'\n', &mut self.begun);
+            if let Some(line) = self.begun.strip_suffix(b"\n") {
+                log_line::append(lines, now, self.stream, false, line);
                 self.begun.clear();
+            } else if let Some((piece, [next])) = self.begun.split_at_checked(MAX_PIECE) {
+                let next = *next;
+                log_line::append(lines, now, self.stream, true, piece);
+                self.begun.clear();
+                self.begun.push(next);
             }
-            printed = rest;
         }
     }
 }
@@ -119,7 +115,7 @@ mod tests {
     #[test]
     fn lines_are_whole_however_they_come_in() {
         assert_eq!(lines(&[b"a\nb\n"]), ["a", "b"]);
-        assert_eq!(lines(&[b"a", b"b\n\n", b"c"]), ["ab", "", "c+"]);
+        assert_eq!(lines(&[b"a", b"b\n\n", b"c"]), ["ab", "", "c"]);
         assert_eq!(lines(&[]), [""; 0]);
     }
 

@@ -13,10 +13,10 @@ pub(crate) enum Reaped {
     NoChildren,
 }
 
-/// Looks for one child that ended.
-pub(crate) fn reap() -> Reaped {
+/// Looks for one child that ended, and waits for one if it is told to.
+pub(crate) fn reap(options: WaitOptions) -> Reaped {
     loop {
-        match wait(WaitOptions::NOHANG) {
+        match wait(options) {
             Ok(Some((pid, status))) => {
                 if let Some(end) = end_of(status) {
                     return Reaped::Child(pid.as_raw_nonzero().get().unsigned_abs(), end);

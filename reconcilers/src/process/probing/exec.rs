@@ -28,7 +28,8 @@ pub(super) async fn ask(process: &Probed, command: &[String]) -> Result<(), Stri
         return Err(failure.map_or_else(|error| error.to_string(), |failure| failure.message));
     }
     let status = group.0.wait().await.map_err(|error| error.to_string())?;
-    if status.success() { Ok(()) } else { Err(format!("{:?}: {status}", program.command.join(" "))) }
+    let name = program.command.first().map(String::as_str).unwrap_or_default();
+    if status.success() { Ok(()) } else { Err(format!("{name}: {status}")) }
 }
 
 /// A command with whatever it has started in its process group, all of which is killed unless the
