@@ -60,6 +60,7 @@ mod own_score;
 mod page;
 mod pause;
 mod power_cut;
+mod processes;
 mod provisioning;
 mod rebuilt_buckets;
 mod refusals;
