@@ -101,3 +101,60 @@ impl Acceptance {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use agent_model::{Declaration, DesiredStateBuilder, Invalid, ManifestFormat, ProcessSpec, SpecDocument};
+    use semver::Version;
+    use serde_json::json;
+
+    use super::*;
+
+    /// Whatever the spec, one process.
+    struct OneProcess;
+
+    impl ManifestFormat for OneProcess {
+        fn kind(&self) -> &'static str {
+            "OneProcess"
+        }
+
+        fn schema_versions(&self) -> Vec<Version> {
+            vec![Version::new(1, 0, 0)]
+        }
+
+        fn lower(&self, _: &SpecDocument<'_>) -> Result<Lowered, Invalid> {
+            let mut builder = DesiredStateBuilder::default();
+            let process = ProcessSpec::new(vec!["/bin/app".into()]);
+            builder.declare(Declaration::new("", "app".parse().unwrap(), process));
+            Ok(Lowered { state: builder.finish()?, ignored: Vec::new() })
+        }
+    }
+
+    fn judged_with(kinds: Vec<ResourceKind>) -> Result<Verdict, Refusal> {
+        let acceptance = Acceptance {
+            agent: "edge-1".parse().unwrap(),
+            formats: Formats::none().with(OneProcess),
+            kinds,
+            protected: ProtectedPaths::new("/".into(), Vec::new()),
+            facts: DeviceFacts::new(),
+        };
+        let document = json!({
+            "apiVersion": "harmony/v1", "kind": "OneProcess", "schemaVersion": "1.0.0",
+            "metadata": {"name": "edge-1", "generation": 1}, "spec": {},
+        });
+        let raw = document.to_string().into_bytes();
+        acceptance.judge(&raw, Received::read(&raw), None, None, Timestamp::now())
+    }
+
+    #[test]
+    fn a_kind_without_a_reconciler_is_refused_by_name_with_those_that_there_are() {
+        let refusal = judged_with(vec![ResourceKind::File]).unwrap_err();
+        assert_eq!(refusal.reason, RefusalReason::Invalid);
+        assert_eq!(
+            refusal.message,
+            "\"app\" is a Process, for which this agent has no reconciler; it has File"
+        );
+        let verdict = judged_with(vec![ResourceKind::File, ResourceKind::Process]);
+        assert!(matches!(verdict, Ok(Verdict::Acceptable(_))), "{verdict:?}");
+    }
+}

@@ -1,15 +1,22 @@
 //! Reconciling one document without a server: `harmony-agent once`.
 
+use std::time::Duration;
+
 use agent_model::{
-    Digest, Generation,
-    status::{AgentStatus, ConditionStatus, ConditionType, Phase},
+    Claim, Digest, Generation,
+    status::{AgentStatus, ConditionStatus, ConditionType, Phase, ResourceState, Summary},
 };
-use tokio::time::sleep_until;
+use futures_util::{Stream, StreamExt};
+use tokio::time::{Instant, sleep_until};
 
 use crate::{
     authoring::{AuthoredDocument, Completion, intent_digest},
     device::{DesiredValue, Device},
 };
+
+/// How long something may be on its way, as a process that does not answer its probe yet, without
+/// anything happening.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What one run came to.
 #[derive(Debug)]
@@ -24,7 +31,13 @@ pub struct OnceOutcome {
 
 /// Puts `document` in force and makes passes until nothing progresses. Without a generation of
 /// its own the document gets the one in force when it says the same, and the next one otherwise.
-pub async fn reconcile(mut device: Device, document: &AuthoredDocument, schema_version: &str) -> OnceOutcome {
+/// `wakes` tells what happens meanwhile to what runs.
+pub async fn reconcile(
+    mut device: Device,
+    document: &AuthoredDocument,
+    schema_version: &str,
+    mut wakes: impl Stream<Item = Claim> + Unpin,
+) -> OnceOutcome {
     // There is no platform to ask: what this folder knows is all there is.
     device.go_without_floor();
     let raw = match repeated(&device, document, schema_version) {
@@ -37,19 +50,18 @@ pub async fn reconcile(mut device: Device, document: &AuthoredDocument, schema_v
     };
     let digest = Digest::of_bytes(&raw);
     device.take_entry(DesiredValue::Some { revision: 0, raw });
-    let mut before = None;
+    let mut failed_before = None;
     let status = loop {
         device.pass(|| false, |_| ()).await;
         let status = device.report();
-        // A failing resource gets one more try when it is due; a second pass that fails like the
-        // first shows that nothing progresses.
-        let progresses = before != Some(status.summary);
-        match device.due().filter(|_| status.phase != Phase::Converged && progresses) {
-            None => break status,
-            Some(due) => {
-                before = Some(status.summary);
-                sleep_until(due).await;
-            }
+        let Some(look_again) = look_again(&status, device.due(), &mut failed_before) else { break status };
+        // Both keep what they have when they are dropped.
+        let woken = tokio::select! {
+            Some(_) = wakes.next() => true,
+            () = sleep_until(look_again) => device.due().is_some_and(|due| due <= Instant::now()),
+        };
+        if !woken {
+            break status;
         }
     };
     let refused = status
@@ -58,6 +70,32 @@ pub async fn reconcile(mut device: Device, document: &AuthoredDocument, schema_v
         .map(|condition| format!("{}: {}", condition.reason, condition.message));
     let in_force = status.accepted.as_ref().is_some_and(|accepted| accepted.digest == digest);
     OnceOutcome { converged: in_force && status.phase == Phase::Converged, refused, status }
+}
+
+/// When to look again at the latest; `None` when nothing progresses. A failing resource gets one more
+/// try when it is due; when a second pass fails like the first, nothing does.
+fn look_again(
+    status: &AgentStatus,
+    due: Option<Instant>,
+    failed_before: &mut Option<Summary>,
+) -> Option<Instant> {
+    match status.phase {
+        Phase::Converged | Phase::Unassigned => None,
+        Phase::Degraded if failed_before.replace(status.summary) == Some(status.summary) => None,
+        Phase::Degraded | Phase::Converging if is_under_way(status) => {
+            Some(due.unwrap_or_else(|| Instant::now() + PATIENCE))
+        }
+        Phase::Degraded | Phase::Converging => due,
+    }
+}
+
+/// Whether anything goes on besides what is failing and what waits for that.
+fn is_under_way(status: &AgentStatus) -> bool {
+    status.resources.iter().any(|resource| match resource.state {
+        ResourceState::Applying | ResourceState::Removing => true,
+        ResourceState::Pending => resource.reason != "DependencyNotReady",
+        ResourceState::Ready | ResourceState::Failed | ResourceState::Skipped => false,
+    })
 }
 
 /// The document in force, as it was received, when `document` is well-formed and says the same.

@@ -37,7 +37,7 @@ impl ProtectedPaths {
         let denied: Vec<String> = desired
             .resources()
             .iter()
-            .filter_map(|resource| match resource.spec.claim() {
+            .filter_map(|resource| match resource.claim() {
                 Claim::File(path) => {
                     let target = resolved(&path.under(&self.root));
                     let own = self
@@ -50,6 +50,7 @@ impl ProtectedPaths {
                         own.display()
                     ))
                 }
+                Claim::Process(_) => None,
             })
             .collect();
         if denied.is_empty() {

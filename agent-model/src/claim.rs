@@ -4,18 +4,21 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ResourceKind, TargetPath};
+use crate::{ResourceKind, ResourceName, TargetPath};
 
-/// The one thing on the device that a resource is about: a path, later a unit or a container.
+/// The one thing on the device that a resource is about: a path, a process, later a unit or a container.
 ///
 /// Inventory, counters and originals belong to the claim, not to the resource's name: a renamed
-/// resource with the same claim is the same thing, and nothing is removed or restarted for it.
+/// resource with the same claim is the same thing, and nothing is removed or restarted for it. Only a
+/// process has nothing but that name to be known by: renamed, it is another one.
 /// As text, for example in the ledger: `File:/etc/app.conf`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Claim {
     /// A path, claimed by a `File`.
     File(TargetPath),
+    /// A process, claimed by the `Process` of that name.
+    Process(ResourceName),
 }
 
 /// Why a text is no claim.
@@ -31,6 +34,7 @@ impl Claim {
     pub fn kind(&self) -> ResourceKind {
         match self {
             Self::File(_) => ResourceKind::File,
+            Self::Process(_) => ResourceKind::Process,
         }
     }
 
@@ -42,7 +46,8 @@ impl Claim {
             (Self::File(one), Self::File(two)) if one.is_below(two) || two.is_below(one) => {
                 Some("one path lies below the other, which is a regular file")
             }
-            (Self::File(_), Self::File(_)) => None,
+            // That names are unique is a rule of its own, by which nobody is told twice.
+            (Self::File(_) | Self::Process(_), _) => None,
         }
     }
 }
@@ -51,6 +56,7 @@ impl fmt::Display for Claim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => write!(f, "File:{path}"),
+            Self::Process(name) => write!(f, "Process:{name}"),
         }
     }
 }
@@ -63,6 +69,7 @@ impl FromStr for Claim {
         let (kind, key) = text.split_once(':').ok_or_else(invalid)?;
         match kind.parse().map_err(|()| invalid())? {
             ResourceKind::File => key.parse().map(Self::File).map_err(|_| invalid()),
+            ResourceKind::Process => key.parse().map(Self::Process).map_err(|_| invalid()),
         }
     }
 }
@@ -78,5 +85,20 @@ impl TryFrom<String> for Claim {
 impl From<Claim> for String {
     fn from(claim: Claim) -> Self {
         claim.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_reads_back_as_written() {
+        for text in ["File:/etc/app.conf", "Process:web"] {
+            assert_eq!(text.parse::<Claim>().unwrap().to_string(), text);
+        }
+        for text in ["", "web", "File:web", "Process:/etc/app.conf", "Process:", "Unit:web", "process:web"] {
+            assert!(text.parse::<Claim>().is_err(), "{text:?} was accepted");
+        }
     }
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::{
-    Claim, Digest, Invalid, Problem, Resource, ResourceName, ResourceSpec, Suggestions, cycles, pointer_to,
+    Claim, Digest, Invalid, Problem, Resource, ResourceKind, ResourceName, ResourceSpec, Suggestions, cycles,
+    pointer_to,
 };
 
 /// Most resources that one document may declare.
@@ -209,7 +210,10 @@ impl DesiredStateBuilder {
             .declarations
             .iter()
             .map(|declaration| {
-                let others = declaration.depends_on.iter().filter(|name| **name != declaration.name);
+                // Where the spec cannot be read, nobody knows whether it runs.
+                let kind = declaration.spec.as_ref().map_or(ResourceKind::File, ResourceSpec::kind);
+                let names = kind.waits_for(&declaration.depends_on, &declaration.restart_on);
+                let others = names.filter(|name| **name != declaration.name);
                 others.filter_map(|name| by_name.get(name).copied()).collect()
             })
             .collect();
@@ -217,7 +221,11 @@ impl DesiredStateBuilder {
             let names = cycle.iter().chain(cycle.first()).map(|i| self.declarations[*i].name.as_str());
             let message =
                 format!("these wait for one another for ever: {}", names.collect::<Vec<_>>().join(" -> "));
-            let pointer = pointer_to(&self.declarations[cycle[0]].pointer, "dependsOn");
+            let first = &self.declarations[cycle[0]];
+            let next = cycle.get(1).map(|i| &self.declarations[*i].name);
+            let depends = next.is_none_or(|next| first.depends_on.contains(next));
+            let key = if depends { "dependsOn" } else { "restartOn" };
+            let pointer = pointer_to(&first.pointer, key);
             self.problem(pointer, message);
         }
     }
@@ -229,7 +237,8 @@ impl DesiredStateBuilder {
         let mut claims: BTreeMap<Claim, usize> = BTreeMap::new();
         let mut problems = Vec::new();
         for (i, declaration) in self.declarations.iter().enumerate() {
-            let Some(claim) = declaration.spec.as_ref().map(ResourceSpec::claim) else { continue };
+            let Some(spec) = &declaration.spec else { continue };
+            let claim = spec.claim(&declaration.name);
             if let Claim::File(path) = &claim
                 && path.is_reserved()
             {
@@ -245,7 +254,7 @@ impl DesiredStateBuilder {
             }
         }
         for (claim, i) in &claims {
-            let Claim::File(path) = claim;
+            let Claim::File(path) = claim else { continue };
             for ancestor in path.ancestors() {
                 let above = ancestor.parse().ok().map(Claim::File);
                 if let Some((above, j)) = above.and_then(|above| claims.get_key_value(&above)) {

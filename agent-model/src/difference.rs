@@ -19,7 +19,8 @@ pub enum Difference {
         resource: ResourceName,
         /// The field of the resource, or of its spec: `kind`, `dependsOn`, `content` …
         field: String,
-        /// What the first says; `None` where it leaves the default. A file's content is its digest.
+        /// What the first says; `None` where it leaves the default. A file's content, and the value of a
+        /// variable, is its digest.
         first: Option<Value>,
         /// What the second says.
         second: Option<Value>,
@@ -77,7 +78,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{Declaration, DesiredStateBuilder, FileSpec, Mode, Principal};
+    use crate::{Declaration, DesiredStateBuilder, FileSpec, Mode, Principal, ProcessSpec};
 
     fn name(text: &str) -> ResourceName {
         text.parse().unwrap()
@@ -115,6 +116,22 @@ mod tests {
                 Difference::OnlyInSecond(name("c")),
             ]
         );
+    }
+
+    #[test]
+    fn neither_the_content_of_a_file_nor_the_value_of_a_variable_is_shown() {
+        let differing = |secret: &str| {
+            let mut process = ProcessSpec::new(vec!["/bin/app".into()]);
+            process.env.set("TOKEN", secret).unwrap();
+            let mut builder = DesiredStateBuilder::default();
+            builder.declare(Declaration::new("", name("f"), file("/f", secret)));
+            builder.declare(Declaration::new("", name("p"), process));
+            builder.finish().unwrap()
+        };
+        let differences = differing("hunter2").differences(&differing("hunter3"));
+        assert_eq!(differences.len(), 2, "{differences:?}");
+        let shown = format!("{differences:?}");
+        assert!(shown.contains("TOKEN") && !shown.contains("hunter"), "{shown}");
     }
 
     fn any_state() -> impl Strategy<Value = DesiredState> {

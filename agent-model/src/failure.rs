@@ -1,12 +1,19 @@
 //! Why a resource is not as declared.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 /// Whether trying again, with nothing else changed, could help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retry {
     /// The cause may go away by itself: try again after a growing pause.
     WithBackoff,
+    /// The reconciler keeps its own time: look again after this.
+    After {
+        /// From the look that this was found by.
+        delay: Duration,
+        /// Failures in a row, as the reconciler counts them.
+        attempts: u64,
+    },
     /// Only another document, or a change on the device that is observed, can help. The resource
     /// is still looked at in every pass, because someone may have repaired the device.
     WhenSomethingChanges,

@@ -23,6 +23,7 @@ mod generation;
 mod invalid;
 mod plan;
 mod process;
+mod quantity;
 pub mod reader;
 mod reconciler;
 mod refusal;
@@ -32,6 +33,8 @@ pub mod status;
 mod suggestion;
 mod target_path;
 mod timestamp;
+mod workload;
+mod written;
 
 pub use agent_id::{AgentId, InvalidAgentId};
 pub use claim::{Claim, InvalidClaim};
@@ -46,10 +49,8 @@ pub use format::{Lowered, ManifestFormat, SpecDocument, UnknownKeys};
 pub use generation::{Generation, InvalidGeneration};
 pub use invalid::{Invalid, Problem, json_type, pointer_to};
 pub use plan::{Plan, Standing, Step};
-pub use process::{
-    DEFAULT_STOP_TIMEOUT, Environment, HttpScheme, InvalidStopSignal, InvalidVariable, Limits, LogBounds,
-    Probe, ProbeAction, Probes, ProcessSpec, RestartPolicy, StopSignal,
-};
+pub use process::{DEFAULT_STOP_TIMEOUT, ProcessSpec};
+pub use quantity::parse_size;
 pub use reconciler::{Goal, Reconciler, Target};
 pub use refusal::RefusalReason;
 pub use resource::{Resource, ResourceKind, ResourceSpec};
@@ -57,3 +58,7 @@ pub use resource_name::{InvalidResourceName, ResourceName};
 pub use suggestion::{Suggestions, did_you_mean};
 pub use target_path::{InvalidTargetPath, TargetPath};
 pub use timestamp::{InvalidTimestamp, Timestamp};
+pub use workload::{
+    Environment, HttpScheme, InvalidStopSignal, InvalidVariable, Limits, LogBounds, Probe, ProbeAction,
+    Probes, RestartPolicy, StopSignal,
+};

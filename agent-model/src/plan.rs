@@ -12,6 +12,12 @@ pub trait Step: Debug + Send + Sync {
     /// Whether the action alters the thing itself. Keeping a copy of an original, for example,
     /// does not, and is counted neither as a change nor as a repair.
     fn alters_target(&self) -> bool;
+
+    /// Whether the action starts something again that ran before. That is counted as a restart and
+    /// never as a repair, whatever ended it.
+    fn restarts_target(&self) -> bool {
+        false
+    }
 }
 
 /// What a reconciler decided for one claim, from what is declared, what was recorded and what is
@@ -54,7 +60,7 @@ pub enum Standing {
         details: serde_json::Value,
     },
     /// On its way without us, for example a process that does not answer its probe yet. A wake
-    /// will tell.
+    /// will tell. Nothing counts as applied by it.
     Pending {
         /// One PascalCase word.
         reason: Cow<'static, str>,

@@ -87,6 +87,34 @@ impl<'v> Field<'v> {
         }
     }
 
+    /// A string, in a place where it may be secret: a document may have it sealed there, too.
+    pub(crate) fn unsealed(&self, findings: &mut Findings) -> Option<&'v str> {
+        if self.value.get("sealed").is_some() {
+            findings.problem(&self.pointer, "sealed values are not supported by this agent; give a string");
+            return None;
+        }
+        self.text(findings)
+    }
+
+    /// One of a few words.
+    pub(crate) fn word<T: Copy>(
+        self,
+        what: &str,
+        all: &[T],
+        spelling: fn(T) -> &'static str,
+        findings: &mut Findings,
+    ) -> Option<T> {
+        let text = self.text(findings)?;
+        let chosen = all.iter().copied().find(|word| spelling(*word) == text);
+        if chosen.is_none() {
+            let given = shown(text);
+            let words: Vec<&str> = all.iter().copied().map(spelling).collect();
+            findings
+                .problem(self.pointer, format!("{given:?} is no {what}; {}", did_you_mean(&given, &words)));
+        }
+        chosen
+    }
+
     /// A string that spells one of the model's types.
     pub fn parsed<T: FromStr<Err: ToString>>(self, findings: &mut Findings) -> Option<T> {
         let text = self.text(findings)?;
@@ -108,6 +136,19 @@ impl<'v> Field<'v> {
         let place = |i| pointer_to(&self.pointer, i);
         let items = values.iter().enumerate().map(|(i, value)| Field { value, pointer: place(i) });
         Some(items.filter_map(|field| item(field, findings)).collect())
+    }
+
+    /// An object whose keys are the author's own.
+    pub(crate) fn map(
+        self,
+        findings: &mut Findings,
+        mut entry: impl FnMut(&'v str, Field<'v>, &mut Findings),
+    ) -> Option<()> {
+        let Value::Object(entries) = self.value else { return self.mistyped("an object", findings) };
+        for (key, value) in entries {
+            entry(key, Field { value, pointer: pointer_to(&self.pointer, key) }, findings);
+        }
+        Some(())
     }
 
     /// An object. `read` asks for every field it knows; the others are unknown.

@@ -5,7 +5,7 @@ use std::{future::Future, sync::Arc};
 use futures_core::Stream;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Claim, Digest, Failure, Plan, ResourceKind, ResourceSpec, Step};
+use crate::{Claim, Digest, Failure, Plan, ResourceKind, ResourceName, ResourceSpec, Step};
 
 /// Makes one kind of resource as declared, and keeps it so.
 ///
@@ -28,6 +28,13 @@ pub trait Reconciler: Send + Sync + 'static {
 
     /// The spec of this kind in `spec`, if it is of this kind.
     fn spec_of(spec: &ResourceSpec) -> Option<Arc<Self::Spec>>;
+
+    /// What carries our mark on the device itself, whatever the ledger remembers: with what name, and a
+    /// record of what can be told from the mark. So a lost ledger leaves nothing running that nobody
+    /// wants any more. Kinds that cannot mark what they make have nothing to tell.
+    fn marked(&self) -> impl Future<Output = Vec<(Claim, ResourceName, Self::Record)>> + Send {
+        std::future::ready(Vec::new())
+    }
 
     /// Reads what is there, for each target in its place; an error stands for that target alone.
     /// `targets` are always *all* claims of this kind, declared and recorded, so that what they

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Claim, Digest, FileSpec, ResourceName};
+use crate::{Claim, Digest, FileSpec, ProcessSpec, ResourceName};
 
 /// The kinds of resource there are. Which of them an agent has a reconciler for is known to its
 /// registry only.
@@ -13,6 +13,8 @@ use crate::{Claim, Digest, FileSpec, ResourceName};
 pub enum ResourceKind {
     /// A regular file: [`FileSpec`].
     File,
+    /// A program that runs: [`ProcessSpec`].
+    Process,
 }
 
 impl ResourceKind {
@@ -20,7 +22,28 @@ impl ResourceKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::File => "File",
+            Self::Process => "Process",
         }
+    }
+}
+
+impl ResourceKind {
+    /// Whether such a resource is something that runs, and so can be restarted.
+    pub fn runs(self) -> bool {
+        match self {
+            Self::File => false,
+            Self::Process => true,
+        }
+    }
+
+    /// The names that a resource of this kind waits for: also those whose change restarts it. Otherwise it
+    /// could be restarted before they have changed, and never again for that.
+    pub(crate) fn waits_for<'a>(
+        self,
+        depends_on: &'a [ResourceName],
+        restart_on: &'a [ResourceName],
+    ) -> impl Iterator<Item = &'a ResourceName> {
+        depends_on.iter().chain(restart_on.iter().filter(move |_| self.runs()))
     }
 }
 
@@ -36,6 +59,7 @@ impl FromStr for ResourceKind {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             "File" => Ok(Self::File),
+            "Process" => Ok(Self::Process),
             _ => Err(()),
         }
     }
@@ -46,6 +70,8 @@ impl FromStr for ResourceKind {
 pub enum ResourceSpec {
     /// A regular file.
     File(Arc<FileSpec>),
+    /// A program that runs.
+    Process(Arc<ProcessSpec>),
 }
 
 impl ResourceSpec {
@@ -53,13 +79,15 @@ impl ResourceSpec {
     pub fn kind(&self) -> ResourceKind {
         match self {
             Self::File(_) => ResourceKind::File,
+            Self::Process(_) => ResourceKind::Process,
         }
     }
 
-    /// What the spec takes possession of.
-    pub fn claim(&self) -> Claim {
+    /// What a resource of this name takes possession of with this spec.
+    pub(crate) fn claim(&self, name: &ResourceName) -> Claim {
         match self {
             Self::File(file) => Claim::File(file.path.clone()),
+            Self::Process(_) => Claim::Process(name.clone()),
         }
     }
 
@@ -68,6 +96,7 @@ impl ResourceSpec {
     fn digest(&self) -> Digest {
         let domain = match self {
             Self::File(_) => "harmony/spec/File",
+            Self::Process(_) => "harmony/spec/Process",
         };
         Digest::of_value(domain, &self.canonical())
     }
@@ -76,6 +105,7 @@ impl ResourceSpec {
     pub(crate) fn canonical(&self) -> Value {
         match self {
             Self::File(file) => file.canonical(),
+            Self::Process(process) => process.canonical(),
         }
     }
 }
@@ -86,6 +116,12 @@ impl From<FileSpec> for ResourceSpec {
     }
 }
 
+impl From<ProcessSpec> for ResourceSpec {
+    fn from(process: ProcessSpec) -> Self {
+        Self::Process(Arc::new(process))
+    }
+}
+
 /// One declared thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resource {
@@ -93,8 +129,8 @@ pub struct Resource {
     pub name: ResourceName,
     /// Names of the resources that must be ready before it is acted on.
     pub depends_on: Vec<ResourceName>,
-    /// Names of the resources whose change restarts it. Only workloads can be restarted; for a
-    /// `File` this has no effect.
+    /// Names of the resources whose change restarts it, and which it waits for. Only workloads can be
+    /// restarted; for a `File` this has no effect.
     pub restart_on: Vec<ResourceName>,
     /// What it declares.
     pub spec: ResourceSpec,
@@ -116,6 +152,17 @@ impl Resource {
     /// The kind of the spec.
     pub fn kind(&self) -> ResourceKind {
         self.spec.kind()
+    }
+
+    /// Names of the resources that must be ready before it is acted on: what it depends on and, where it
+    /// runs, those whose change restarts it.
+    pub fn waits_for(&self) -> impl Iterator<Item = &ResourceName> {
+        self.kind().waits_for(&self.depends_on, &self.restart_on)
+    }
+
+    /// What it takes possession of on the device.
+    pub fn claim(&self) -> Claim {
+        self.spec.claim(&self.name)
     }
 
     /// What the digest of a desired state covers of it besides its spec. The order of names means

@@ -2,12 +2,14 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use agent_model::{Declaration, DeviceFacts, FileSpec, ResourceKind, ResourceName, ResourceSpec, pointer_to};
+use agent_model::{
+    Declaration, DeviceFacts, FileSpec, ProcessSpec, ResourceKind, ResourceName, ResourceSpec, pointer_to,
+};
 use semver::Version;
 
 use crate::{
     Child, InterpretError, Score, Topology,
-    topology::{Capability, FILES, Files},
+    topology::{Capability, FILES, Files, PROCESSES, Processes},
     usage::Usage,
 };
 
@@ -200,5 +202,15 @@ impl Files for DeviceTopology {
     fn declare_file(&mut self, file: FileSpec, pointer: &str) -> Result<(), InterpretError> {
         self.usage.count_content(file.content.len())?;
         self.declare(FILES, ResourceSpec::File(Arc::new(file)), pointer)
+    }
+}
+
+impl Processes for DeviceTopology {
+    fn declare_process(&mut self, process: ProcessSpec, pointer: &str) -> Result<(), InterpretError> {
+        self.usage.count_content(process.argument_bytes())?;
+        if let Some(problem) = process.problems().first() {
+            return Err(InterpretError::invalid(pointer, format!("no process can be like this: {problem}")));
+        }
+        self.declare(PROCESSES, ResourceSpec::Process(Arc::new(process)), pointer)
     }
 }

@@ -49,8 +49,10 @@ pub enum InterpretError {
         /// How many there may be.
         limit: u64,
     },
-    /// Larger contents than a small device should hold in memory.
-    #[error("the files that the document's Scores declare have more than {limit} bytes altogether")]
+    /// More than a small device should hold in memory.
+    #[error(
+        "the files and processes that the document's Scores declare have more than {limit} bytes altogether"
+    )]
     TooLarge {
         /// How many there may be.
         limit: u64,

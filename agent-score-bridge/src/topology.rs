@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use agent_model::{DeviceFacts, FileSpec, ResourceKind, ResourceName};
+use agent_model::{DeviceFacts, FileSpec, ProcessSpec, ResourceKind, ResourceName};
 
 use crate::{InterpretError, Score};
 
@@ -48,6 +48,17 @@ pub trait Files: Topology {
     fn declare_file(&mut self, file: FileSpec, pointer: &str) -> Result<(), InterpretError>;
 }
 
+/// The capability to have programs that run.
+pub trait Processes: Topology {
+    /// Declares a process under the name of the Score that is being interpreted. `pointer` leads from
+    /// that Score's body to what it was taken from, and is empty for the body as a whole.
+    ///
+    /// # Errors
+    /// [`InterpretError::MissingCapability`] where the device has no reconciler for processes;
+    /// [`InterpretError::Invalid`] for one that no document could declare.
+    fn declare_process(&mut self, process: ProcessSpec, pointer: &str) -> Result<(), InterpretError>;
+}
+
 /// A child Score's place in its parent.
 #[derive(Debug, Clone, Default)]
 pub struct Child<'a> {
@@ -74,6 +85,9 @@ pub struct Capability {
 
 /// The capability of the trait [`Files`].
 pub const FILES: Capability = Capability { name: "Files", kind: ResourceKind::File };
+
+/// The capability of the trait [`Processes`].
+pub const PROCESSES: Capability = Capability { name: "Processes", kind: ResourceKind::Process };
 
 impl fmt::Display for Capability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -109,7 +109,7 @@ pub(crate) async fn measure() -> NoopPass {
 /// All files as the executor hands them to the reconciler.
 fn targets(desired: &DesiredState, inventory: &Inventory) -> Vec<Target<FileSpec, FileRecord>> {
     let target = |resource: &Resource| {
-        let claim = resource.spec.claim();
+        let claim = resource.claim();
         let spec = FileReconciler::spec_of(&resource.spec).unwrap();
         let record = FileRecord::deserialize(inventory[&claim].record.as_ref()).unwrap();
         let goal = Goal::Present { spec, digest: desired.effective_digest(resource) };

@@ -6,6 +6,7 @@ use agent_core::{
     envelope::Received,
     kv::{Connection, ConnectionSettings, Entry, ReadEntry},
     pause::Pause,
+    safe_mode::SafeMode,
     state_dir::StateLayout,
 };
 use agent_model::{AgentId, Timestamp};
@@ -14,7 +15,7 @@ use crate::{
     CommandError, Exit,
     cli::{LogLevel, RunArgs},
     configuration::Configuration,
-    logging, say, with_causes,
+    logging, say, wiring, with_causes,
 };
 
 /// How long a server may take to answer at all.
@@ -83,6 +84,7 @@ pub(crate) async fn check(args: RunArgs) -> Result<Exit, CommandError> {
     for line in disk(&configuration) {
         tell(line);
     }
+    tell(processes(&wiring::shim()));
     for line in server(&configuration).await {
         tell(line);
     }
@@ -114,6 +116,9 @@ fn disk(configuration: &Configuration) -> Vec<Line> {
     }
     if let Some(pause) = Pause::read(&layout).filter(|pause| pause.lasts(Timestamp::now())) {
         lines.push(Line::warning("pause", format!("changes are held back {}", pause.end_in_words())));
+    }
+    if let Some(safe_mode) = SafeMode::read(&layout) {
+        lines.push(Line::warning("safe mode", safe_mode.to_string()));
     }
     lines
 }
@@ -179,6 +184,18 @@ fn missing(what: &'static str, folder: &Path) -> Line {
         Err(errno) => Line::failed(
             what,
             format!("{shown} is not there, and this user cannot make it in {}: {errno}", made_in.display()),
+        ),
+    }
+}
+
+/// Whether there is what holds processes. An agent without it makes all else.
+fn processes(shim: &Path) -> Line {
+    let shown = shim.display();
+    match rustix::fs::access(shim, rustix::fs::Access::EXEC_OK) {
+        Ok(()) => Line::ok("processes", format!("are held by {shown}")),
+        Err(errno) => Line::warning(
+            "processes",
+            format!("cannot be run: {shown}: {errno}; install process-shim beside harmony-agent"),
         ),
     }
 }
@@ -272,6 +289,14 @@ mod tests {
             assert_eq!(root_line(root).verdict, verdict, "{}", root.display());
         }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "something was left");
+    }
+
+    #[test]
+    fn a_missing_shim_is_told_and_fails_nothing() {
+        let missing = processes(Path::new("/nonexistent/process-shim"));
+        assert_eq!(missing.verdict, Verdict::Warning);
+        assert!(missing.detail.contains("install process-shim beside"), "{}", missing.detail);
+        assert_eq!(processes(Path::new("/bin/sh")).verdict, Verdict::Ok);
     }
 
     #[test]

@@ -25,10 +25,10 @@ pub(crate) async fn once(args: OnceArgs, program: Agent) -> Result<Exit, Command
         document.agent().map_err(|problem| CommandError::Usage(format!("{}: {problem}", document.source)))?;
     let state = StateDir::open(&args.state_dir).await.map_err(CommandError::failed)?;
     let settings = wiring::Settings { root: args.root, own_files: Vec::new(), scores: args.scores };
-    let wired = wiring::wire(program, &agent, &state, settings)?;
+    let wired = wiring::wire(program, &agent, &state, settings).await?;
     let newest = document.kind().and_then(|kind| wired.formats.newest_schema_version(kind));
     let schema_version = newest.map_or_else(|| NO_SCHEMA_VERSION.to_owned(), |version| version.to_string());
-    let outcome = reconcile(wired.device, &document, &schema_version).await;
+    let outcome = reconcile(wired.device, &document, &schema_version, wired.registry.wakes()).await;
     let text = serde_json::to_string_pretty(&outcome.status).map_err(CommandError::failed)? + "\n";
     say(&text);
     match outcome.refused {

@@ -15,7 +15,7 @@ use agent_core::{
     status::{report::Reporter, snapshot::Snapshot},
 };
 use agent_model::{AgentId, status::AgentInfo};
-use reconcilers::{FileReconciler, FileReconcilerSettings};
+use reconcilers::{FileReconciler, FileReconcilerSettings, ProcessReconciler, ProcessReconcilerSettings};
 
 use crate::{Agent, CommandError, cli::ScorePermission, facts};
 
@@ -48,7 +48,7 @@ pub(crate) struct Wired {
 }
 
 /// Puts the parts together.
-pub(crate) fn wire(
+pub(crate) async fn wire(
     program: Agent,
     agent: &AgentId,
     state: &StateDir,
@@ -60,11 +60,16 @@ pub(crate) fn wire(
     let loaded = Ledger::load(layout, agent).map_err(CommandError::failed)?;
     let protected = own_paths(state, own_files);
     let protected = ProtectedPaths::new(root.clone(), protected);
-    let registry = Registry::none().with(FileReconciler::new(FileReconcilerSettings {
-        root,
-        originals: layout.originals(),
-        protected: protected.paths().to_vec(),
-    }));
+    let registry = Registry::none()
+        .with(FileReconciler::new(FileReconcilerSettings {
+            root,
+            originals: layout.originals(),
+            protected: protected.paths().to_vec(),
+        }))
+        .with(ProcessReconciler::new(ProcessReconcilerSettings {
+            processes: std::path::absolute(layout.processes()).map_err(CommandError::failed)?,
+            shim: shim(),
+        }));
     let (formats, scores) = program.scores.join(program.formats, scores, registry.kinds());
     let clock = Clock::system();
     let facts = facts::device_facts();
@@ -93,6 +98,7 @@ pub(crate) fn wire(
         reporter: Reporter::new(agent.clone(), instance.clone(), info, previous),
         clock,
     });
+    device.take_marked(registry.marked().await);
     device.set_pause(Pause::read(layout));
     Ok(Wired { device, registry, formats, instance })
 }
@@ -101,6 +107,13 @@ fn own_paths(state: &StateDir, own_files: Vec<PathBuf>) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = OWN_PATHS.iter().map(PathBuf::from).collect();
     paths.push(state.layout().path().to_owned());
     paths.extend(std::env::current_exe());
+    paths.push(shim());
     paths.extend(own_files);
     paths
+}
+
+/// The program `process-shim`: it lies beside this one.
+pub(crate) fn shim() -> PathBuf {
+    const NAME: &str = "process-shim";
+    std::env::current_exe().map_or_else(|_| NAME.into(), |own| own.with_file_name(NAME))
 }

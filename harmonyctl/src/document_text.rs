@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::{failure::Failure, reading, visible};
 
 /// Keys that stand first in an object, in this order. The others follow by the alphabet.
-const FIRST: [&str; 14] = [
+const FIRST: [&str; 15] = [
     "apiVersion",
     "kind",
     "schemaVersion",
@@ -22,6 +22,7 @@ const FIRST: [&str; 14] = [
     "with",
     "folder",
     "path",
+    "command",
 ];
 /// Keys that stand last, because what they hold may be long.
 const LAST: [&str; 4] = ["content", "contentBase64", "template", "files"];

@@ -7,7 +7,7 @@ use agent_score_bridge::{KIND, Requirement, ScoreBridge, ScoreId, ScoreRegistry,
 use serde_json::Value;
 
 /// The kinds of resource that a device may have a reconciler for.
-const RESOURCE_KINDS: [ResourceKind; 1] = [ResourceKind::File];
+const RESOURCE_KINDS: [ResourceKind; 2] = [ResourceKind::File, ResourceKind::Process];
 
 /// Every format that documents are written in.
 pub(crate) fn known() -> Formats {

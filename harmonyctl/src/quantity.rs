@@ -10,25 +10,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// # Errors
 /// What would be right, for a person.
 pub(crate) fn parse_size(text: &str) -> Result<i64, String> {
-    let wrong = || {
-        format!("{text:?} is not a size: use a whole number and one of Ki Mi Gi Ti k M G T, for example 10Gi")
-    };
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let factor = match unit {
-        "" => 1,
-        "k" => 1000,
-        "M" => 1_000_000,
-        "G" => 1_000_000_000,
-        "T" => 1_000_000_000_000,
-        "Ki" => 1 << 10,
-        "Mi" => 1 << 20,
-        "Gi" => 1 << 30,
-        "Ti" => 1_i64 << 40,
-        _ => return Err(wrong()),
-    };
-    let number: i64 = number.parse().map_err(|_| wrong())?;
-    number.checked_mul(factor).filter(|bytes| *bytes > 0).ok_or_else(wrong)
+    let bytes = agent_model::parse_size(text).and_then(|bytes| i64::try_from(bytes).ok());
+    bytes.filter(|bytes| *bytes > 0).ok_or_else(|| {
+        format!("{text:?} is not a size: use a number and one of Ki Mi Gi Ti k M G T, for example 10Gi")
+    })
 }
 
 /// Reads how long to wait, as `90s` or `1h 30m`.
@@ -58,7 +43,8 @@ mod tests {
         assert_eq!(parse_size("10Gi"), Ok(10 << 30));
         assert_eq!(parse_size("500M"), Ok(500_000_000));
         assert_eq!(parse_size("7"), Ok(7));
-        for text in ["", "Gi", "10GB", "-1", "1.5Gi", "0", "9999999999Ti", "10 Gi"] {
+        assert_eq!(parse_size("1.5Gi"), Ok(3 << 29));
+        for text in ["", "Gi", "10GB", "-1", "0", "9999999999Ti", "8Ei", "10 Gi"] {
             assert!(parse_size(text).is_err(), "{text:?} was accepted");
         }
     }

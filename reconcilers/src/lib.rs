@@ -4,5 +4,9 @@
 //! Every kind implements [`agent_model::Reconciler`] and knows nothing of the others.
 
 mod file;
+mod process;
 
 pub use file::{FileObservation, FileReconciler, FileReconcilerSettings, FileRecord, FileStep};
+pub use process::{
+    ProcessObservation, ProcessReconciler, ProcessReconcilerSettings, ProcessRecord, ProcessStep,
+};

@@ -78,12 +78,13 @@ impl FailingClaims {
         let seen_again = self
             .waiting(claim, wanted, now)
             .is_some_and(|failing| failing.failure.reason == failure.reason && failing.stage == stage);
-        let (attempts, next) = match repeated {
-            Some(failing) if seen_again && stage == Stage::Planning => (failing.attempts, failing.next),
-            repeated => {
+        let (attempts, next) = match (repeated, failure.retry) {
+            (_, Retry::After { delay, attempts }) => (attempts, Some(in_time(delay, now))),
+            (Some(failing), _) if seen_again && stage == Stage::Planning => (failing.attempts, failing.next),
+            (repeated, retry) => {
                 let attempts = repeated.map_or(0, |failing| failing.attempts).saturating_add(1);
                 let delay = Backoff::RESOURCE.delay(attempts, self.random.random());
-                (attempts, next_try(failure.retry, delay, now))
+                (attempts, (retry == Retry::WithBackoff).then(|| in_time(delay, now)))
             }
         };
         let failing = Failing { failure, attempts, next, stage, digest: wanted };
@@ -105,7 +106,7 @@ impl FailingClaims {
                     "something alters it again and again; it was repaired {in_a_row} times in a row, and not at once this time; find out who does it"
                 ),
             );
-            let next = next_try(failure.retry, delay, now);
+            let next = Some(in_time(delay, now));
             let failing = Failing { failure, attempts: 0, next, stage: Stage::Applying, digest: wanted };
             self.claims.insert(claim.clone(), failing);
         }
@@ -128,11 +129,8 @@ impl FailingClaims {
     }
 }
 
-fn next_try(retry: Retry, delay: Duration, now: Moment) -> Option<(Instant, Timestamp)> {
-    match retry {
-        Retry::WithBackoff => Some((now.monotonic + delay, now.wall.saturating_add(delay))),
-        Retry::WhenSomethingChanges => None,
-    }
+fn in_time(delay: Duration, now: Moment) -> (Instant, Timestamp) {
+    (now.monotonic + delay, now.wall.saturating_add(delay))
 }
 
 #[cfg(test)]
@@ -190,6 +188,21 @@ mod tests {
         assert!(failing.too_early(&claim(), digest("2"), moment(20, start)).is_none());
         let noted = failing.failed(&claim(), digest("2"), Stage::Applying, failure(), moment(20, start));
         assert_eq!(noted.attempts, 1);
+    }
+
+    #[test]
+    fn a_reconciler_that_keeps_its_own_time_and_count_is_followed() {
+        let (mut failing, start) = (FailingClaims::new(1), Instant::now());
+        for (second, left) in [(0, 8), (5, 3)] {
+            let retry = Retry::After { delay: Duration::from_secs(left), attempts: 4 };
+            let failure = Failure { retry, ..failure() };
+            let now = moment(second, start);
+            let noted = failing.failed(&claim(), digest("1"), Stage::Planning, failure, now);
+            assert_eq!(
+                (noted.attempts, noted.next.map(|(at, _)| at)),
+                (4, Some(start + Duration::from_secs(8)))
+            );
+        }
     }
 
     #[test]

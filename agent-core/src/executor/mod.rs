@@ -73,7 +73,7 @@ impl Executor {
         let claims = claims_by_name(desired);
         for resource in desired.resources() {
             let digest = desired.effective_digest(resource);
-            let claim = resource.spec.claim();
+            let claim = resource.claim();
             let entry = inventory.get(&claim);
             requests.push(Request {
                 claim: claim.clone(),
@@ -84,7 +84,7 @@ impl Executor {
                 claim,
                 resource,
                 digest,
-                claims_of(&resource.depends_on, &claims),
+                resource.waits_for().filter_map(|name| claims.get(name).cloned()).collect(),
                 entry,
             ));
         }
@@ -135,11 +135,7 @@ impl Executor {
 }
 
 fn claims_by_name(desired: &DesiredState) -> BTreeMap<&ResourceName, Claim> {
-    desired.resources().iter().map(|resource| (&resource.name, resource.spec.claim())).collect()
-}
-
-fn claims_of(names: &[ResourceName], claims: &BTreeMap<&ResourceName, Claim>) -> Vec<Claim> {
-    names.iter().filter_map(|name| claims.get(name).cloned()).collect()
+    desired.resources().iter().map(|resource| (&resource.name, resource.claim())).collect()
 }
 
 /// What each part waits for:

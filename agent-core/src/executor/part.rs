@@ -8,7 +8,7 @@ use agent_model::{
 
 use super::{
     failing::{Failing, Stage},
-    registry::{Prepared, Work},
+    registry::{Effect, Prepared, Work},
 };
 use crate::ledger::{InventoryEntry, UntypedRecord};
 
@@ -191,6 +191,7 @@ impl Part {
             record,
             applied_digest: entry.and_then(|entry| entry.applied_digest),
             altering: None,
+            restarting: false,
             changes: entry.map_or(0, |entry| entry.changes),
             drift_corrections: entry.map_or(0, |entry| entry.drift_corrections),
             restarts: entry.map_or(0, |entry| entry.restarts),
@@ -202,26 +203,33 @@ impl Part {
     pub(super) fn entry_before(&self, due: &Due) -> Option<InventoryEntry> {
         let Some(intent) = &due.intent else { return self.entry.clone() };
         let entry = self.entry_with(intent.clone());
-        if !due.work.alters_target() {
+        let Effect { alters, restarts } = due.work.effect();
+        if !alters {
             return Some(entry);
         }
         let applied_digest = entry.applied_digest.filter(|_| self.is_repair());
-        Some(InventoryEntry { altering: self.wanted(), applied_digest, ..entry })
+        Some(InventoryEntry { altering: self.wanted(), restarting: restarts, applied_digest, ..entry })
     }
 
-    /// The inventory's entry once everything is as wanted. Steps that altered the target repaired
-    /// something if the same was fully applied before, and brought something new otherwise. It
-    /// does not matter whether they were this pass's or those of one that the power cut ended.
-    pub(super) fn entry_after(&self, record: UntypedRecord, altered: bool) -> InventoryEntry {
-        let cut_off = self.entry.as_ref().and_then(|entry| entry.altering);
-        let altered = altered || (cut_off.is_some() && cut_off == self.wanted());
+    /// The inventory's entry once the steps are done. If they altered the target, they restarted
+    /// it, or repaired it if the same was applied before; what was not applied before is a change in any
+    /// case. It does not matter whether they were this pass's or those of one that the power cut ended.
+    pub(super) fn entry_after(&self, record: UntypedRecord, done: Effect, then: &Standing) -> InventoryEntry {
+        let cut_off = self.entry.as_ref().filter(|entry| entry.altering.is_some());
+        let cut_off = cut_off.filter(|entry| entry.altering == self.wanted());
+        let altered = done.alters || cut_off.is_some();
+        let restarted = done.restarts || cut_off.is_some_and(|entry| entry.restarting);
         let mut entry = self.entry_with(record);
+        entry.restarts += u64::from(restarted);
         match (altered, self.is_repair()) {
-            (true, true) => entry.drift_corrections += 1,
+            (true, true) => entry.drift_corrections += u64::from(!restarted),
             (true, false) => entry.changes += 1,
             (false, _) => {}
         }
-        entry.applied_digest = self.wanted();
+        // What waits for something else, as for the end of what runs, is not applied by waiting.
+        if altered || !matches!(then, Standing::Pending { .. }) {
+            entry.applied_digest = self.wanted();
+        }
         entry
     }
 

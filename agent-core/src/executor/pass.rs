@@ -13,7 +13,7 @@ use super::{
     failing::Stage,
     order::{Edge, Order, Turn},
     part::{Attempt, Part, PartPlan, ResourceOutcome},
-    registry::Work,
+    registry::{Effect, Work},
 };
 use crate::ledger::{InventoryEntry, UntypedRecord};
 
@@ -111,7 +111,7 @@ impl Pass {
                         Standing::Failed(_) => part.entry.clone(),
                         Standing::Gone => record.map(|record| part.entry_with(record)),
                         Standing::Ready { .. } | Standing::Pending { .. } => {
-                            record.map(|record| part.entry_after(record, false))
+                            record.map(|record| part.entry_after(record, Effect::NONE, then))
                         }
                     };
                     outcome.count(entry.as_ref());
@@ -173,10 +173,10 @@ impl Pass {
             while under_way.len() < MAX_AT_ONCE
                 && let Some((part, work)) = self.next(&superseded)
             {
-                under_way.push(async move { (part, work.alters_target(), work.run().await) });
+                under_way.push(async move { (part, work.effect(), work.run().await) });
             }
             match under_way.next().await {
-                Some((part, altered, result)) => self.finish(part, altered, result),
+                Some((part, effect, result)) => self.finish(part, effect, result),
                 None if self.open.is_empty() => break,
                 None => self.break_cycle(),
             }
@@ -220,16 +220,16 @@ impl Pass {
     }
 
     /// Notes how a part's steps came out.
-    fn finish(&mut self, i: usize, altered: bool, result: Result<(), Failure>) {
+    fn finish(&mut self, i: usize, effect: Effect, result: Result<(), Failure>) {
         let part = &self.parts[i];
         let PartPlan::Due(due) = &part.plan else { return };
         let (outcome, entry) = match result {
             Err(failure) => (part.failed(Stage::Applying, failure), part.entry_before(due)),
             Ok(()) => {
-                let entry = due.record.clone().map(|record| part.entry_after(record, altered));
+                let entry = due.record.clone().map(|record| part.entry_after(record, effect, &due.then));
                 let mut outcome = part.settled(due.then.clone());
                 outcome.count(entry.as_ref());
-                if altered && part.is_repair() {
+                if effect.alters && !effect.restarts && part.is_repair() {
                     outcome.attempt = Attempt::Repaired;
                 }
                 (outcome, entry)

@@ -4,10 +4,11 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use agent_model::{
-    Claim, Digest, Failure, Goal, Plan, Reconciler, ResourceKind, ResourceSpec, Standing, Step, Target,
+    Claim, Digest, Failure, Goal, Plan, Reconciler, ResourceKind, ResourceName, ResourceSpec, Standing, Step,
+    Target,
 };
 use async_trait::async_trait;
-use crash_point::crash_point;
+use crash_point::{crash_point, crash_point_at};
 use futures_util::{
     StreamExt,
     stream::{BoxStream, SelectAll},
@@ -42,11 +43,25 @@ pub(super) struct Prepared {
     pub(super) work: Option<Box<dyn Work>>,
 }
 
+/// What the steps of one plan do to the target itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Effect {
+    /// Whether any of them alters it.
+    pub(super) alters: bool,
+    /// Whether any of them starts it again.
+    pub(super) restarts: bool,
+}
+
+impl Effect {
+    /// That of no steps.
+    pub(super) const NONE: Self = Self { alters: false, restarts: false };
+}
+
 /// The steps of one plan, ready to be done.
 #[async_trait]
 pub(super) trait Work: Send + Sync {
-    /// Whether any step alters the target itself.
-    fn alters_target(&self) -> bool;
+    /// What the steps do to the target.
+    fn effect(&self) -> Effect;
 
     /// Does the steps in order, up to the first that fails.
     async fn run(&self) -> Result<(), Failure>;
@@ -56,6 +71,7 @@ pub(super) trait Work: Send + Sync {
 trait ErasedReconciler: Send + Sync {
     async fn prepare(self: Arc<Self>, requests: Vec<Request>) -> Vec<Prepared>;
     async fn release(&self, dropped: Vec<UntypedRecord>, kept: Vec<UntypedRecord>);
+    async fn marked(&self) -> Vec<(Claim, ResourceName, UntypedRecord)>;
     fn wakes(&self) -> BoxStream<'static, Claim>;
 }
 
@@ -75,6 +91,15 @@ impl Registry {
     /// The kinds, for the status and for judging documents.
     pub fn kinds(&self) -> impl Iterator<Item = ResourceKind> {
         self.0.keys().copied()
+    }
+
+    /// What carries our mark on the device itself.
+    pub async fn marked(&self) -> Vec<(Claim, ResourceName, UntypedRecord)> {
+        let mut marked = Vec::new();
+        for reconciler in self.0.values() {
+            marked.extend(reconciler.marked().await);
+        }
+        marked
     }
 
     /// What happens to claims without our doing. Call once.
@@ -147,13 +172,19 @@ struct TypedWork<R: Reconciler> {
 
 #[async_trait]
 impl<R: Reconciler> Work for TypedWork<R> {
-    fn alters_target(&self) -> bool {
-        self.steps.iter().any(Step::alters_target)
+    fn effect(&self) -> Effect {
+        Effect {
+            alters: self.steps.iter().any(Step::alters_target),
+            restarts: self.steps.iter().any(Step::restarts_target),
+        }
     }
 
     async fn run(&self) -> Result<(), Failure> {
         for step in &self.steps {
             crash_point();
+            if let Goal::Present { .. } = self.target.goal {
+                crash_point_at(format_args!("apply {}", self.target.claim));
+            }
             tracing::info!(claim = %self.target.claim, step = step.summary(), "applying");
             self.reconciler.0.apply(&self.target, step).await?;
         }
@@ -169,6 +200,9 @@ impl<R: Reconciler> ErasedReconciler for Erased<R> {
         let mut places = Vec::with_capacity(requests.len());
         let mut targets = Vec::with_capacity(requests.len());
         for (place, request) in requests.into_iter().enumerate() {
+            if let Wanted::Present { .. } = request.wanted {
+                crash_point_at(format_args!("observe {}", request.claim));
+            }
             let record = request.record.clone();
             match typed::<R>(request) {
                 Ok(target) => {
@@ -199,6 +233,12 @@ impl<R: Reconciler> ErasedReconciler for Erased<R> {
         if let (Ok(dropped), Ok(kept)) = (typed(dropped), typed(kept)) {
             self.0.release(&dropped, &kept).await;
         }
+    }
+
+    async fn marked(&self) -> Vec<(Claim, ResourceName, UntypedRecord)> {
+        let untyped =
+            |(claim, name, record)| Some((claim, name, Arc::new(serde_json::to_value(record).ok()?)));
+        self.0.marked().await.into_iter().filter_map(untyped).collect()
     }
 
     fn wakes(&self) -> BoxStream<'static, Claim> {

@@ -93,12 +93,32 @@ pub struct InventoryEntry {
     /// The effective digest for which steps are under way that alter the target; `None` once they
     /// are done.
     pub altering: Option<Digest>,
+    /// Whether those steps start something again that ran before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restarting: bool,
     /// Passes that altered the target for a new spec.
     pub changes: u64,
     /// Repairs of what somebody else altered.
     pub drift_corrections: u64,
     /// Restarts.
     pub restarts: u64,
+}
+
+impl InventoryEntry {
+    /// One that is ours and of which nothing but this is known.
+    pub(crate) fn unremembered(name: ResourceName, record: UntypedRecord) -> Self {
+        Self {
+            name,
+            depends_on: Vec::new(),
+            record,
+            applied_digest: None,
+            altering: None,
+            restarting: false,
+            changes: 0,
+            drift_corrections: 0,
+            restarts: 0,
+        }
+    }
 }
 
 impl LedgerBody {

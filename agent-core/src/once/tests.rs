@@ -17,7 +17,7 @@ async fn run(metadata: &[serde_json::Value]) -> Option<u64> {
             json!({"apiVersion": "harmony/v1", "kind": "Fake", "metadata": metadata, "spec": {"/a": "1"}});
         let document = read_documents(&text.to_string(), "f").unwrap().remove(0);
         let device = device(&fake, &folder, Formats::none().with(FakeFormat), None);
-        let outcome = reconcile(device, &document, "1.0.0").await;
+        let outcome = reconcile(device, &document, "1.0.0", futures_util::stream::pending()).await;
         let generation = outcome.status.accepted.map(|accepted| accepted.generation.get());
         last = generation.filter(|_| outcome.converged);
     }

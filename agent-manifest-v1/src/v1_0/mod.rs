@@ -8,7 +8,10 @@ use agent_model::{
     reader::{Field, Findings},
 };
 
-pub use wire::{AgentManifest, ApiVersion, Entry, File, IdOrName, Kind, Metadata, ResourceEntry, Spec};
+pub use wire::{
+    AgentManifest, ApiVersion, Cpus, Entry, Exec, File, Http, IdOrName, Kind, Limits, Log, Metadata, Probe,
+    Probes, Process, ResourceEntry, Restart, Scheme, Size, Spec, Tcp,
+};
 
 /// Reads the spec and judges it as a whole.
 pub(crate) fn lower(document: &SpecDocument<'_>) -> Result<Lowered, Invalid> {

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use agent_model::{
-    Declaration, FileSpec, ResourceKind, ResourceName, ResourceSpec, Suggestions, pointer_to,
+    Declaration, FileSpec, ProcessSpec, ResourceKind, ResourceName, ResourceSpec, Suggestions, pointer_to,
     reader::{Field, Findings, shown},
 };
 
 /// The kinds that a document of this version may declare.
-const KINDS: [ResourceKind; 1] = [ResourceKind::File];
+const KINDS: [ResourceKind; 2] = [ResourceKind::File, ResourceKind::Process];
 
 /// Without a name there is no declaration, since nothing could refer to it; its fields are read
 /// all the same, for their problems.
@@ -22,10 +22,16 @@ pub(super) fn read(entry: Field<'_>, findings: &mut Findings) -> Option<Declarat
             Some(ResourceKind::File) => {
                 fields.required("spec", FileSpec::read).map(Arc::new).map(ResourceSpec::File)
             }
+            Some(ResourceKind::Process) => {
+                fields.required("spec", ProcessSpec::read).map(Arc::new).map(ResourceSpec::Process)
+            }
             None => fields.required("spec", |_, _| None),
         };
         let pointer = fields.pointer.clone();
-        let claim_pointer = pointer_to(&pointer_to(&pointer, "spec"), "path");
+        let claim_pointer = match kind {
+            Some(ResourceKind::File) | None => pointer_to(&pointer_to(&pointer, "spec"), "path"),
+            Some(ResourceKind::Process) => pointer_to(&pointer, "name"),
+        };
         Some(Declaration { pointer, claim_pointer, name: name?, depends_on, restart_on, spec })
     })
 }
@@ -37,8 +43,7 @@ fn kind(field: Field<'_>, findings: &mut Findings) -> Option<ResourceKind> {
         let given = shown(text);
         let kinds = KINDS.map(ResourceKind::as_str);
         let hint = Suggestions::default().hint(&given, kinds);
-        let message =
-            format!("no reconciler for kind {given:?} (this agent has: {}){hint}", kinds.join(", "));
+        let message = format!("unknown kind {given:?}; this version has: {}{hint}", kinds.join(", "));
         findings.problem(field.pointer, message);
     }
     kind

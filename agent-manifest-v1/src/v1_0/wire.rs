@@ -4,6 +4,9 @@
 //! what a document *says*, so nothing here is judged yet, and `None` is a field that is left out.
 //! The comments on fields are the descriptions in the JSON Schema: they speak to authors.
 
+mod process;
+mod workload;
+
 use std::collections::BTreeMap;
 
 use agent_model::{MAX_RESOURCES, status::API_VERSION};
@@ -11,6 +14,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::KIND;
+
+pub use process::Process;
+pub use workload::{Cpus, Exec, Http, Limits, Log, Probe, Probes, Restart, Scheme, Size, Tcp};
 
 /// A resource's name: a DNS label (RFC 1123).
 const RESOURCE_NAME: &str = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
@@ -110,7 +116,9 @@ pub struct Spec {
 #[serde(tag = "kind")]
 pub enum ResourceEntry {
     /// A regular file with exactly this content, mode and ownership.
-    File(Entry<File>),
+    File(Box<Entry<File>>),
+    /// A program that runs, outlives the agent, and is started again by its restart policy.
+    Process(Box<Entry<Process>>),
 }
 
 /// What every resource has, whatever its kind.

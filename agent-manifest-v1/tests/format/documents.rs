@@ -32,6 +32,7 @@ fn yaml(path: &Path) -> Value {
 const GOLDEN: &[(&str, &str)] = &[
     ("empty.json", "sha256:4869580c5b6df82776db8668b653e6a98eb38beb6e8186036fe9115d97b9f225"),
     ("files.json", "sha256:026e7b19c44ac7ebda5523e02dc51c6fc68e6183e9b84631043f8e7f2ce29fa1"),
+    ("processes.json", "sha256:40041a1644c1c8ac7dbfc779f65d02b2479a9641726e9b32d8a62ad856bdd043"),
 ];
 
 #[test]
@@ -52,8 +53,8 @@ fn old_documents_mean_what_they_always_meant() {
 }
 
 #[test]
-fn the_examples_are_valid_for_three_devices() {
-    let examples = files_in("../examples", "yaml");
+fn the_examples_are_valid_for_four_devices() {
+    let examples = [files_in("../examples", "yaml"), files_in("../examples/processes", "yaml")].concat();
     let names: Vec<Value> = examples
         .iter()
         .map(|path| {
@@ -67,7 +68,7 @@ fn the_examples_are_valid_for_three_devices() {
             document["metadata"]["name"].clone()
         })
         .collect();
-    assert_eq!(names, ["edge-0001", "edge-0002", "edge-0003"]);
+    assert_eq!(names, ["edge-0001", "edge-0002", "edge-0003", "edge-0004"]);
 }
 
 #[test]

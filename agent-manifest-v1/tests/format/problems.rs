@@ -9,12 +9,27 @@ fn file(name: &str, spec: Value) -> Value {
     json!({"name": name, "kind": "File", "spec": spec})
 }
 
+fn process(name: &str, spec: Value) -> Value {
+    json!({"name": name, "kind": "Process", "spec": spec})
+}
+
 /// Lowers one `File` with this spec besides a path.
 fn problems_of_file(fields: Value) -> Vec<String> {
     let mut spec = json!({"path": "/etc/a"});
     spec.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-    let problems =
-        lower(&json!({"resources": [file("a", spec)]})).map_or_else(|problems| problems, |_| vec![]);
+    problems_of(file("a", spec))
+}
+
+/// Lowers one `Process` with this spec besides a command.
+fn problems_of_process(fields: Value) -> Vec<String> {
+    let mut spec = json!({"command": ["app"]});
+    spec.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    problems_of(process("a", spec))
+}
+
+/// Lowers one resource; pointers lead from its spec.
+fn problems_of(resource: Value) -> Vec<String> {
+    let problems = lower(&json!({"resources": [resource]})).map_or_else(|problems| problems, |_| vec![]);
     let place = "/spec/resources/0/spec";
     problems.iter().map(|problem| problem.strip_prefix(place).unwrap_or(problem).to_owned()).collect()
 }
@@ -71,7 +86,7 @@ fn all_problems_of_all_resources_are_reported_at_once() {
         problems,
         [
             "/spec/resources/0/name: \"App\" is not a resource name: use 1 to 63 of the characters a-z 0-9 -, starting and ending with a letter or digit",
-            "/spec/resources/0/kind: no reconciler for kind \"Fille\" (this agent has: File); did you mean \"File\"?",
+            "/spec/resources/0/kind: unknown kind \"Fille\"; this version has: File, Process; did you mean \"File\"?",
             "/spec/resources/0/dependson: unknown key \"dependson\"; did you mean \"dependsOn\"?",
             "/spec/resources/1: \"name\" is missing",
             "/spec/resources/1/dependsOn: expected an array, found a string",
@@ -126,6 +141,10 @@ fn sealed_values_are_refused_in_clear_words() {
         assert_eq!(problems_of_file(json!({key: sealed})), [problem]);
     }
     assert_eq!(
+        problems_of_process(json!({"env": {"TOKEN": sealed}})),
+        ["/env/TOKEN: sealed values are not supported by this agent; give a string"]
+    );
+    assert_eq!(
         problems_of_file(json!({"content": {"other": 1}})),
         ["/content: expected a string, found an object"]
     );
@@ -168,6 +187,58 @@ fn owners_are_names_or_ids_whether_quoted_or_not() {
 }
 
 #[test]
+fn a_process_is_read_in_all_its_parts() {
+    assert_eq!(
+        problems_of_process(json!({
+            "command": "app --serve", "env": {"DEBUG": true}, "workdir": "var", "restart": "OnFailur", "cwd": "/",
+            "limits": {"memory": "64MB"}, "probes": {"readiness": {"interval": 5}}, "stopTimeout": "2h",
+            "log": {"maxsize": "1Mi"},
+        })),
+        [
+            "/command: expected an array, found a string",
+            "/env/DEBUG: expected a string, found a boolean: put it in quotes, as the program is to see it",
+            "/workdir: \"var\" is not a usable path: it must be absolute",
+            "/restart: \"OnFailur\" is no restart policy; did you mean \"OnFailure\"?",
+            "/limits/memory: \"64MB\" is not a size: use a number and one of Ki Mi Gi Ti k M G T, for example \"64Mi\"",
+            "/probes/readiness: one of \"exec\", \"http\" and \"tcp\" is missing",
+            "/probes/readiness/interval: expected a string, found a number: put it in quotes with its unit, for example \"30s\"",
+            "/stopTimeout: \"2h\" is too much: give at most 1h",
+            "/log/maxsize: unknown key \"maxsize\"; did you mean \"maxSize\"?",
+            "/cwd: unknown key \"cwd\"; valid here: command, env, workdir, user, group, restart, limits, probes, stopSignal, stopTimeout, log",
+        ]
+    );
+    assert_eq!(
+        problems_of(json!({"name": "a", "kind": "Process", "spec": {}})),
+        [": \"command\" is missing"]
+    );
+}
+
+#[test]
+fn a_process_claims_nothing_but_its_name_of_which_a_document_is_told_once() {
+    let twice = json!({"resources": [
+        process("a", json!({"command": ["app"]})), process("b", json!({"command": ["app"]})),
+        file("c", json!({"path": "/b", "content": ""})), process("b", json!({"command": ["other"]})),
+    ]});
+    assert_eq!(
+        lower(&twice).unwrap_err(),
+        ["/spec/resources/3/name: \"b\" is already the name of /spec/resources/1"]
+    );
+}
+
+#[test]
+fn no_problem_shows_the_value_of_a_variable() {
+    for value in [json!("hunter2\0"), json!({"hunter2": "hunter2"}), json!(["hunter2"]), json!("hunter2")] {
+        let problems = problems_of_process(json!({"env": {"TOKEN": value}, "user": " "}));
+        assert!(!problems.is_empty() && !problems.concat().contains("hunter2"), "{problems:?}");
+    }
+    let long = problems_of_process(json!({"env": {"TOKEN": "hunter2".repeat(30_000)}}));
+    assert!(
+        long[0].starts_with("/command: with the environment it has ") && !long[0].contains("hunter2"),
+        "{long:?}"
+    );
+}
+
+#[test]
 fn keys_of_a_newer_version_are_listed_where_the_author_allows_it() {
     let spec = json!({"resources": [
         {"name": "a", "kind": "File", "priority": 1, "spec": {"path": "/etc/a", "content": "", "acl~/": {"x": 1}}},
@@ -186,7 +257,7 @@ fn a_kind_of_a_newer_version_is_a_problem_even_where_unknown_keys_are_not() {
     let spec = json!({"resources": [{"name": "a", "kind": "Teapot", "spec": {}}]});
     assert_eq!(
         lower_with(UnknownKeys::AreIgnored, &spec).unwrap_err(),
-        ["/spec/resources/0/kind: no reconciler for kind \"Teapot\" (this agent has: File)"]
+        ["/spec/resources/0/kind: unknown kind \"Teapot\"; this version has: File, Process"]
     );
 }
 

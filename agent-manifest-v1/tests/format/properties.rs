@@ -12,7 +12,10 @@ fn any_json() -> impl Strategy<Value = Value> {
     let word = prop_oneof![
         4 => sample::select(vec![
             "resources", "name", "kind", "dependsOn", "restartOn", "spec", "path", "content", "contentBase64",
-            "mode", "owner", "group", "sealed", "File", "a", "/etc/a", "0644", "eA==",
+            "mode", "owner", "group", "sealed", "File", "a", "/etc/a", "0644", "eA==", "Process", "command", "env",
+            "workdir", "user", "restart", "limits", "memory", "cpus", "pids", "openFiles", "probes", "startup",
+            "readiness", "exec", "http", "tcp", "port", "interval", "failureThreshold", "stopSignal", "stopTimeout",
+            "log", "maxSize", "keep", "Always", "64Mi", "500m", "30s", "TERM", "/",
         ])
         .prop_map(str::to_owned),
         1 => any::<String>(),
@@ -40,30 +43,113 @@ fn nearly_valid() -> impl Strategy<Value = Value> {
         .prop_map(|(path, content, mode, owner, group)| {
             json!({"path": path, "content": content, "mode": mode, "owner": owner, "group": group})
         });
-    (or_any(json!("a")), or_any(json!("File")), or_any(json!([])), file).prop_map(
-        |(name, kind, depends_on, spec)| {
+    let process =
+        (process(), sample::select(PLACES.to_vec()), any_json()).prop_map(|(mut spec, place, any)| {
+            // Where the place is not there, the process stays valid.
+            if let Some(value) = spec.pointer_mut(place) {
+                *value = any;
+            }
+            spec
+        });
+    let resource =
+        prop_oneof![file.prop_map(|spec| ("File", spec)), process.prop_map(|spec| ("Process", spec))];
+    let resource = (resource, option::weighted(0.1, any_json()));
+    (or_any(json!("a")), resource, or_any(json!([]))).prop_map(
+        |(name, ((kind, spec), other_kind), depends_on)| {
+            let kind = other_kind.unwrap_or_else(|| kind.into());
             json!({"resources": [{"name": name, "kind": kind, "dependsOn": depends_on, "spec": spec}]})
         },
     )
 }
 
-/// Valid files, the i-th at a place of its own and waiting only for earlier ones.
+/// Places in a process, some of which each has.
+const PLACES: [&str; 17] = [
+    "/command",
+    "/command/0",
+    "/env",
+    "/env/TOKEN",
+    "/workdir",
+    "/user",
+    "/group",
+    "/restart",
+    "/limits",
+    "/limits/memory",
+    "/limits/cpus",
+    "/limits/pids",
+    "/probes",
+    "/probes/readiness",
+    "/probes/readiness/interval",
+    "/stopTimeout",
+    "/log/maxSize",
+];
+
+/// Valid processes.
+fn process() -> impl Strategy<Value = Value> {
+    let word = |pattern: &'static str| pattern.prop_map(Value::from);
+    let duration =
+        || prop_oneof![word("[1-9][0-9]{0,2}s"), word("[1-9] ?m( [1-5]?[0-9]s)?"), word("[1-9][0-9]{2,4}ms")];
+    let or_null = |value: BoxedStrategy<Value>| prop_oneof![Just(Value::Null), value];
+    let action = prop_oneof![
+        collection::vec("[^\0]{1,8}", 1..4).prop_map(|command| ("exec", json!({"command": command}))),
+        (
+            1..=u16::MAX,
+            or_null(word("/[!-~]{0,8}").boxed()),
+            sample::select(vec![None, Some("Http"), Some("Https")])
+        )
+            .prop_map(|(port, path, scheme)| ("http", json!({"port": port, "path": path, "scheme": scheme}))),
+        (1..=u16::MAX).prop_map(|port| ("tcp", json!({"port": port}))),
+    ];
+    let probe = (action, or_null(duration().boxed()), option::of(1..=1000_u32)).prop_map(
+        |((kind, action), interval, threshold)| json!({kind: action, "interval": interval, "failureThreshold": threshold}),
+    );
+    let probes = option::of(
+        (option::of(probe.clone()), option::of(probe))
+            .prop_map(|(readiness, liveness)| json!({"readiness": readiness, "liveness": liveness})),
+    );
+    let limits = option::of(
+        (
+            or_null(word("[1-9][0-9]{0,2}(Mi|Gi|G|e7)").boxed()),
+            or_null(word("[1-9][0-9]{1,3}m").boxed()),
+            option::of(1..9999_u32),
+        )
+            .prop_map(|(memory, cpus, pids)| json!({"memory": memory, "cpus": cpus, "pids": pids})),
+    );
+    let env = collection::btree_map("[^\0=]{1,8}", "[^\0]{0,8}", 0..3);
+    let command = collection::vec("[^\0]{1,8}", 1..4);
+    let restart = sample::select(vec![None, Some("Always"), Some("OnFailure"), Some("Never")]);
+    let log = option::of("[1-9][0-9]{1,2}Ki".prop_map(|size| json!({"maxSize": size})));
+    (command, env, or_null(word("(/[a-z]{1,8}){1,3}").boxed()), restart, limits, probes, or_null(duration().boxed()), log)
+        .prop_map(|(command, env, workdir, restart, limits, probes, stop_timeout, log)| {
+            json!({
+                "command": command, "env": env, "workdir": workdir, "restart": restart, "limits": limits, "probes": probes,
+                "stopTimeout": stop_timeout, "log": log,
+            })
+        })
+}
+
+/// Valid resources, the i-th file at a place of its own, and each waiting only for earlier ones.
 fn valid_resources() -> impl Strategy<Value = Vec<Value>> {
     let content = prop_oneof![
         any::<String>().prop_map(|text| ("content", text)),
         "([A-Za-z0-9+/]{4}){0,4}([A-Za-z0-9+/]w==)?".prop_map(|text| ("contentBase64", text)),
     ];
     let id = prop_oneof![any::<u16>().prop_map(Value::from), "[a-z][a-z0-9-]{0,20}".prop_map(Value::from)];
-    let file = (content, option::of("0?[0-7]{3,4}"), option::of(id), any::<sample::Index>());
-    collection::vec(file, 0..12).prop_map(|files| {
-        files
+    let file =
+        (content, option::of("0?[0-7]{3,4}"), option::of(id)).prop_map(|((key, text), mode, owner)| {
+            ("File", json!({"path": null, key: text, "mode": mode, "owner": owner}))
+        });
+    let resource = prop_oneof![file, process().prop_map(|spec| ("Process", spec))];
+    collection::vec((resource, any::<sample::Index>()), 0..12).prop_map(|resources| {
+        resources
             .into_iter()
             .enumerate()
-            .map(|(i, ((key, text), mode, owner, earlier))| {
+            .map(|(i, ((kind, mut spec), earlier))| {
                 let depends_on: Vec<String> =
-                    if i > 0 { vec![format!("file-{}", earlier.index(i))] } else { Vec::new() };
-                json!({"name": format!("file-{i}"), "kind": "File", "dependsOn": depends_on,
-                    "spec": {"path": format!("/etc/{i}.conf"), key: text, "mode": mode, "owner": owner}})
+                    if i > 0 { vec![format!("r-{}", earlier.index(i))] } else { Vec::new() };
+                if kind == "File" {
+                    spec["path"] = format!("/etc/{i}.conf").into();
+                }
+                json!({"name": format!("r-{i}"), "kind": kind, "dependsOn": depends_on, "spec": spec})
             })
             .collect()
     })

@@ -4,7 +4,10 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use agent_manifest_v1::{
     json_schema,
-    v1_0::{AgentManifest, ApiVersion, Entry, File, IdOrName, Kind, Metadata, ResourceEntry, Spec},
+    v1_0::{
+        AgentManifest, ApiVersion, Cpus, Entry, Exec, File, Http, IdOrName, Kind, Limits, Log, Metadata,
+        Probe, Probes, Process, ResourceEntry, Restart, Scheme, Size, Spec, Tcp,
+    },
 };
 use serde_json::{Value, json};
 
@@ -39,6 +42,10 @@ fn keys_in_schema(pointer: &str) -> BTreeSet<String> {
     properties.unwrap_or_else(|| panic!("no {pointer} in {schema:#}")).keys().cloned().collect()
 }
 
+fn process(spec: Value) -> Value {
+    json!({"resources": [{"name": "p", "kind": "Process", "spec": spec}]})
+}
+
 #[test]
 fn reader_and_schema_know_the_same_keys() {
     let unknown = "???????????";
@@ -46,6 +53,15 @@ fn reader_and_schema_know_the_same_keys() {
         (json!({unknown: 0}), "/$defs/Spec/properties"),
         (json!({"resources": [{unknown: 0}]}), "/$defs/ResourceEntry/oneOf/0/properties"),
         (json!({"resources": [{"kind": "File", "spec": {unknown: 0}}]}), "/$defs/File/properties"),
+        (json!({"resources": [{"kind": "Process", unknown: 0}]}), "/$defs/ResourceEntry/oneOf/1/properties"),
+        (process(json!({unknown: 0})), "/$defs/Process/properties"),
+        (process(json!({"limits": {unknown: 0}})), "/$defs/Limits/properties"),
+        (process(json!({"log": {unknown: 0}})), "/$defs/Log/properties"),
+        (process(json!({"probes": {unknown: 0}})), "/$defs/Probes/properties"),
+        (process(json!({"probes": {"startup": {unknown: 0}}})), "/$defs/Probe/properties"),
+        (process(json!({"probes": {"startup": {"exec": {unknown: 0}}}})), "/$defs/Exec/properties"),
+        (process(json!({"probes": {"startup": {"http": {unknown: 0}}}})), "/$defs/Http/properties"),
+        (process(json!({"probes": {"startup": {"tcp": {unknown: 0}}}})), "/$defs/Tcp/properties"),
     ] {
         assert_eq!(keys_known_to_reader(&spec), keys_in_schema(pointer), "{pointer}");
     }
@@ -54,20 +70,20 @@ fn reader_and_schema_know_the_same_keys() {
 #[test]
 fn reader_and_schema_know_the_same_kinds() {
     let problem = lower(&json!({"resources": [{"name": "a", "kind": "???", "spec": {}}]})).unwrap_err();
-    let (_, kinds) = problem[0].split_once("this agent has: ").unwrap();
+    let (_, kinds) = problem[0].split_once("this version has: ").unwrap();
     let in_schema: Vec<Value> = json_schema()["$defs"]["ResourceEntry"]["oneOf"]
         .as_array()
         .unwrap()
         .iter()
         .map(|entry| entry["properties"]["kind"]["const"].clone())
         .collect();
-    assert_eq!(json!(kinds.trim_end_matches(')').split(", ").collect::<Vec<_>>()), json!(in_schema));
+    assert_eq!(json!(kinds.split(", ").collect::<Vec<_>>()), json!(in_schema));
 }
 
 /// A manifest in which every field of the wire types is set.
 fn full_manifest() -> AgentManifest {
     let file = |name: &str, content: Option<&str>, content_base64: Option<&str>| {
-        ResourceEntry::File(Entry {
+        ResourceEntry::File(Box::new(Entry {
             name: name.into(),
             depends_on: Some(if name == "a" { vec![] } else { vec!["a".into()] }),
             restart_on: Some(vec![]),
@@ -79,7 +95,7 @@ fn full_manifest() -> AgentManifest {
                 owner: Some(IdOrName::Name("root".into())),
                 group: Some(IdOrName::Id(0)),
             },
-        })
+        }))
     };
     AgentManifest {
         api_version: ApiVersion::HarmonyV1,
@@ -94,7 +110,54 @@ fn full_manifest() -> AgentManifest {
             labels: Some([("site".into(), "north".into())].into()),
             annotations: Some([("note".into(), "".into())].into()),
         },
-        spec: Spec { resources: vec![file("a", Some("x"), None), file("b", None, Some("eA=="))] },
+        spec: Spec {
+            resources: vec![
+                file("a", Some("x"), None),
+                file("b", None, Some("eA==")),
+                ResourceEntry::Process(Box::new(Entry {
+                    name: "p".into(),
+                    depends_on: Some(vec!["a".into()]),
+                    restart_on: Some(vec!["b".into()]),
+                    spec: full_process(),
+                })),
+            ],
+        },
+    }
+}
+
+fn full_process() -> Process {
+    let probe = || Probe {
+        interval: Some("1m 30s".into()),
+        timeout: Some("500ms".into()),
+        failure_threshold: Some(1000),
+        start_period: Some("24h".into()),
+        ..Probe::default()
+    };
+    let command = || vec!["/bin/app".into(), "--serve".into(), String::new()];
+    Process {
+        command: command(),
+        env: Some([("LOG".into(), "info".into())].into()),
+        workdir: Some("/var/lib/app".into()),
+        user: Some(IdOrName::Name("app".into())),
+        group: Some(IdOrName::Id(7)),
+        restart: Some(Restart::OnFailure),
+        limits: Some(Limits {
+            memory: Some(Size::Quantity("64Mi".into())),
+            cpus: Some(Cpus::Number(2.into())),
+            pids: Some(1),
+            open_files: Some(16),
+        }),
+        probes: Some(Probes {
+            startup: Some(Probe { exec: Some(Exec { command: command() }), ..probe() }),
+            readiness: Some(Probe {
+                http: Some(Http { port: 1, path: Some("/ready?x=1".into()), scheme: Some(Scheme::Https) }),
+                ..probe()
+            }),
+            liveness: Some(Probe { tcp: Some(Tcp { port: 65535 }), ..probe() }),
+        }),
+        stop_signal: Some("SIGINT".into()),
+        stop_timeout: Some("1h".into()),
+        log: Some(Log { max_size: Some(Size::Bytes(4096.into())), keep: Some(0) }),
     }
 }
 
@@ -103,7 +166,7 @@ fn what_the_wire_types_write_is_valid_and_lowers() {
     let document = serde_json::to_value(full_manifest()).unwrap();
     jsonschema::validate(&json_schema(), &document).unwrap();
     let state = lower(&document["spec"]).unwrap().state;
-    assert_eq!(state.resources().len(), 2);
+    assert_eq!(state.resources().len(), 3);
     assert_eq!(document["apiVersion"], "harmony/v1");
     assert_eq!(document["kind"], "AgentManifest");
 }
@@ -143,6 +206,99 @@ fn the_schema_refuses_what_is_wrong_in_a_single_field() {
     }
 }
 
+/// Each change alone makes a valid process invalid by the schema and by the reader, or by neither.
+#[test]
+fn schema_and_reader_agree_about_each_field_of_a_process() {
+    let validator = jsonschema::validator_for(&json_schema()).unwrap();
+    let valid = serde_json::to_value(full_manifest()).unwrap();
+    let long = |length| Value::from(format!("/{}", "x".repeat(length)));
+    for (pointer, right, wrong) in [
+        ("command", json!([["a"], ["a", ""]]), json!([[], [""], ["a\0"], ["a", "\0"], ["a", 1], "a", null])),
+        (
+            "env",
+            json!([{}, {"a": ""}, {"a b": "x\n"}, null]),
+            json!([{"": "x"}, {"a=": "x"}, {"a": "\0"}, {"a": 1}, {"a": null}, []]),
+        ),
+        ("workdir", json!(["/", "/a", "/..a", null]), json!(["", "a", "/a/", "//", "/..", "/a/../b", 1])),
+        ("user", json!(["root", 0, "0", null]), json!(["", "a b", -1, true])),
+        ("restart", json!(["Always", "OnFailure", "Never", null]), json!(["always", "", 1])),
+        ("limits", json!([{}, null]), json!([[], 1])),
+        (
+            "limits/memory",
+            json!(["1Mi", "1.5G", "1e9", 1048576, 1e9, null]),
+            json!(["64MB", "", "-1", "400m", "1 Mi", -1, true]),
+        ),
+        ("limits/cpus", json!(["10m", "1.5", "2", 0.5, 8, null]), json!(["1k", "", "50%", -1, true])),
+        ("limits/pids", json!([1, 4194304, null]), json!([0, 4194305, -1, 1.5, "1"])),
+        ("limits/openFiles", json!([16, 1073741824, null]), json!([15, 1073741825, "16"])),
+        ("probes", json!([{}, null]), json!([[], 1])),
+        (
+            "probes/startup",
+            json!([{"tcp": {"port": 1}}, {"tcp": {"port": 1}, "exec": null, "http": null}, null]),
+            json!([{}, {"tcp": {}}, {"tcp": {"port": 1}, "http": {"port": 1}}, {"tcp": {"port": 1}, "exec": {"command": ["a"]}}]),
+        ),
+        (
+            "probes/startup/exec",
+            json!([{"command": ["a"]}]),
+            json!([{}, {"command": []}, {"command": [""]}, {"command": ["\0"]}, null]),
+        ),
+        ("probes/readiness/http/port", json!([1, 65535]), json!([0, 65536, "80", null])),
+        (
+            "probes/readiness/http/path",
+            json!(["/", "/a?b=%20", null]),
+            json!(["", "a", "/a b", "/ä", "/\n", long(2048)]),
+        ),
+        ("probes/readiness/http/scheme", json!(["Http", "Https", null]), json!(["HTTP", "", 1])),
+        ("probes/liveness/tcp/port", json!([1, 65535]), json!([0, 65536, "80", null])),
+        (
+            "probes/liveness/interval",
+            json!(["100ms", "1h", "0.5s", "1m30s", " 1 0 s ", null]),
+            json!(["", "5", "s", "1s 5", "-1s", 5]),
+        ),
+        ("probes/liveness/timeout", json!(["100ms", "10m", null]), json!(["", "5", 5])),
+        ("probes/liveness/startPeriod", json!(["0s", "24h", "1day", null]), json!(["", "5", 5])),
+        ("probes/liveness/failureThreshold", json!([1, 1000, null]), json!([0, 1001, "3"])),
+        ("stopSignal", json!(["SIGTERM", "KILL", null]), json!(["SIGSTOP", "sigterm", "", "SIGTERM ", 15])),
+        ("stopTimeout", json!(["0s", "1h", null]), json!(["", "5", 5])),
+        ("log", json!([{}, null]), json!([[], 1])),
+        ("log/maxSize", json!(["4Ki", "1Gi", 4096, null]), json!(["4KB", "", true])),
+        ("log/keep", json!([0, 100, null]), json!([-1, 101, "3"])),
+    ] {
+        for (values, is_right) in [(right, true), (wrong, false)] {
+            for value in values.as_array().unwrap() {
+                let mut document = valid.clone();
+                let place = format!("/spec/resources/2/spec/{pointer}");
+                *document.pointer_mut(&place).unwrap_or_else(|| panic!("no {place}")) = value.clone();
+                assert_eq!(validator.is_valid(&document), is_right, "schema: {pointer}: {value}");
+                let read = lower(&document["spec"]);
+                assert_eq!(read.is_ok(), is_right, "reader: {pointer}: {value}: {:?}", read.err());
+            }
+        }
+    }
+}
+
+/// What the patterns of quantities cannot say, the descriptions do.
+#[test]
+fn the_bounds_of_quantities_stand_in_their_descriptions() {
+    for (field, bounds) in [
+        ("Limits/properties/memory", &["1Mi"] as &[&str]),
+        ("Limits/properties/cpus", &["10m"]),
+        ("Log/properties/maxSize", &["4Ki", "1Gi"]),
+        ("Probe/properties/interval", &["100ms", "1h"]),
+        ("Probe/properties/timeout", &["100ms", "10m"]),
+        ("Probe/properties/startPeriod", &["24h"]),
+        ("Process/properties/stopTimeout", &["1h"]),
+        ("Process/properties/command", &["1,024", "128 KiB"]),
+    ] {
+        let schema = json_schema();
+        let description =
+            schema.pointer(&format!("/$defs/{field}/description")).and_then(Value::as_str).unwrap();
+        for bound in bounds {
+            assert!(description.contains(bound), "{field}: {description}");
+        }
+    }
+}
+
 #[test]
 fn the_schema_refuses_missing_and_additional_fields() {
     let validator = jsonschema::validator_for(&json_schema()).unwrap();
@@ -159,6 +315,11 @@ fn the_schema_refuses_missing_and_additional_fields() {
         ("/spec/resources/0", "spec"),
         ("/spec/resources/0/spec", "path"),
         ("/spec/resources/0/spec", "content"),
+        ("/spec/resources/2/spec", "command"),
+        ("/spec/resources/2/spec/probes/startup", "exec"),
+        ("/spec/resources/2/spec/probes/startup/exec", "command"),
+        ("/spec/resources/2/spec/probes/readiness/http", "port"),
+        ("/spec/resources/2/spec/probes/liveness/tcp", "port"),
     ] {
         let mut document = valid.clone();
         let fields = document.pointer_mut(parent).unwrap().as_object_mut().unwrap();

@@ -1,7 +1,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{FileSpec, Principal};
+use crate::{
+    Environment, FileSpec, HttpScheme, Limits, LogBounds, Principal, Probe, ProbeAction, Probes, ProcessSpec,
+    RestartPolicy, StopSignal,
+};
 
 fn name(text: &str) -> ResourceName {
     text.parse().unwrap()
@@ -45,6 +48,28 @@ fn every_problem_is_reported_at_once_with_its_place() {
             "/spec/resources/3/spec/path: conflicts with \"a\": one path lies below the other, which is a regular file",
         ]
     );
+}
+
+#[test]
+fn what_runs_waits_for_those_whose_change_restarts_it_and_what_does_not_run_does_not() {
+    let restarted = |resource: &str, spec: ResourceSpec, restart_on: &[&str]| Declaration {
+        restart_on: restart_on.iter().copied().map(name).collect(),
+        ..Declaration::new(&format!("/{resource}"), name(resource), spec)
+    };
+    let process = || ProcessSpec::new(vec!["serve".to_owned()]).into();
+    let state = build(vec![
+        restarted("config", file("/config", "x").into(), &["web"]),
+        restarted("web", process(), &["config"]),
+    ])
+    .unwrap();
+    let waits_for = |resource: &str| {
+        let resource = state.get(&name(resource)).unwrap();
+        resource.waits_for().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!((waits_for("config"), waits_for("web")), (vec![], vec!["config".to_owned()]));
+    let problems =
+        build(vec![restarted("a", process(), &["b"]), restarted("b", process(), &["a"])]).unwrap_err();
+    assert_eq!(problems, ["/a/restartOn: these wait for one another for ever: a -> b -> a"]);
 }
 
 #[test]
@@ -128,6 +153,58 @@ fn golden_digests_do_not_change() {
         state.digest().to_string(),
         "sha256:f7b8272ba4502c747997985a13feafa455245663be089bcb3475ec4a6d2ed382"
     );
+}
+
+/// As [`golden_digests_do_not_change`]: never update these either.
+#[test]
+fn golden_digests_of_processes_do_not_change() {
+    let digest = |spec: ProcessSpec| Resource::new(name("a"), spec.into()).spec_digest().to_string();
+    let plain = ProcessSpec::new(vec!["/bin/app".into(), "--serve".into()]);
+    assert_eq!(digest(plain), "sha256:e10a012b8a1819e2b272a258e981a8936445bf4f9475fe86c0baa0abb8e79b03");
+    assert_eq!(
+        digest(full_process()),
+        "sha256:b894ab136d53f08225080c7ab4c8dda68ca49e602a0401d0efbccdcb4fca263e"
+    );
+}
+
+/// A process with nothing at its default.
+fn full_process() -> ProcessSpec {
+    let seconds = std::time::Duration::from_secs;
+    let probe = |action| Probe {
+        action,
+        interval: seconds(30),
+        timeout: std::time::Duration::from_millis(1500),
+        failure_threshold: 5,
+        start_period: seconds(3600),
+    };
+    let mut env = Environment::default();
+    env.set("TOKEN", "hunter2").unwrap();
+    ProcessSpec {
+        command: vec!["/bin/app".into()],
+        env,
+        workdir: Some("/var/lib/app".parse().unwrap()),
+        user: Some(Principal::Name("app".into())),
+        group: Some(Principal::Id(7)),
+        restart: RestartPolicy::OnFailure,
+        limits: Limits {
+            memory: Some(64 << 20),
+            cpu_millis: Some(1500),
+            pids: Some(100),
+            open_files: Some(1024),
+        },
+        probes: Probes {
+            startup: Some(probe(ProbeAction::Exec { command: vec!["/bin/true".into()] })),
+            readiness: Some(probe(ProbeAction::Http {
+                port: 8080,
+                path: "/ready".into(),
+                scheme: HttpScheme::Https,
+            })),
+            liveness: Some(probe(ProbeAction::Tcp { port: 8080 })),
+        },
+        stop_signal: StopSignal::Int,
+        stop_timeout: seconds(90),
+        log: LogBounds { max_size: 1 << 20, keep: 0 },
+    }
 }
 
 #[test]

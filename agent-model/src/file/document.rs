@@ -79,13 +79,20 @@ impl Principal {
     }
 }
 
+impl Principal {
+    /// What [`Principal::read`] reads, as a value.
+    pub(crate) fn written(&self) -> Value {
+        match self {
+            Self::Id(id) => (*id).into(),
+            Self::Name(name) => name.as_str().into(),
+        }
+    }
+}
+
 /// Writes what [`Principal::read`] reads.
 impl Serialize for Principal {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Id(id) => serializer.serialize_u32(*id),
-            Self::Name(name) => serializer.serialize_str(name),
-        }
+        self.written().serialize(serializer)
     }
 }
 
@@ -101,21 +108,13 @@ fn content(fields: &mut ObjectReader<'_, '_>) -> Option<Vec<u8>> {
         }
         _ => {}
     }
-    let plain = plain.and_then(|field| text(&field, fields.findings)).map(|text| text.as_bytes().to_vec());
+    let plain = plain.and_then(|field| field.unsealed(fields.findings)).map(|text| text.as_bytes().to_vec());
     let base64 = base64.and_then(|field| decoded(&field, fields.findings));
     plain.or(base64)
 }
 
-fn text<'v>(field: &Field<'v>, findings: &mut Findings) -> Option<&'v str> {
-    if field.value.get("sealed").is_some() {
-        findings.problem(&field.pointer, "sealed values are not supported by this agent; give a string");
-        return None;
-    }
-    field.text(findings)
-}
-
 fn decoded(field: &Field<'_>, findings: &mut Findings) -> Option<Vec<u8>> {
-    let text = text(field, findings)?;
+    let text = field.unsealed(findings)?;
     let problem = match STANDARD.decode(text) {
         Ok(bytes) => return Some(bytes),
         Err(DecodeError::InvalidByte(at, b'=')) => format!("= at offset {at} is not at the end"),

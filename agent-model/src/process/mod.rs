@@ -1,20 +1,17 @@
 //! What a `Process` resource declares.
 
-mod environment;
-mod limits;
-mod probe;
-mod restart;
-mod stop;
+mod arguments;
+mod reading;
+#[cfg(test)]
+mod tests;
+mod writing;
 
 use std::time::Duration;
 
-pub use environment::{Environment, InvalidVariable};
-pub use limits::{Limits, LogBounds};
-pub use probe::{HttpScheme, Probe, ProbeAction, Probes};
-pub use restart::RestartPolicy;
-pub use stop::{InvalidStopSignal, StopSignal};
-
-use crate::{Principal, TargetPath};
+use crate::{
+    Principal, TargetPath,
+    workload::{Environment, Limits, LogBounds, Probes, RestartPolicy, StopSignal},
+};
 
 /// How long a process may take to stop unless declared otherwise.
 pub const DEFAULT_STOP_TIMEOUT: Duration = Duration::from_secs(10);

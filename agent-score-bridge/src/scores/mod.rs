@@ -2,8 +2,10 @@
 
 mod config_set;
 mod file;
+mod process;
 #[cfg(test)]
 mod tests;
 
 pub use config_set::{ConfigFile, ConfigSet, InvalidRelativePath, RelativePath};
 pub use file::File;
+pub use process::Process;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs};
 
 use agent_model::{
-    FileSpec, ManifestFormat, Resource, ResourceKind, ResourceSpec, SpecDocument, UnknownKeys,
+    FileSpec, ManifestFormat, ProcessSpec, Resource, ResourceKind, ResourceSpec, SpecDocument, UnknownKeys,
     reader::{Field, Findings},
 };
 use semver::Version;
@@ -16,7 +16,8 @@ fn lowered(example: &str, facts: [(&str, &str); 2]) -> Vec<Resource> {
     let document = read(example);
     assert_eq!(document["kind"], "Score", "{example}");
     let facts = facts.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-    let bridge = ScoreBridge::new(ScoreRegistry::built_in(), [ResourceKind::File]);
+    let kinds = [ResourceKind::File, ResourceKind::Process];
+    let bridge = ScoreBridge::new(ScoreRegistry::built_in(), kinds);
     let lowered = bridge.lower(&SpecDocument {
         spec: &document["spec"],
         schema_version: &Version::new(0, 1, 0),
@@ -31,16 +32,42 @@ fn read(example: &str) -> Value {
     serde_saphyr::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
-fn file(resource: &Resource) -> &FileSpec {
-    let ResourceSpec::File(file) = &resource.spec;
-    file
+/// The specs of a manifest's resources of a kind, with their names.
+fn specs<T>(
+    manifest: &Value,
+    kind: ResourceKind,
+    read: fn(Field<'_>, &mut Findings) -> Option<T>,
+) -> Vec<(String, T)> {
+    let resources = manifest["spec"]["resources"].as_array().unwrap().iter();
+    resources
+        .filter(|resource| resource["kind"] == kind.as_str())
+        .map(|resource| {
+            let spec = Field { value: &resource["spec"], pointer: String::new() };
+            let spec = read(spec, &mut Findings::new(UnknownKeys::AreProblems)).unwrap();
+            (resource["name"].as_str().unwrap().to_owned(), spec)
+        })
+        .collect()
+}
+
+fn file(resource: &Resource) -> Option<&FileSpec> {
+    match &resource.spec {
+        ResourceSpec::File(file) => Some(file),
+        ResourceSpec::Process(_) => None,
+    }
+}
+
+fn process(resource: &Resource) -> Option<&ProcessSpec> {
+    match &resource.spec {
+        ResourceSpec::Process(process) => Some(process),
+        ResourceSpec::File(_) => None,
+    }
 }
 
 const DEVICE: [(&str, &str); 2] = [("arch", "arm"), ("hostname", "edge-0001")];
 
 /// The files of a document, by path.
 fn files(resources: &[Resource]) -> BTreeMap<String, FileSpec> {
-    resources.iter().map(|resource| (file(resource).path.to_string(), file(resource).clone())).collect()
+    resources.iter().filter_map(file).map(|file| (file.path.to_string(), file.clone())).collect()
 }
 
 #[test]
@@ -48,20 +75,20 @@ fn every_example_lowers_and_says_in_scores_what_its_manifest_says() {
     let folder = format!("{}/../examples/scores", env!("CARGO_MANIFEST_DIR"));
     let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let names: Vec<String> = names.filter(|name| name.ends_with(".yaml")).collect();
-    assert!(names.len() >= 3, "only {names:?}");
+    assert!(names.len() >= 4, "only {names:?}");
     for name in names {
-        let in_scores = files(&lowered(&format!("scores/{name}"), DEVICE));
-        let manifest = read(&name);
-        let resources = manifest["spec"]["resources"].as_array().unwrap();
-        let of_manifest: Vec<FileSpec> = resources
-            .iter()
-            .map(|resource| {
-                let spec = Field { value: &resource["spec"], pointer: String::new() };
-                FileSpec::read(spec, &mut Findings::new(UnknownKeys::AreProblems)).unwrap()
-            })
-            .collect();
+        let resources = lowered(&format!("scores/{name}"), DEVICE);
+        let manifest =
+            if name == "edge-0004.yaml" { read(&format!("processes/{name}")) } else { read(&name) };
+        let processes = resources.iter().filter_map(|resource| {
+            process(resource).map(|process| (resource.name.to_string(), process.clone()))
+        });
+        let of_manifest = specs(&manifest, ResourceKind::Process, ProcessSpec::read);
+        assert_eq!(processes.collect::<Vec<_>>(), of_manifest, "{name}");
+        let in_scores = files(&resources);
+        let of_manifest = specs(&manifest, ResourceKind::File, FileSpec::read);
         assert_eq!(in_scores.len(), of_manifest.len(), "{name}");
-        for file in of_manifest {
+        for (_, file) in of_manifest {
             let in_scores = in_scores.get(file.path.as_str());
             // Where the gateway's Scores use facts, they say more than its manifest.
             let is_same = name != "edge-0001.yaml" || file.path.as_str() != "/etc/collector/collector.toml";

@@ -1,6 +1,11 @@
 //! What is expressed as Scores is lowered to the very same again.
 
-use agent_model::{Declaration, DesiredState, DesiredStateBuilder, FileSpec, Mode, Principal, ResourceName};
+use std::time::Duration;
+
+use agent_model::{
+    Declaration, DesiredState, DesiredStateBuilder, Environment, FileSpec, Limits, Mode, Principal, Probe,
+    ProbeAction, Probes, ProcessSpec, ResourceName, ResourceSpec, RestartPolicy, StopSignal,
+};
 use agent_score_bridge::express;
 use proptest::{collection, option, prelude::*, sample};
 use serde_json::json;
@@ -27,19 +32,55 @@ fn file_spec() -> impl Strategy<Value = FileSpec> {
     )
 }
 
-/// States of files that wait only for earlier ones, some of them for one of them twice.
+fn process_spec() -> impl Strategy<Value = ProcessSpec> {
+    let command = collection::vec("[^\0]{1,8}", 1..4);
+    let env = collection::btree_map("[^\0=]{1,8}", "[^\0]{0,8}", 0..3).prop_map(|variables| {
+        let mut env = Environment::default();
+        variables.iter().for_each(|(name, value)| env.set(name, value).unwrap());
+        env
+    });
+    let limits = (option::of((1 << 20)..1_u64 << 40), option::of(10..9999_u64), option::of(16..9999_u64))
+        .prop_map(|(memory, cpu_millis, open_files)| Limits { memory, cpu_millis, pids: None, open_files });
+    let probe = option::of((1..=u16::MAX, 100..600_000_u64).prop_map(|(port, interval)| Probe {
+        interval: Duration::from_millis(interval),
+        ..Probe::new(ProbeAction::Tcp { port })
+    }));
+    let restart = sample::select(RestartPolicy::ALL.to_vec());
+    let stop = (sample::select(StopSignal::ALL.to_vec()), 0..3_600_000_u64);
+    (command, env, principal(), restart, limits, probe, stop).prop_map(
+        |(command, env, user, restart, limits, liveness, (stop_signal, stop_timeout))| ProcessSpec {
+            env,
+            user,
+            restart,
+            limits,
+            probes: Probes { liveness, ..Probes::default() },
+            stop_signal,
+            stop_timeout: Duration::from_millis(stop_timeout),
+            ..ProcessSpec::new(command)
+        },
+    )
+}
+
+/// States of files and processes that wait only for earlier ones, some of them for one of them twice.
 pub(super) fn state() -> impl Strategy<Value = DesiredState> {
     let name = "[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?";
     let earlier = || collection::vec(any::<sample::Index>(), 0..4);
     let is_chained = any::<bool>();
-    let resource = (file_spec(), earlier(), earlier(), is_chained);
+    let spec = prop_oneof![
+        2 => file_spec().prop_map(ResourceSpec::from),
+        1 => process_spec().prop_map(ResourceSpec::from),
+    ];
+    let resource = (spec, earlier(), earlier(), is_chained);
     let resources = collection::btree_map(name, resource, 0..10).prop_map(Vec::from_iter).prop_shuffle();
     resources.prop_map(|resources| {
         let mut builder = DesiredStateBuilder::default();
         let mut names: Vec<ResourceName> = Vec::new();
-        for (i, (name, (mut file, depends_on, restart_on, is_chained))) in resources.into_iter().enumerate() {
-            // Nobody else has a folder of that name.
-            file.path = format!("/{i}{}", file.path).parse().unwrap();
+        for (i, (name, (mut spec, depends_on, restart_on, is_chained))) in resources.into_iter().enumerate() {
+            if let ResourceSpec::File(file) = &spec {
+                // Nobody else has a folder of that name.
+                let path = format!("/{i}{}", file.path).parse().unwrap();
+                spec = FileSpec { path, ..(**file).clone() }.into();
+            }
             let chosen = |indexes: Vec<sample::Index>| -> Vec<ResourceName> {
                 if names.is_empty() {
                     return Vec::new();
@@ -50,7 +91,7 @@ pub(super) fn state() -> impl Strategy<Value = DesiredState> {
             depends_on.extend(names.last().filter(|_| is_chained).cloned());
             let name: ResourceName = name.parse().unwrap();
             names.push(name.clone());
-            builder.declare(Declaration { depends_on, restart_on, ..Declaration::new("", name, file) });
+            builder.declare(Declaration { depends_on, restart_on, ..Declaration::new("", name, spec) });
         }
         builder.finish().unwrap()
     })

@@ -5,6 +5,7 @@ mod bounds;
 mod children;
 mod expressing;
 mod problems;
+mod processes;
 mod properties;
 mod registry;
 mod schema;
@@ -16,9 +17,9 @@ use agent_model::{
 use agent_score_bridge::{ScoreBridge, ScoreRegistry};
 use serde_json::{Value, json};
 
-/// A bridge with the Scores of these tests, for a device that has files.
+/// A bridge with the Scores of these tests, for a device that has files and processes.
 fn bridge() -> ScoreBridge {
-    ScoreBridge::new(scores::registry(), [ResourceKind::File])
+    ScoreBridge::new(scores::registry(), [ResourceKind::File, ResourceKind::Process])
 }
 
 /// Lowers a spec; the problems are given as an author sees them.

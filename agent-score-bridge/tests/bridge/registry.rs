@@ -56,7 +56,7 @@ fn read_by(registry: ScoreRegistry, range: &str) -> Result<String, Vec<String>> 
     let bridge = ScoreBridge::new(registry, [agent_model::ResourceKind::File]);
     let spec = json!({"scores": [{"score": "Tea", "version": range, "name": "a", "with": {}}]});
     let lowered = lower_with(&bridge, UnknownKeys::AreProblems, &spec)?;
-    Ok(lowered.state.resources()[0].spec.claim().to_string())
+    Ok(lowered.state.resources()[0].claim().to_string())
 }
 
 #[test]

@@ -5,7 +5,7 @@ use agent_model::{
     reader::{Field, Findings},
 };
 use agent_score_bridge::{
-    Child, FILES, File, Files, Interpret, InterpretError, Score, ScoreRegistry, WireForm,
+    Child, FILES, File, Files, Interpret, InterpretError, Process, Score, ScoreRegistry, WireForm,
 };
 use semver::Version;
 use serde::Serialize;
@@ -13,6 +13,7 @@ use serde::Serialize;
 pub(super) fn registry() -> ScoreRegistry {
     ScoreRegistry::none()
         .with::<File>()
+        .with::<Process>()
         .with::<Bundle>()
         .with::<Chain>()
         .with::<Nested>()

@@ -77,27 +77,82 @@ fn earlier() -> impl Strategy<Value = Option<Vec<sample::Index>>> {
     option::of(collection::vec(any::<sample::Index>(), 0..4))
 }
 
+/// Specs of processes, with names and values that YAML might take for something else.
+fn process() -> impl Strategy<Value = Value> {
+    let odd = || {
+        sample::select(vec![
+            "yes", "~", "0644", "1e3", "- a", "a: b", "---", " x", "#", "ä", "'\"", "x\n", "\u{202e}",
+        ])
+    };
+    let text = move || prop_oneof![odd().prop_map(str::to_owned), "[^\0]{0,8}"];
+    let name = prop_oneof![odd().prop_map(str::to_owned), "[^\0=]{1,8}"];
+    let command = ("[^\0]{1,8}", collection::vec(text(), 0..3))
+        .prop_map(|(program, arguments)| [vec![program], arguments].concat());
+    let env = option::of(collection::btree_map(name, text(), 0..4));
+    let amount = |amounts: &[Value]| sample::select([amounts, &[Value::Null]].concat());
+    let limits = (
+        amount(&[json!("64Mi"), json!("128M"), json!("1.5Gi"), json!(1_048_577), json!(1e9)]),
+        amount(&[json!("500m"), json!("1.5"), json!(2), json!(0.25)]),
+        amount(&[json!(1), json!(4_194_304)]),
+    )
+        .prop_map(|(memory, cpus, pids)| json!({"memory": memory, "cpus": cpus, "pids": pids, "openFiles": pids.as_u64().map(|_| 16)}));
+    let duration =
+        move || amount(&[json!("1m 30s"), json!("0.5s"), json!("250ms"), json!("10s"), json!("1h")]);
+    let action = prop_oneof![
+        command.clone().prop_map(|command| json!({"exec": {"command": command}, "tcp": null})),
+        (1..=u16::MAX, amount(&[json!("/"), json!("/a?b=%20#'")]), amount(&[json!("Http"), json!("Https")]))
+            .prop_map(|(port, path, scheme)| json!({"http": {"port": port, "path": path, "scheme": scheme}})),
+        (1..=u16::MAX).prop_map(|port| json!({"tcp": {"port": port}, "exec": null})),
+    ];
+    let probe =
+        (action, duration(), amount(&[json!(1), json!(3)])).prop_map(|(mut probe, interval, threshold)| {
+            probe["interval"] = interval;
+            probe["failureThreshold"] = threshold;
+            probe
+        });
+    let probes = (option::of(probe.clone()), option::of(probe))
+        .prop_map(|(startup, liveness)| json!({"startup": startup, "liveness": liveness}));
+    let restart = amount(&[json!("Always"), json!("OnFailure"), json!("Never")]);
+    let stop = (amount(&[json!("SIGINT"), json!("TERM")]), duration());
+    let log = amount(&[json!({}), json!({"maxSize": "4Ki", "keep": 0}), json!({"maxSize": "10Mi"})]);
+    let workdir = amount(&[json!("/"), json!("/var/lib/a b")]);
+    (command, env, workdir, principal(), restart, limits, probes, stop, log).prop_map(
+        |(command, env, workdir, user, restart, limits, probes, (stop_signal, stop_timeout), log)| {
+            json!({
+                "command": command, "env": env, "workdir": workdir, "user": user, "restart": restart, "limits": limits,
+                "probes": probes, "stopSignal": stop_signal, "stopTimeout": stop_timeout, "log": log,
+            })
+        },
+    )
+}
+
 /// Valid manifests, in which each resource waits for earlier ones only.
 fn valid_manifest() -> impl Strategy<Value = Value> {
     let mode = prop_oneof![2 => Just(Value::Null), 3 => "0?[0-7]{3,4}".prop_map(Value::from)];
-    let file = (content(), mode, principal(), principal(), earlier(), earlier());
-    let file = (file, any::<bool>(), "[a-z0-9]{1,6}( [a-zä#]{1,4})?");
+    let file = (content(), mode, principal(), principal(), "[a-z0-9]{1,6}( [a-zä#]{1,4})?").prop_map(
+        |((key, text), mode, owner, group, folder)| {
+            let mut spec = json!({"path": folder, key: text, "mode": mode, "owner": owner, "group": group});
+            spec[if key == "content" { "contentBase64" } else { "content" }] = Value::Null;
+            ("File", spec)
+        },
+    );
+    let resource = prop_oneof![2 => file, 1 => process().prop_map(|spec| ("Process", spec))];
+    let resource = (resource, earlier(), earlier(), any::<bool>());
     let labels = option::of(collection::btree_map("[a-z/. ]{0,8}", any::<String>(), 0..3));
-    (collection::vec(file, 0..8), labels).prop_map(|(files, labels)| {
-        let name = |i: usize| format!("file-{i}");
-        let resources = files.into_iter().enumerate().map(|(i, (file, is_sparse, folder))| {
-            let ((key, text), mode, owner, group, depends_on, restart_on) = file;
+    (collection::vec(resource, 0..8), labels).prop_map(|(resources, labels)| {
+        let name = |i: usize| format!("r-{i}");
+        let resources = resources.into_iter().enumerate().map(|(i, (resource, depends_on, restart_on, is_sparse))| {
+            let (kind, mut spec) = resource;
+            if kind == "File" {
+                spec["path"] = format!("/etc/{i}/{}", spec["path"].as_str().unwrap()).into();
+            }
             let names = |places: Option<Vec<sample::Index>>| match places {
                 Some(places) if i > 0 => places.iter().map(|place| name(place.index(i))).collect(),
                 Some(_) => json!([]),
                 None => Value::Null,
             };
-            let mut spec = json!({
-                "path": format!("/etc/{i}/{folder}"), key: text, "mode": mode, "owner": owner, "group": group,
-            });
-            spec[if key == "content" { "contentBase64" } else { "content" }] = Value::Null;
             let mut resource = json!({
-                "name": name(i), "kind": "File", "dependsOn": names(depends_on), "restartOn": names(restart_on),
+                "name": name(i), "kind": kind, "dependsOn": names(depends_on), "restartOn": names(restart_on),
             });
             if is_sparse {
                 for value in [&mut spec, &mut resource] {
@@ -131,8 +186,10 @@ proptest! {
 #[test]
 fn every_example_and_its_conversion_ask_for_the_identical_state() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let folders = [folder.clone(), folder.join("processes")];
+    let files = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap());
     let mut count = 0;
-    for file in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+    for file in files.map(|entry| entry.unwrap().path()) {
         if file.extension().is_none_or(|extension| extension != "yaml") {
             continue;
         }
@@ -147,7 +204,7 @@ fn every_example_and_its_conversion_ask_for_the_identical_state() {
             count += 1;
         }
     }
-    assert!(count >= 3, "only {count} examples were found");
+    assert!(count >= 4, "only {count} examples were found");
 }
 
 #[test]

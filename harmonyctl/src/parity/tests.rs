@@ -225,6 +225,19 @@ fn a_device_that_does_not_enforce_the_entry_is_told_of() {
 }
 
 #[test]
+fn a_difference_in_the_environment_shows_no_value_of_it() {
+    let with = |token: &str| json!({"command": ["/bin/app"], "env": {"TOKEN": token}});
+    let mut document = v1("x");
+    document["spec"]["resources"] = json!([{"name": "p", "kind": "Process", "spec": with("hunter2")}]);
+    let scores =
+        scores(&json!([{"score": "Process", "version": "0.1.0", "name": "p", "with": with("hunter3")}]));
+    let verdict = judged(entry(&document.to_string()), BOTH, Some(&scores));
+    let shown = format!("{:?} {verdict:?} {}", verdict.differences(), verdict.document());
+    assert!(verdict.differences()[0].starts_with("p: env is {\"TOKEN\":\"sha256:"), "{shown}");
+    assert!(!shown.contains("hunter"), "{shown}");
+}
+
+#[test]
 fn long_values_are_cut_to_where_they_part() {
     let (one, two) =
         (json!(format!("{}1", "x".repeat(60))), json!(format!("{}2{}", "x".repeat(60), "y".repeat(60))));

@@ -2,7 +2,7 @@
 
 use std::{fmt::Display, io};
 
-use agent_model::{Digest, Failure, TargetPath};
+use agent_model::{Claim, Digest, Failure, TargetPath};
 use rustix::io::Errno;
 
 use super::{originals::MAX_ORIGINAL, record::Attributes};
@@ -19,6 +19,11 @@ pub(super) fn io(doing: &str, path: impl Display, error: impl Into<io::Error>) -
         _ => ("IoError", ""),
     };
     Failure::passing(reason, format!("cannot {doing} {path}: {error}{advice}"))
+}
+
+/// A target that is meant for another reconciler.
+pub(super) fn wrong_kind(claim: &Claim) -> Failure {
+    Failure::lasting("WrongKind", format!("{claim} is not the claim of a File; this is a defect"))
 }
 
 pub(super) fn not_regular_file(path: &TargetPath, what: &str) -> Failure {

@@ -35,7 +35,9 @@ use std::{
     time::SystemTime,
 };
 
-use agent_model::{Claim, Failure, FileSpec, Goal, Plan, Reconciler, ResourceKind, ResourceSpec, Target};
+use agent_model::{
+    Claim, Failure, FileSpec, Goal, Plan, Reconciler, ResourceKind, ResourceSpec, Target, TargetPath,
+};
 use futures_core::Stream;
 use inotify::Inotify;
 
@@ -113,15 +115,20 @@ impl Reconciler for FileReconciler {
     const KIND: ResourceKind = ResourceKind::File;
 
     fn spec_of(spec: &ResourceSpec) -> Option<Arc<FileSpec>> {
-        let ResourceSpec::File(spec) = spec;
-        Some(Arc::clone(spec))
+        match spec {
+            ResourceSpec::File(spec) => Some(Arc::clone(spec)),
+            ResourceSpec::Process(_) => None,
+        }
     }
 
     async fn observe(
         &self,
         targets: &[Target<FileSpec, FileRecord>],
     ) -> Vec<Result<FileObservation, Failure>> {
-        let questions = observe::questions(targets);
+        let questions = match observe::questions(targets) {
+            Ok(questions) => questions,
+            Err(failure) => return vec![Err(failure); targets.len()],
+        };
         let device = Arc::clone(&self.device);
         let answers = tokio::task::spawn_blocking(move || observe::answer(&device, &questions)).await;
         answers.unwrap_or_else(|error| vec![Err(failures::interrupted(&error)); targets.len()])
@@ -159,5 +166,13 @@ impl Reconciler for FileReconciler {
 
     fn wakes(&self) -> impl Stream<Item = Claim> + Send + 'static {
         wakes::wakes(Arc::clone(&self.device))
+    }
+}
+
+/// The path that a target is about.
+fn claimed_path(claim: &Claim) -> Result<&TargetPath, Failure> {
+    match claim {
+        Claim::File(path) => Ok(path),
+        Claim::Process(_) => Err(failures::wrong_kind(claim)),
     }
 }

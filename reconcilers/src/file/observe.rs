@@ -11,11 +11,11 @@ use std::{
     sync::Arc,
 };
 
-use agent_model::{Claim, Failure, FileSpec, Goal, Target, TargetPath};
+use agent_model::{Failure, FileSpec, Goal, Target, TargetPath};
 use rustix::fs::FileType;
 
 use super::{
-    Device, content, failures,
+    Device, claimed_path, content, failures,
     observation::{FileObservation, Found, FoundFile, Owner},
     originals::MAX_ORIGINAL,
     principals::Principals,
@@ -70,7 +70,10 @@ impl Question {
 }
 
 /// Puts the questions that a pass's targets raise.
-pub(super) fn questions(targets: &[Target<FileSpec, FileRecord>]) -> Vec<Question> {
+///
+/// # Errors
+/// When one of them is no file's.
+pub(super) fn questions(targets: &[Target<FileSpec, FileRecord>]) -> Result<Vec<Question>, Failure> {
     let created: HashSet<&str> = targets
         .iter()
         .filter_map(|target| target.record.as_ref())
@@ -78,16 +81,16 @@ pub(super) fn questions(targets: &[Target<FileSpec, FileRecord>]) -> Vec<Questio
         .map(TargetPath::as_str)
         .collect();
     let question = |target: &Target<FileSpec, FileRecord>| {
-        let Claim::File(path) = &target.claim;
+        let path = claimed_path(&target.claim)?;
         let shared = path.ancestors().filter(|_| !created.is_empty()).filter(|path| created.contains(path));
-        Question {
+        Ok(Question {
             subject: match &target.goal {
                 Goal::Present { spec, .. } => Subject::Declared(Arc::clone(spec)),
                 Goal::Absent => Subject::Dropped(path.clone()),
             },
             known: target.record.as_ref().map(FileRecord::contents),
             shared_parents: shared.filter_map(|path| path.parse().ok()).collect(),
-        }
+        })
     };
     targets.iter().map(question).collect()
 }

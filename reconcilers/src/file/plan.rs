@@ -13,11 +13,11 @@
 #[cfg(test)]
 mod tests;
 
-use agent_model::{Claim, Failure, FileSpec, Goal, Plan, Standing, Target, TargetPath};
+use agent_model::{Failure, FileSpec, Goal, Plan, Standing, Target, TargetPath};
 use rustix::fs::FileType;
 
 use super::{
-    failures,
+    claimed_path, failures,
     observation::{FileObservation, Found},
     originals::MAX_ORIGINAL,
     record::{Attributes, FileRecord, Fingerprint, Original},
@@ -28,7 +28,10 @@ pub(super) fn plan(
     target: &Target<FileSpec, FileRecord>,
     observed: &FileObservation,
 ) -> Plan<FileStep, FileRecord> {
-    let Claim::File(path) = &target.claim;
+    let path = match claimed_path(&target.claim) {
+        Ok(path) => path,
+        Err(failure) => return Plan::blocked(target.record.clone(), failure),
+    };
     match &target.goal {
         Goal::Present { spec, .. } => establish(path, spec, target.record.as_ref(), observed),
         Goal::Absent => undo(path, target.record.as_ref(), observed),

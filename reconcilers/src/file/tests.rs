@@ -15,7 +15,8 @@ use std::{
 };
 
 use agent_model::{
-    Claim, FileSpec, Goal, Principal, Reconciler, ResourceKind, Standing, Step, Target, TargetPath,
+    Claim, FileSpec, Goal, Principal, ProcessSpec, Reconciler, ResourceKind, ResourceSpec, Standing, Step,
+    Target, TargetPath,
 };
 use inotify::Inotify;
 use tempfile::TempDir;
@@ -191,7 +192,7 @@ impl Rig {
         assert_eq!(observed.len(), targets.len());
         let mut outcomes = BTreeMap::new();
         for (target, observed) in targets.iter().zip(observed) {
-            let Claim::File(path) = &target.claim;
+            let Claim::File(path) = &target.claim else { panic!("{} is no file", target.claim) };
             let mut outcome = Outcome { steps: Vec::new(), altered: false, then: Standing::Gone };
             match observed {
                 Err(failure) => outcome.then = Standing::Failed(failure),
@@ -279,4 +280,15 @@ fn named(name: &str) -> Option<Principal> {
 #[test]
 fn the_reconciler_is_for_files() {
     assert_eq!(FileReconciler::KIND, ResourceKind::File);
+    let process = ResourceSpec::from(ProcessSpec::new(vec!["/bin/app".into()]));
+    assert!(FileReconciler::spec_of(&process).is_none());
+}
+
+#[tokio::test]
+async fn a_claim_of_another_kind_fails_and_nothing_is_done_for_it() {
+    let rig = Rig::new();
+    let claim = Claim::Process("app".parse().unwrap());
+    let target = Target { claim, goal: Goal::Absent, record: None };
+    let observed = rig.reconciler.observe(std::slice::from_ref(&target)).await;
+    assert!(matches!(&observed[..], [Err(failure)] if failure.reason == "WrongKind"));
 }

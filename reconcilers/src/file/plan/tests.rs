@@ -1,6 +1,6 @@
 use std::{collections::BTreeSet, sync::Arc};
 
-use agent_model::{Content, Digest, Mode, Step as _};
+use agent_model::{Claim, Content, Digest, Mode, Step as _};
 use proptest::prelude::*;
 
 use super::*;

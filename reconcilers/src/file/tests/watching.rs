@@ -20,7 +20,7 @@ impl Rig {
 /// The next wake; a test that gets none fails.
 async fn next(wakes: &mut Wakes) -> String {
     let wake = tokio::time::timeout(Duration::from_secs(20), wakes.next()).await.expect("no wake came");
-    let Claim::File(path) = wake.expect("the stream ended");
+    let Some(Claim::File(path)) = wake else { panic!("{wake:?} instead of a file's claim") };
     path.to_string()
 }
 

@@ -12,3 +12,17 @@ pub enum RestartPolicy {
     /// Never.
     Never,
 }
+
+impl RestartPolicy {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Always, Self::OnFailure, Self::Never];
+
+    /// The policy as documents write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Always => "Always",
+            Self::OnFailure => "OnFailure",
+            Self::Never => "Never",
+        }
+    }
+}

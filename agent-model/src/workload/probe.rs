@@ -72,6 +72,11 @@ pub enum ProbeAction {
     },
 }
 
+impl ProbeAction {
+    /// The path that is asked for unless declared otherwise.
+    pub const DEFAULT_PATH: &str = "/";
+}
+
 /// What an HTTP probe speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum HttpScheme {
@@ -80,4 +85,17 @@ pub enum HttpScheme {
     Http,
     /// HTTP over TLS. As in Kubernetes, the certificate is not verified.
     Https,
+}
+
+impl HttpScheme {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::Http, Self::Https];
+
+    /// The scheme as documents write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "Http",
+            Self::Https => "Https",
+        }
+    }
 }

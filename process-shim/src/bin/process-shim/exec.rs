@@ -1,0 +1,129 @@
+//! Sets everything up that a program starts with, and becomes it.
+//!
+//! A program of its own rather than code between fork and exec, so that nothing here has to be safe in
+//! that narrow place.
+
+use std::{
+    fs, io,
+    os::unix::process::CommandExt,
+    path::Path,
+    process::{Command, ExitCode},
+};
+
+use nix::unistd::{Gid, Uid};
+use process_shim::{Credentials, Program, StartFailure, StartStage};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, setrlimit};
+
+use crate::control_socket;
+
+/// What a shell says of a command that it could not start.
+const NOT_STARTED: u8 = 127;
+/// The soft limit on open files that programs are used to (`DefaultLimitNOFILE=` of systemd).
+const CUSTOMARY_OPEN_FILES: u64 = 1024;
+/// Where programs are looked for without a `PATH` (execvp(3)).
+const DEFAULT_PATH: &str = "/bin:/usr/bin";
+
+/// Becomes the program that the standard input names. The socket closes when that has worked; otherwise
+/// the [`StartFailure`] comes back.
+pub(crate) fn exec() -> ExitCode {
+    let Ok(mut socket) = control_socket::take_stdin() else { return ExitCode::from(NOT_STARTED) };
+    let asked = control_socket::maker(&socket).and_then(|parent| {
+        let message = control_socket::receive(&mut socket)?;
+        Ok((parent, serde_json::from_slice::<Program>(&message)?))
+    });
+    let failure = match asked {
+        Ok((parent, program)) => match set_up(&program, parent) {
+            Ok(()) => becoming_failed(&program, become_program(&program)),
+            Err(failure) => failure,
+        },
+        Err(error) => StartFailure::new(StartStage::Shim, error),
+    };
+    let _ = control_socket::send(&mut socket, &failure);
+    ExitCode::from(NOT_STARTED)
+}
+
+fn set_up(program: &Program, parent: Pid) -> Result<(), StartFailure> {
+    rustix::process::setsid().map_err(|error| StartFailure::new(StartStage::Shim, error))?;
+    for group in &program.control_groups {
+        fs::write(group.join("cgroup.procs"), "0").map_err(|error| {
+            StartFailure::new(StartStage::ControlGroup, format!("{}: {error}", group.display()))
+        })?;
+    }
+    // The agent may be spared when memory runs out; what it starts is not, unless somebody says so.
+    let _ = fs::write("/proc/self/oom_score_adj", "0");
+    limit_open_files(program.open_files).map_err(|error| {
+        let limit = program.open_files.map(|limit| format!(" {limit}")).unwrap_or_default();
+        StartFailure::new(StartStage::Limit, format!("openFiles{limit}: {}", io::Error::from(error)))
+    })?;
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    if let Some(credentials) = &program.credentials {
+        take_rights(credentials).map_err(|error| {
+            let Credentials { uid, gid, .. } = credentials;
+            StartFailure::new(
+                StartStage::User,
+                format!("user {uid} with group {gid}: {}", io::Error::from(error)),
+            )
+        })?;
+    }
+    std::env::set_current_dir(&program.workdir).map_err(|error| {
+        StartFailure::new(StartStage::Workdir, format!("{}: {error}", program.workdir.display()))
+    })?;
+    // After the change of rights, which would undo it: a process whose shim is gone has nobody who
+    // keeps its log or tells how it ended.
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(|error| StartFailure::new(StartStage::Shim, error))?;
+    if rustix::process::getppid() != Some(parent) {
+        return Err(StartFailure::new(StartStage::Shim, "what started it has ended meanwhile"));
+    }
+    Ok(())
+}
+
+/// Without a limit of its own a program starts with the customary one, whatever the agent has for
+/// itself: some programs cannot bear more until they ask for it.
+fn limit_open_files(limit: Option<u64>) -> rustix::io::Result<()> {
+    let bound = match limit {
+        Some(limit) => Rlimit { current: Some(limit), maximum: Some(limit) },
+        None => {
+            let inherited = getrlimit(Resource::Nofile);
+            let current = inherited.current.map_or(CUSTOMARY_OPEN_FILES, |now| now.min(CUSTOMARY_OPEN_FILES));
+            Rlimit { current: Some(current), ..inherited }
+        }
+    };
+    setrlimit(Resource::Nofile, bound)
+}
+
+fn take_rights(credentials: &Credentials) -> nix::Result<()> {
+    let groups: Vec<Gid> = credentials.groups.iter().copied().map(Gid::from_raw).collect();
+    nix::unistd::setgroups(&groups)?;
+    nix::unistd::setgid(Gid::from_raw(credentials.gid))?;
+    nix::unistd::setuid(Uid::from_raw(credentials.uid))
+}
+
+/// Returns only when it did not work.
+fn become_program(program: &Program) -> io::Error {
+    let Some((name, arguments)) = program.command.split_first() else {
+        return io::ErrorKind::InvalidInput.into();
+    };
+    Command::new(name).args(arguments).env_clear().envs(&program.environment).exec()
+}
+
+fn becoming_failed(program: &Program, error: io::Error) -> StartFailure {
+    let name = program.command.first().map(String::as_str).unwrap_or_default();
+    match error.kind() {
+        io::ErrorKind::NotFound if is_there(program, name) => {
+            let message = "it is there, but what it needs to run, its interpreter or loader, is not";
+            StartFailure::new(StartStage::Command, format!("{name}: {message}"))
+        }
+        io::ErrorKind::NotFound => StartFailure::new(StartStage::NoCommand, format!("{name}: {error}")),
+        _ => StartFailure::new(StartStage::Command, format!("{name}: {error}")),
+    }
+}
+
+/// Whether there is a file of that name where programs are looked for.
+fn is_there(program: &Program, name: &str) -> bool {
+    if name.contains('/') {
+        return Path::new(name).exists();
+    }
+    let path = program.environment.get("PATH").map_or(DEFAULT_PATH, String::as_str);
+    path.split(':').any(|folder| Path::new(folder).join(name).exists())
+}

@@ -1,0 +1,223 @@
+//! Decides what to do about a process. Pure.
+//!
+//! ```text
+//! declared: nothing ─▶ start          running, as declared ─▶ by its health: pending | ready | stop
+//!           ended ─▶ start | wait | leave it so       running, otherwise declared ─▶ stop
+//! dropped:  running ─▶ stop           ended ─▶ clear
+//! both:     lost ─▶ sweep             stopping ─▶ wait
+//! ```
+//!
+//! Nothing is stopped and started in one plan: stopping takes its time, and a later pass finds the end.
+
+#[cfg(test)]
+mod tests;
+
+use agent_model::{Digest, Plan, ProcessSpec, RestartPolicy, Standing};
+use process_shim::End;
+use serde_json::json;
+
+use super::{
+    backoff, failures,
+    health::Health,
+    observation::{Ended, Found, ProcessObservation, Running},
+    record::ProcessRecord,
+    step::ProcessStep,
+};
+
+type ProcessPlan = Plan<ProcessStep, ProcessRecord>;
+
+/// Makes the process run as declared.
+pub(super) fn establish(
+    spec: &ProcessSpec,
+    digest: &Digest,
+    record: Option<&ProcessRecord>,
+    observed: &ProcessObservation,
+) -> ProcessPlan {
+    let wanted = digest.to_string();
+    match &observed.found {
+        Found::Nothing => start(record, observed, 0, record.is_some_and(|record| record.run.is_some())),
+        Found::Starting => wait(held(record), "Starting", "its shim is about to start it"),
+        Found::Running(running) if running.digest == wanted => judge(running, record, observed),
+        Found::Running(running) => {
+            let record = ProcessRecord { ready: false, ..of_run(&running.run, record) };
+            stop(
+                running,
+                record,
+                "it is declared otherwise now",
+                "Stopping",
+                "it is stopped, to be started as declared now",
+            )
+        }
+        Found::Stopping { .. } => wait(held(record), "Stopping", "it is being stopped"),
+        Found::Lost { run } => sweep(run, record),
+        Found::Ended(ended) if ended.digest == wanted => start_again(spec, ended, record, observed),
+        Found::Ended(_) => start(record, observed, 0, true),
+    }
+}
+
+/// Ends the process and removes what is kept of it.
+pub(super) fn undo(record: Option<&ProcessRecord>, observed: &ProcessObservation) -> ProcessPlan {
+    match &observed.found {
+        Found::Starting => {
+            wait(held(record), "Starting", "its shim is about to start it; it is stopped then")
+        }
+        Found::Running(running) => {
+            let record = of_run(&running.run, record);
+            stop(running, record, "it is declared no longer", "Stopping", "it is being stopped")
+        }
+        Found::Stopping { .. } => wait(held(record), "Stopping", "it is being stopped"),
+        Found::Lost { run } => sweep(run, record),
+        Found::Nothing | Found::Ended(_) => Plan {
+            intent: record.cloned(),
+            steps: vec![ProcessStep::Clear],
+            record: None,
+            then: Standing::Gone,
+        },
+    }
+}
+
+/// What is declared runs: how is it?
+fn judge(running: &Running, record: Option<&ProcessRecord>, observed: &ProcessObservation) -> ProcessPlan {
+    let record = of_run(&running.run, record);
+    let with_ready = |ready| Some(ProcessRecord { ready, ..record.clone() });
+    match &running.health {
+        Health::Starting { message } => wait(with_ready(false), "Starting", message),
+        Health::NotReady { message } => wait(with_ready(false), "NotReady", message),
+        Health::Ready => Plan::nothing(
+            with_ready(true),
+            Standing::Ready {
+                reason: "Running".into(),
+                message: unenforced(observed),
+                details: json!({"pid": running.process.pid, "startedAt": running.started_at}),
+            },
+        ),
+        Health::GivenUp { reason, message } => {
+            let given_up = Some(format!("{reason}: {message}"));
+            let record = ProcessRecord { ready: false, given_up, ..record };
+            stop(running, record, "a probe gave it up", reason, message)
+        }
+    }
+}
+
+/// What is declared has run and is over: is it started again, and when?
+fn start_again(
+    spec: &ProcessSpec,
+    ended: &Ended,
+    record: Option<&ProcessRecord>,
+    observed: &ProcessObservation,
+) -> ProcessPlan {
+    let known = record.filter(|record| record.run.as_ref() == Some(&ended.run));
+    let given_up = known.and_then(|record| record.given_up.as_deref());
+    // It was stopped for a document that is no longer wanted: nothing is wrong with it.
+    if ended.stopped && given_up.is_none() {
+        return start(record, observed, known.map_or(0, |record| record.crashes), true);
+    }
+    let how = how_it_ended(ended, given_up);
+    let succeeded = ended.end == End::Code(0) && given_up.is_none();
+    match spec.restart {
+        RestartPolicy::Never | RestartPolicy::OnFailure if succeeded => {
+            let then = Standing::Ready { reason: "Completed".into(), message: how, details: json!({}) };
+            Plan::nothing(held(record), then)
+        }
+        RestartPolicy::Never => Plan::blocked(held(record), failures::ended(&how)),
+        RestartPolicy::Always | RestartPolicy::OnFailure => {
+            let crashes = match (record, known) {
+                (_, Some(known)) => backoff::crashes(known.crashes, ended.ran_for),
+                // A start was begun after this end and came to nothing: it has counted this end already.
+                (Some(record), None) => record.crashes.max(1),
+                (None, None) => 1,
+            };
+            match backoff::delay(crashes).checked_sub(ended.ended_ago) {
+                None => start(record, observed, crashes, true),
+                Some(left) if left.is_zero() => start(record, observed, crashes, true),
+                Some(left) => Plan::blocked(held(record), failures::crash_loop(&how, crashes, left)),
+            }
+        }
+    }
+}
+
+fn how_it_ended(ended: &Ended, given_up: Option<&str>) -> String {
+    let memory = if ended.out_of_memory { ", for want of memory" } else { "" };
+    let ran_for = humantime::format_duration(rounded(ended.ran_for));
+    match given_up {
+        Some(why) => format!("it was stopped after {ran_for} because of its probe ({why})"),
+        None => format!("it {}{memory} after {ran_for}", ended.end),
+    }
+}
+
+/// Milliseconds are enough, and beyond ten seconds seconds are.
+fn rounded(duration: std::time::Duration) -> std::time::Duration {
+    match duration.as_secs() {
+        0..10 => std::time::Duration::from_millis(duration.as_millis().try_into().unwrap_or(u64::MAX)),
+        seconds => std::time::Duration::from_secs(seconds),
+    }
+}
+
+fn start(
+    record: Option<&ProcessRecord>,
+    observed: &ProcessObservation,
+    crashes: u64,
+    again: bool,
+) -> ProcessPlan {
+    let next = ProcessRecord { run: Some(observed.next_run.clone()), crashes, ready: false, given_up: None };
+    Plan {
+        // Until it is started, what is known of the run before must not be forgotten.
+        intent: held(record),
+        steps: vec![ProcessStep::Start { run: observed.next_run.clone(), again }],
+        record: Some(next),
+        then: pending("Starting", "it has been started"),
+    }
+}
+
+fn stop(
+    running: &Running,
+    record: ProcessRecord,
+    cause: &'static str,
+    reason: &'static str,
+    message: &str,
+) -> ProcessPlan {
+    Plan {
+        intent: Some(record.clone()),
+        steps: vec![ProcessStep::Stop { shim: running.shim, cause }],
+        record: Some(record),
+        then: pending(reason, message),
+    }
+}
+
+fn sweep(run: &str, record: Option<&ProcessRecord>) -> ProcessPlan {
+    Plan {
+        intent: held(record),
+        steps: vec![ProcessStep::Sweep { run: run.to_owned() }],
+        record: held(record),
+        then: pending("ShimLost", "its shim was ended, and so what it held is ended as well"),
+    }
+}
+
+fn wait(record: Option<ProcessRecord>, reason: &'static str, message: &str) -> ProcessPlan {
+    Plan::nothing(record, pending(reason, message))
+}
+
+/// What is remembered stays so. What nothing was remembered of is ours from now on.
+fn held(record: Option<&ProcessRecord>) -> Option<ProcessRecord> {
+    Some(record.cloned().unwrap_or_default())
+}
+
+fn pending(reason: &'static str, message: &str) -> Standing {
+    Standing::Pending { reason: reason.into(), message: message.to_owned() }
+}
+
+/// What is remembered of that run. Of one that the ledger does not know, only what can be seen.
+fn of_run(run: &str, record: Option<&ProcessRecord>) -> ProcessRecord {
+    let crashes = record.map_or(0, |record| record.crashes);
+    match record {
+        Some(record) if record.run.as_deref() == Some(run) => record.clone(),
+        _ => ProcessRecord { run: Some(run.to_owned()), crashes, ready: false, given_up: None },
+    }
+}
+
+fn unenforced(observed: &ProcessObservation) -> String {
+    match observed.unenforced.as_slice() {
+        [] => String::new(),
+        limits => format!("not enforced on this device: {}", limits.join("; ")),
+    }
+}

@@ -1,0 +1,48 @@
+//! A probe that runs a command as the process would run it.
+
+use agent_model::Failure;
+use process_shim::{Program, StartFailure};
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::process::Child;
+
+use super::Probed;
+use crate::process::launching;
+
+/// Runs the command and is content when it ends with 0. Dropped before its end, it is killed.
+pub(super) async fn ask(process: &Probed, command: &[String]) -> Result<(), String> {
+    let (spec, folder, command) = (process.spec.clone(), process.folder.clone(), command.to_vec());
+    let control_groups = process.control_groups.clone();
+    let looked_up = tokio::task::spawn_blocking(move || {
+        let program = launching::program(&spec, &folder, control_groups)?;
+        Ok::<_, Failure>(Program { command, ..program })
+    });
+    let program = looked_up.await.map_err(|error| error.to_string())?.map_err(|failure| failure.message)?;
+    let (child, mut answer) =
+        launching::spawn(&process.shim, &["exec".as_ref()], std::process::Stdio::null(), &program)
+            .await
+            .map_err(|error| error.to_string())?;
+    let mut group = Group(child);
+    let failure = launching::read_to_end(&mut answer).await.map_err(|error| error.to_string())?;
+    if !failure.is_empty() {
+        let failure: Result<StartFailure, _> = serde_json::from_slice(&failure);
+        return Err(failure.map_or_else(|error| error.to_string(), |failure| failure.message));
+    }
+    let status = group.0.wait().await.map_err(|error| error.to_string())?;
+    let name = program.command.first().map(String::as_str).unwrap_or_default();
+    if status.success() { Ok(()) } else { Err(format!("{name}: {status}")) }
+}
+
+/// A command with whatever it has started in its process group, all of which is killed unless the
+/// command has ended.
+struct Group(Child);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // Without an id it was reaped, and its number may be another's.
+        let pid = self.0.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+        if let Some(pid) = pid {
+            let _ = kill_process_group(pid, Signal::KILL);
+            let _ = self.0.start_kill();
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Waiting for what happens to processes that run: they end, and their probes find something.
+//!
+//! A task for each process, which sleeps until the kernel or a probe has news. What it learnt stays
+//! here until a pass asks for it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    mem::discriminant,
+    os::fd::OwnedFd,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use agent_model::{ProcessSpec, ResourceName};
+use process_shim::{ProcessFolder, ProcessIdentity};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+
+use super::{
+    health::Health,
+    probing::{Probed, find_health},
+    wakes::Wakes,
+};
+
+/// How soon something is looked at again that no event tells of.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// How long a shim is waited for when its process has ended.
+const SHIM_FOLLOWS: Duration = Duration::from_millis(100);
+
+/// All processes that are waited for.
+#[derive(Debug)]
+pub(super) struct Supervision {
+    shim: PathBuf,
+    wakes: Arc<Wakes>,
+    supervised: Mutex<BTreeMap<ResourceName, Supervised>>,
+}
+
+/// What is waited for of one process.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Subject {
+    /// That it ends, and what its probes say.
+    Process {
+        /// Which run it is.
+        run: String,
+        /// Its shim.
+        shim: ProcessIdentity,
+        /// The process.
+        process: ProcessIdentity,
+        /// When it was started, since boot.
+        started: Duration,
+        /// The folders of its control groups.
+        control_groups: Vec<PathBuf>,
+        /// What declares it, where what runs is what is declared: otherwise its health is nobody's business.
+        probed: Option<Arc<ProcessSpec>>,
+    },
+    /// That its shim ends.
+    Shim(ProcessIdentity),
+    /// Nobody knows which process to wait for.
+    Unknown,
+}
+
+#[derive(Debug)]
+struct Supervised {
+    subject: Subject,
+    health: Arc<Mutex<Health>>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Supervised {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Supervision {
+    pub(super) fn new(shim: PathBuf, wakes: Arc<Wakes>) -> Self {
+        Self { shim, wakes, supervised: Mutex::default() }
+    }
+
+    /// Has the process looked at when something happens to the subject, from the first call on. Returns
+    /// how the process is by now. `was_ready` tells what was known of this run before.
+    pub(super) fn supervise(
+        &self,
+        name: &ResourceName,
+        folder: &ProcessFolder,
+        subject: Subject,
+        was_ready: bool,
+    ) -> Health {
+        let mut supervised = self.lock();
+        if let Some(known) = supervised.get(name).filter(|known| known.subject == subject && known.is_alive())
+        {
+            return lock(&known.health).clone();
+        }
+        let first = if was_ready { Health::Ready } else { Health::Starting { message: String::new() } };
+        let health = Arc::new(Mutex::new(first.clone()));
+        let probed = self.probed(name, folder, &subject, &health, was_ready);
+        let task = tokio::spawn(wait_for(subject.clone(), probed, name.clone(), Arc::clone(&self.wakes)));
+        supervised.insert(name.clone(), Supervised { subject, health, task });
+        first
+    }
+
+    /// Waits for nothing of that process any more.
+    pub(super) fn forget(&self, name: &ResourceName) {
+        self.lock().remove(name);
+    }
+
+    /// Waits for nothing of any other processes any more.
+    pub(super) fn keep(&self, names: &[Option<ResourceName>]) {
+        let names: BTreeSet<&ResourceName> = names.iter().flatten().collect();
+        self.lock().retain(|name, _| names.contains(name));
+    }
+
+    fn probed(
+        &self,
+        name: &ResourceName,
+        folder: &ProcessFolder,
+        subject: &Subject,
+        health: &Arc<Mutex<Health>>,
+        was_ready: bool,
+    ) -> Option<(Probed, impl Fn(Health) + Send + Sync + 'static)> {
+        let Subject::Process { started, control_groups, probed: Some(spec), .. } = subject else {
+            return None;
+        };
+        let probed = Probed {
+            spec: Arc::clone(spec),
+            folder: folder.clone(),
+            shim: self.shim.clone(),
+            started: *started,
+            control_groups: control_groups.clone(),
+            was_ready,
+        };
+        let (health, wakes, name) = (Arc::clone(health), Arc::clone(&self.wakes), name.clone());
+        let report = move |found: Health| {
+            let before = std::mem::replace(&mut *lock(&health), found.clone());
+            // Another message alone is not worth a pass.
+            if discriminant(&before) != discriminant(&found) {
+                wakes.wake(&name);
+            }
+        };
+        Some((probed, report))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ResourceName, Supervised>> {
+        lock(&self.supervised)
+    }
+}
+
+impl Supervised {
+    fn is_alive(&self) -> bool {
+        !self.task.is_finished()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Wakes when what is waited for has happened; meanwhile its probes are asked.
+async fn wait_for<R: Fn(Health) + Send + Sync>(
+    subject: Subject,
+    probed: Option<(Probed, R)>,
+    name: ResourceName,
+    wakes: Arc<Wakes>,
+) {
+    let probing = async {
+        if let Some((probed, report)) = probed {
+            find_health(&probed, &report).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    // Whichever comes first ends the task, so nothing that is dropped is missed.
+    match &subject {
+        Subject::Process { shim, process, .. } => {
+            tokio::select! {
+                () = end_of(process) => {}
+                () = end_of(shim) => {}
+                () = probing => {}
+            }
+            // Mostly its shim has nothing left to do: then one pass finds both.
+            let _ = timeout(SHIM_FOLLOWS, end_of(shim)).await;
+        }
+        Subject::Shim(shim) => end_of(shim).await,
+        Subject::Unknown => sleep(LOOK_AGAIN).await,
+    }
+    wakes.wake(&name);
+}
+
+/// Ready once the process has ended.
+async fn end_of(process: &ProcessIdentity) {
+    match pidfd(process) {
+        Ok(Some(descriptor)) => match descriptor.readable().await {
+            Ok(_) => {}
+            Err(error) => without_event(&error).await,
+        },
+        Ok(None) => {}
+        Err(error) => without_event(&error).await,
+    }
+}
+
+#[expect(
+    deprecated,
+    reason = "its successor is unsafe for descriptors that change under it, and an OwnedFd never does"
+)]
+fn pidfd(process: &ProcessIdentity) -> io::Result<Option<AsyncFd<OwnedFd>>> {
+    let Some(pid) = i32::try_from(process.pid).ok().and_then(Pid::from_raw) else { return Ok(None) };
+    match pidfd_open(pid, PidfdFlags::NONBLOCK) {
+        // Looked at while held, so that it cannot be another one afterwards.
+        Ok(descriptor) if process.is_alive() => {
+            AsyncFd::with_interest(descriptor, Interest::READABLE).map(Some)
+        }
+        Ok(_) | Err(rustix::io::Errno::SRCH) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Where the system has no descriptor left: it is looked at again and again.
+async fn without_event(error: &io::Error) {
+    tracing::warn!(%error, "the end of a process cannot be waited for; it is looked at again and again");
+    sleep(LOOK_AGAIN).await;
+}
