@@ -210,7 +210,8 @@ async fn the_commands_of_the_deploy_page_install_upgrade_and_uninstall_the_agent
     let bring = |program: &str| {
         format!(
             "install -D {BUILT}/{program} /root/brought/bin/{SERVICE}
-             install -m 0644 {DEPLOY}/{SERVICE}.service /root/brought"
+             install {BUILT}/process-shim /root/brought/bin
+             install -m 0644 {DEPLOY}/{SERVICE}.service {DEPLOY}/systemd-254.conf /root/brought"
         )
     };
     let runs =
