@@ -152,7 +152,21 @@ impl Agent {
 
     /// Starts the agent that dies at the crash point after `passed` others.
     pub fn start_to_crash_after(&mut self, passed: u32) {
-        let failpoints = format!("crash={passed}*off->return");
+        self.start_with_crash_points(format!("crash={passed}*off->return"));
+    }
+
+    /// Starts the agent that dies whenever it comes to the place of that name: `observe File:/etc/a`, or
+    /// `apply File:/etc/a`.
+    pub fn start_to_crash_at(&mut self, place: &str) {
+        self.start_with_crash_points(format!("{place}=return"));
+    }
+
+    /// The same with one that panics there.
+    pub fn start_to_panic_at(&mut self, place: &str) {
+        self.start_with_crash_points(format!("{place}=panic"));
+    }
+
+    fn start_with_crash_points(&mut self, failpoints: String) {
         self.launch(PROGRAM_WITH_CRASH_POINTS, &[("FAILPOINTS".to_owned(), failpoints)]);
     }
 
