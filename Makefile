@@ -50,7 +50,7 @@ demo: ## See three devices converge, repair themselves, and refuse a bad documen
 
 # The agent is built by itself, so that what is measured is what ships.
 bench: ## Measure what the agent costs, beside its floor, and write bench/RESULTS.md
-	cargo build --release --locked --package harmony-agent
+	cargo build --release --locked --package harmony-agent --package process-shim
 	cargo bench --locked --package bench
 
 clean: ## Remove what was built and fetched

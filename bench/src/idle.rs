@@ -1,15 +1,17 @@
-//! What an agent costs that has nothing to do.
+//! What an agent costs that has nothing to do, and what holds its processes.
 
 use std::{fs, time::Duration};
 
 use agent_model::status::Phase;
 use tests::{
     agent::Agent,
+    document::{file, manifest, process},
     nats_server::{NatsServer, Settings},
     platform::{Platform, provision_all},
 };
 
-use crate::convergence::document;
+/// The processes that it keeps.
+pub(crate) const PROCESSES: [&str; 3] = ["one", "two", "three"];
 
 /// How long it is watched.
 pub(crate) const DURATION: Duration = Duration::from_secs(60);
@@ -26,6 +28,8 @@ pub(crate) struct Idle {
     pub(crate) ticks: u64,
     /// How many ticks are a second.
     pub(crate) ticks_per_second: u64,
+    /// Proportional set size of the largest shim at the end, in KiB.
+    pub(crate) shim_pss_kib: u64,
 }
 
 impl Idle {
@@ -42,7 +46,9 @@ pub(crate) async fn measure() -> Idle {
     let platform = Platform::connect(&server).await;
     let mut agent = Agent::new(AGENT, &server.url());
     agent.start();
-    platform.put(AGENT, &document(AGENT, 1)).await;
+    let mut resources = vec![file("app-config", "/etc/app/app.conf", "idle = true\n")];
+    resources.extend(PROCESSES.map(|name| process(name, &["sleep", "infinity"])));
+    platform.put(AGENT, &manifest(AGENT, 1, &resources)).await;
     platform.status_where(AGENT, "Converged", |status| status.phase == Phase::Converged).await;
     tokio::time::sleep(UNTIL_QUIET).await;
 
@@ -52,6 +58,11 @@ pub(crate) async fn measure() -> Idle {
         ticks: ticks(agent.pid()) - before,
         pss_kib: pss_kib(agent.pid()),
         ticks_per_second: rustix::param::clock_ticks_per_second(),
+        shim_pss_kib: PROCESSES
+            .map(|name| pss_kib(agent.shim_record(name).shim.pid))
+            .into_iter()
+            .max()
+            .unwrap(),
     };
     agent.stop().await;
     idle

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     convergence::{CONTENT_LEN, Convergence, PACE},
-    idle::{DURATION, Idle},
+    idle::{DURATION, Idle, PROCESSES},
     machine::Machine,
     noop_pass::{FILES, FOLDERS, NoopPass},
     samples::{Comparison, Samples},
@@ -17,6 +17,8 @@ use crate::{
 const RATIO_AIM: f64 = 2.0;
 /// The most memory an idle agent should take (PSS).
 const PSS_AIM_MIB: f64 = 8.0;
+/// The most memory that a shim should take (PSS).
+const SHIM_PSS_AIM_MIB: f64 = 0.5;
 /// The most of a core it should take, in percent.
 const CPU_AIM_PERCENT: f64 = 0.1;
 
@@ -41,10 +43,12 @@ impl Report {
 
         let pss = self.idle.pss_kib as f64 / 1024.0;
         let cpu = self.idle.percent_of_a_core();
+        let shim_pss = self.idle.shim_pss_kib as f64 / 1024.0;
         let bounds = vec![
-            ["idle agent", "measured", "aim", ""].map(str::to_owned),
-            bound("memory (PSS)", "MiB", pss, PSS_AIM_MIB),
-            bound("processor", "% of a core", cpu, CPU_AIM_PERCENT),
+            ["idle, with three processes", "measured", "aim", ""].map(str::to_owned),
+            bound("agent: memory (PSS)", "MiB", pss, PSS_AIM_MIB),
+            bound("agent: processor", "% of a core", cpu, CPU_AIM_PERCENT),
+            bound("largest shim: memory (PSS)", "MiB", shim_pss, SHIM_PSS_AIM_MIB),
         ];
         format!("{}\n{}", table(&ratios), table(&bounds))
     }
@@ -101,8 +105,10 @@ impl Display for Report {
         )?;
         writeln!(
             f,
-            "**Idle agent**: a connected agent with one converged file and default intervals, over {} s, in which \
-             it used {} ticks of {} ms.",
+            "**Idle**: a connected agent with one converged file, {} processes that sleep, and default intervals, \
+             over {} s, in which it used {} ticks of {} ms. PSS counts what several programs share by its \
+             part: the more shims there are, the less each takes.",
+            PROCESSES.len(),
             DURATION.as_secs(),
             idle.ticks,
             1000 / idle.ticks_per_second,

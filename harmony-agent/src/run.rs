@@ -11,16 +11,19 @@ use agent_core::{
     state_dir::StateDir,
 };
 use agent_model::status::AgentStatus;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
 };
 
 use crate::{
-    Agent, CommandError, Exit, cli::RunArgs, configuration, configuration::Configuration, logging, pause,
+    Agent, CommandError, Exit, cli::RunArgs, configuration, configuration::Configuration, holds, logging,
     wiring,
 };
 
+/// More descriptors than the most resources that a document may have can need.
+const MOST_OPEN_FILES: u64 = 8192;
 /// How long a stopping agent waits for its last report to arrive.
 const LAST_REPORT: Duration = Duration::from_secs(2);
 
@@ -36,8 +39,11 @@ pub(crate) async fn run(args: RunArgs, program: Agent) -> Result<Exit, CommandEr
     let own_files = configuration.file.iter().chain(&configuration.credentials).cloned().collect();
     let agent = configuration.agent.clone();
     let settings = wiring::Settings { root: configuration.root, own_files, scores: configuration.scores };
-    let wired = wiring::wire(program, &agent, &state, settings).await?;
+    raise_open_files();
+    let mut wired = wiring::wire(program, &agent, &state, settings).await?;
     tracing::info!(%agent, version = env!("CARGO_PKG_VERSION"), state_dir = %state.layout().path().display(), "starting");
+    // Not by `once`: whoever runs that sees how it ends.
+    wired.device.guard_against_crashes(state.layout());
 
     let settings = ConnectionSettings {
         urls: configuration.urls,
@@ -58,13 +64,15 @@ pub(crate) async fn run(args: RunArgs, program: Agent) -> Result<Exit, CommandEr
     let _heartbeat =
         HeartbeatTask::spawn(&connection, &agent, configuration.heartbeat_interval, newest_heartbeat);
     let events = EventQueue::spawn(&connection, &agent);
+    let holds = holds::follow(state.layout());
     let channels = Channels {
         entries: desired.entries(),
         prior: writer.prior(),
         standing: writer.standing(),
         reports,
         heartbeats,
-        pause: pause::follow(state.layout()),
+        pause: holds.pause,
+        safe_mode: holds.safe_mode,
         events: events.sender(),
     };
     let wakes = wired.registry.wakes();
@@ -73,6 +81,21 @@ pub(crate) async fn run(args: RunArgs, program: Agent) -> Result<Exit, CommandEr
     tracing::info!("stopping; what runs on this device goes on running");
     writer.stop(LAST_REPORT).await;
     Ok(Exit::Done)
+}
+
+/// Takes as many descriptors as this program may have: each process that runs needs two, and a device may
+/// have a thousand.
+fn raise_open_files() {
+    let bound = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: bound.maximum.map_or(Some(MOST_OPEN_FILES), |most| Some(most.min(MOST_OPEN_FILES))),
+        ..bound
+    };
+    if bound.current < raised.current
+        && let Err(error) = setrlimit(Resource::Nofile, raised)
+    {
+        tracing::warn!(%error, "the limit on open files stays as it is");
+    }
 }
 
 /// Becomes true with the first SIGTERM or SIGINT.

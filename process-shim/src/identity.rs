@@ -98,12 +98,17 @@ impl Stat {
     }
 }
 
-/// Changes with each boot of the device (random(4)).
+/// Within what numbers of processes mean anything: changes with each boot of the device (random(4)) and,
+/// where this runs in a container, with each start of that, which counts processes anew.
 ///
 /// # Errors
 /// When the system does not say.
 pub fn boot_id() -> io::Result<String> {
-    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    // The first process is there from the beginning to the end. Where it is hidden (proc(5), hidepid),
+    // there is one container less to tell apart.
+    let first = Stat::of(1).map_or(0, |first| first.start_time);
+    Ok(format!("{}:{first}", boot.trim()))
 }
 
 /// The time since boot, time asleep included. The same for all programs of one boot, and no setting of

@@ -7,11 +7,13 @@ use std::{
     process::ExitStatus,
 };
 
+use process_shim::{ProcessFolder, ProcessIdentity, ShimRecord};
 use tempfile::TempDir;
 
 use crate::{
     eventually::eventually,
     process::{Process, built, was_killed},
+    workloads,
 };
 
 /// The agent as it ships.
@@ -32,8 +34,8 @@ pub enum Bridge {
     Enabled,
 }
 
-/// A device with one agent, running or not. Its folders outlive the agent's process and go with
-/// this value.
+/// A device with one agent, running or not. Its folders and all that its agent started outlive the
+/// agent's process and go with this value.
 #[derive(Debug)]
 pub struct Agent {
     // Before the folder, so that the process is gone when the folder goes.
@@ -44,6 +46,7 @@ pub struct Agent {
     program: &'static str,
     settings: BTreeMap<String, String>,
     small_disk: Option<&'static str>,
+    boot_id: Option<&'static str>,
     folder: TempDir,
 }
 
@@ -60,6 +63,7 @@ impl Agent {
             program: PROGRAM,
             settings: BTreeMap::new(),
             small_disk: None,
+            boot_id: None,
             folder,
         }
     }
@@ -107,6 +111,13 @@ impl Agent {
         self
     }
 
+    /// Is in the boot of that id from the next start of its agent on, as is all that this agent starts.
+    #[must_use]
+    pub fn with_boot_id(mut self, boot_id: &'static str) -> Self {
+        self.boot_id = Some(boot_id);
+        self
+    }
+
     /// Its id.
     pub fn id(&self) -> &str {
         &self.id
@@ -141,7 +152,21 @@ impl Agent {
 
     /// Starts the agent that dies at the crash point after `passed` others.
     pub fn start_to_crash_after(&mut self, passed: u32) {
-        let failpoints = format!("crash={passed}*off->return");
+        self.start_with_crash_points(format!("crash={passed}*off->return"));
+    }
+
+    /// Starts the agent that dies whenever it comes to the place of that name: `observe File:/etc/a`, or
+    /// `apply File:/etc/a`.
+    pub fn start_to_crash_at(&mut self, place: &str) {
+        self.start_with_crash_points(format!("{place}=return"));
+    }
+
+    /// The same with one that panics there.
+    pub fn start_to_panic_at(&mut self, place: &str) {
+        self.start_with_crash_points(format!("{place}=panic"));
+    }
+
+    fn start_with_crash_points(&mut self, failpoints: String) {
         self.launch(PROGRAM_WITH_CRASH_POINTS, &[("FAILPOINTS".to_owned(), failpoints)]);
     }
 
@@ -183,6 +208,13 @@ impl Agent {
         self.process.take().expect("the agent was started").kill();
     }
 
+    /// Ends the agent and all that it started, as a power cut would.
+    pub fn power_off(&mut self) {
+        // The agent first: it would start again what ends.
+        self.process = None;
+        workloads::end_all(&self.state_dir);
+    }
+
     /// All that the agent logged, over all its starts.
     pub fn log(&self) -> String {
         fs::read_to_string(self.log_file()).unwrap_or_default()
@@ -212,6 +244,33 @@ impl Agent {
         let process = Process::start(&self.id, &command, &[], &printed);
         let status = process.expect("a program that exists can be started").end().await;
         (status.code(), fs::read_to_string(&printed).unwrap())
+    }
+
+    /// The folder of one of its processes.
+    pub fn process_folder(&self, name: &str) -> ProcessFolder {
+        ProcessFolder::of(self.state_dir().join("processes").join(name))
+    }
+
+    /// What the shim of one of its processes says.
+    ///
+    /// # Panics
+    /// When there is no such process.
+    pub fn shim_record(&self, name: &str) -> ShimRecord {
+        let record = ShimRecord::read(&self.process_folder(name).shim_record());
+        record.unwrap().unwrap_or_else(|| panic!("no shim ever held {name}\n{}", self.log()))
+    }
+
+    /// One of its processes.
+    ///
+    /// # Panics
+    /// When there is no such process, or it never ran.
+    pub fn process(&self, name: &str) -> ProcessIdentity {
+        self.shim_record(name).process.unwrap_or_else(|| panic!("{name} was not started\n{}", self.log()))
+    }
+
+    /// All that runs because of its agents: shims, processes, and what these have started.
+    pub fn workloads(&self) -> Vec<ProcessIdentity> {
+        workloads::running(&self.state_dir)
     }
 
     /// Runs a shell command in the agent's own view of the disk.
@@ -280,20 +339,36 @@ impl Agent {
     fn launch(&mut self, program: &str, environment: &[(String, String)]) {
         assert!(self.process.is_none(), "the agent was started already");
         let mut command = Vec::new();
+        let mut mounts = Vec::new();
         if let Some(size) = self.small_disk {
             fs::create_dir_all(&self.state_dir).unwrap();
-            let state = self.state_dir.display();
-            let mount = format!("mount -t tmpfs -o size={size},mode=0700 tmpfs '{state}'");
+            mounts.push(format!(
+                "mount -t tmpfs -o size={size},mode=0700 tmpfs '{}'",
+                self.state_dir.display()
+            ));
+        }
+        if let Some(boot_id) = self.boot_id {
+            let file = self.folder.path().join("boot_id");
+            fs::write(&file, boot_id).unwrap();
+            mounts.push(format!("mount --bind '{}' /proc/sys/kernel/random/boot_id", file.display()));
+        }
+        if !mounts.is_empty() {
             command.extend(["unshare", "-rm", "sh", "-euc"].map(str::to_owned));
             // The kernel forgets who is to be ended with whom when credentials change, so it is
             // told again inside.
-            command.push(format!("{mount}; exec setpriv --pdeathsig KILL -- \"$@\""));
+            command.push(format!("{}; exec setpriv --pdeathsig KILL -- \"$@\"", mounts.join("; ")));
             command.push("sh".to_owned());
         }
         command.extend([text(&built(program)), "run".to_owned()]);
         command.extend(self.settings_of_run());
         let process = Process::start(&self.id, &command, environment, &self.log_file());
         self.process = Some(process.expect("a program that exists can be started"));
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.power_off();
     }
 }
 

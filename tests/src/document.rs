@@ -105,3 +105,13 @@ pub fn file_after(name: &str, depends_on: &[&str], path: &str, content: &str) ->
     file["dependsOn"] = json!(depends_on);
     file
 }
+
+/// A `Process` resource.
+pub fn process(name: &str, command: &[&str]) -> Value {
+    json!({"kind": "Process", "name": name, "spec": {"command": command}})
+}
+
+/// A `Process` resource that runs a script of the shell.
+pub fn script(name: &str, script: &str) -> Value {
+    process(name, &["sh", "-c", script])
+}

@@ -6,7 +6,8 @@
 //!
 //! A [`Site`](site::Site) joins these as most tests want them. Everything is private to the test
 //! that made it: folders, ports, processes. Processes die with the thread that started them, so a
-//! test that is aborted leaves none behind.
+//! test that is aborted leaves none behind. What an agent has started outlives that agent, and ends with the
+//! [`Agent`](agent::Agent) of the test.
 
 #![allow(
     clippy::expect_used,
@@ -27,3 +28,4 @@ pub mod process;
 pub mod proxy;
 pub mod site;
 pub mod snapshot;
+mod workloads;

@@ -185,7 +185,7 @@ pub fn program() -> &'static Path {
 }
 
 /// Ports that nobody listens on at the moment.
-pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
+pub fn free_ports<const N: usize>() -> [u16; N] {
     // All are held until all are known, so that none is given twice.
     let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     listeners.map(|listener| listener.local_addr().unwrap().port())

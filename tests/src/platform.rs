@@ -3,7 +3,7 @@
 
 use agent_model::status::AgentStatus;
 use async_nats::{
-    Client, HeaderMap,
+    Client, HeaderMap, Subscriber,
     jetstream::{
         self, Context,
         stream::{Config, DirectGetErrorKind},
@@ -13,6 +13,7 @@ use fleet::{
     Endpoint, Fleet,
     provisioning::{Layout, Provisioned, provision},
 };
+use futures_util::StreamExt as _;
 use serde_json::Value;
 
 use crate::{
@@ -122,6 +123,15 @@ impl Platform {
             .map_err(|error| format!("{error}: {}", String::from_utf8_lossy(&entry.value)))
     }
 
+    /// Listens to all that a device says about itself from now on.
+    pub async fn listen(&self, agent: &str) -> Told {
+        let subscriber =
+            self.client.subscribe(format!("$KV.{ACTUAL_STATE}.{agent}")).await.expect("connected");
+        // The server answers in order: with this answer it has taken the subscription.
+        self.client.flush().await.expect("connected");
+        Told(subscriber)
+    }
+
     /// Waits until a device's status is such, and returns it.
     pub async fn status_where(
         &self,
@@ -137,5 +147,22 @@ impl Platform {
             Err(format!("it says {}", serde_json::to_string_pretty(&status).unwrap_or_default()))
         })
         .await
+    }
+}
+
+/// What a device says about itself, every time that it does.
+#[derive(Debug)]
+pub struct Told(Subscriber);
+
+impl Told {
+    /// All that it said up to `last`, which it is known to have said.
+    pub async fn up_to(&mut self, last: &AgentStatus) -> Vec<AgentStatus> {
+        let mut told = Vec::new();
+        while told.last().is_none_or(|status: &AgentStatus| status.writer != last.writer) {
+            let next = tokio::time::timeout(PATIENCE, self.0.next()).await;
+            let message = next.expect("what was stored is delivered").expect("the connection lasts");
+            told.push(serde_json::from_slice(&message.payload).expect("a device tells its status"));
+        }
+        told
     }
 }

@@ -1,3 +1,5 @@
+mod safe_mode;
+
 use std::fs;
 
 use agent_model::{

@@ -8,7 +8,7 @@ use agent_model::{
     Target,
 };
 use async_trait::async_trait;
-use crash_point::crash_point;
+use crash_point::{crash_point, crash_point_at};
 use futures_util::{
     StreamExt,
     stream::{BoxStream, SelectAll},
@@ -182,6 +182,9 @@ impl<R: Reconciler> Work for TypedWork<R> {
     async fn run(&self) -> Result<(), Failure> {
         for step in &self.steps {
             crash_point();
+            if let Goal::Present { .. } = self.target.goal {
+                crash_point_at(format_args!("apply {}", self.target.claim));
+            }
             tracing::info!(claim = %self.target.claim, step = step.summary(), "applying");
             self.reconciler.0.apply(&self.target, step).await?;
         }
@@ -197,6 +200,9 @@ impl<R: Reconciler> ErasedReconciler for Erased<R> {
         let mut places = Vec::with_capacity(requests.len());
         let mut targets = Vec::with_capacity(requests.len());
         for (place, request) in requests.into_iter().enumerate() {
+            if let Wanted::Present { .. } = request.wanted {
+                crash_point_at(format_args!("observe {}", request.claim));
+            }
             let record = request.record.clone();
             match typed::<R>(request) {
                 Ok(target) => {

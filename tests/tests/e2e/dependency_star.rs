@@ -10,10 +10,11 @@ use serde_json::Value;
 const ALLOWED: &[(&str, &[&str])] = &[
     ("agent-model", &[]),
     ("crash-point", &[]),
+    ("process-shim", &[]),
     ("agent-core", &["agent-model", "crash-point"]),
     ("agent-manifest-v1", &["agent-model", "crash-point"]),
     ("agent-score-bridge", &["agent-model"]),
-    ("reconcilers", &["agent-model", "crash-point"]),
+    ("reconcilers", &["agent-model", "crash-point", "process-shim"]),
     ("fleet", &["agent-core", "agent-model"]),
     (
         "harmony-agent",
@@ -23,13 +24,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "agent-model",
             "agent-score-bridge",
             "crash-point",
+            "process-shim",
             "reconcilers",
         ],
     ),
     ("harmonyctl", &["agent-core", "agent-manifest-v1", "agent-model", "agent-score-bridge", "fleet"]),
     ("motd-score", &["agent-model", "agent-score-bridge", "harmony-agent"]),
     ("planted-format", &["agent-model", "harmony-agent"]),
-    ("tests", &["agent-model", "fleet"]),
+    ("tests", &["agent-model", "fleet", "process-shim"]),
     ("bench", &["agent-core", "agent-model", "reconcilers", "tests"]),
 ];
 

@@ -4,20 +4,26 @@
 //! that narrow place.
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     os::unix::process::CommandExt,
     path::Path,
     process::{Command, ExitCode},
 };
 
-use nix::unistd::{Gid, Uid};
+use nix::{
+    errno::Errno,
+    unistd::{Gid, Uid},
+};
 use process_shim::{Credentials, Program, StartFailure, StartStage};
-use rustix::process::{Pid, Resource, Rlimit, Signal};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, setrlimit};
 
 use crate::control_socket;
 
 /// What a shell says of a command that it could not start.
 const NOT_STARTED: u8 = 127;
+/// The soft limit on open files that programs are used to (`DefaultLimitNOFILE=` of systemd).
+const CUSTOMARY_OPEN_FILES: u64 = 1024;
 /// Where programs are looked for without a `PATH` (execvp(3)).
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
@@ -49,12 +55,10 @@ fn set_up(program: &Program, parent: Pid) -> Result<(), StartFailure> {
     }
     // The agent may be spared when memory runs out; what it starts is not, unless somebody says so.
     let _ = fs::write("/proc/self/oom_score_adj", "0");
-    if let Some(limit) = program.open_files {
-        let bound = Rlimit { current: Some(limit), maximum: Some(limit) };
-        rustix::process::setrlimit(Resource::Nofile, bound).map_err(|error| {
-            StartFailure::new(StartStage::Limit, format!("openFiles {limit}: {}", io::Error::from(error)))
-        })?;
-    }
+    limit_open_files(program.open_files).map_err(|error| {
+        let limit = program.open_files.map(|limit| format!(" {limit}")).unwrap_or_default();
+        StartFailure::new(StartStage::Limit, format!("openFiles{limit}: {}", io::Error::from(error)))
+    })?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     if let Some(credentials) = &program.credentials {
         take_rights(credentials).map_err(|error| {
@@ -78,11 +82,37 @@ fn set_up(program: &Program, parent: Pid) -> Result<(), StartFailure> {
     Ok(())
 }
 
+/// Without a limit of its own a program starts with the customary one, whatever the agent has for
+/// itself: some programs cannot bear more until they ask for it.
+fn limit_open_files(limit: Option<u64>) -> rustix::io::Result<()> {
+    let bound = match limit {
+        Some(limit) => Rlimit { current: Some(limit), maximum: Some(limit) },
+        None => {
+            let inherited = getrlimit(Resource::Nofile);
+            let current = inherited.current.map_or(CUSTOMARY_OPEN_FILES, |now| now.min(CUSTOMARY_OPEN_FILES));
+            Rlimit { current: Some(current), ..inherited }
+        }
+    };
+    setrlimit(Resource::Nofile, bound)
+}
+
 fn take_rights(credentials: &Credentials) -> nix::Result<()> {
-    let groups: Vec<Gid> = credentials.groups.iter().copied().map(Gid::from_raw).collect();
-    nix::unistd::setgroups(&groups)?;
-    nix::unistd::setgid(Gid::from_raw(credentials.gid))?;
-    nix::unistd::setuid(Uid::from_raw(credentials.uid))
+    let Credentials { uid, gid, groups } = credentials;
+    let wanted: Vec<Gid> = groups.iter().copied().map(Gid::from_raw).collect();
+    match nix::unistd::setgroups(&wanted) {
+        // In a user namespace not even root may choose groups (user_namespaces(7)), and need not.
+        Err(Errno::EPERM) if is_in(groups, *gid)? => {}
+        set => set?,
+    }
+    nix::unistd::setgid(Gid::from_raw(*gid))?;
+    nix::unistd::setuid(Uid::from_raw(*uid))
+}
+
+/// Whether this program is in exactly these groups, once its own is `gid`: that one counts in any case.
+fn is_in(groups: &[u32], gid: u32) -> nix::Result<bool> {
+    let with_own = |groups: &mut dyn Iterator<Item = u32>| groups.chain([gid]).collect::<BTreeSet<u32>>();
+    let present = with_own(&mut nix::unistd::getgroups()?.into_iter().map(Gid::as_raw));
+    Ok(present == with_own(&mut groups.iter().copied()))
 }
 
 /// Returns only when it did not work.

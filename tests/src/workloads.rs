@@ -1,0 +1,81 @@
+//! What a device's agent has started: it outlives the agent, and must not outlive the test.
+
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use process_shim::{MARKER, ProcessFolder, ProcessIdentity, ShimRecord, left_behind};
+use rustix::process::Signal;
+
+/// How long what was killed may take to be gone.
+const GONE_WITHIN: Duration = Duration::from_secs(10);
+/// How long it is waited for before what is left is killed again.
+const KILL_AGAIN: Duration = Duration::from_millis(10);
+
+/// The folders of all processes that a device with that state folder keeps.
+pub(crate) fn folders(state_dir: &Path) -> Vec<ProcessFolder> {
+    let entries = fs::read_dir(state_dir.join("processes")).into_iter().flatten().flatten();
+    entries.map(|entry| ProcessFolder::of(entry.path())).collect()
+}
+
+/// Everything that runs because of a device with that state folder: the shims, and whatever has their
+/// mark, whether or not a folder still tells of it.
+pub(crate) fn running(state_dir: &Path) -> Vec<ProcessIdentity> {
+    let folder = state_dir.join("processes");
+    let folder = folder.to_str().expect("temporary folders have plain names");
+    let (marked, held) = (format!("{MARKER}={folder}/"), format!("{folder}/"));
+    let is_ours = |pid: u32| {
+        let words = |file: &str| {
+            let text = fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+            text.split('\0').map(str::to_owned).collect::<Vec<_>>()
+        };
+        let command = words("cmdline");
+        let is_shim = command.len() > 2 && command[1] == "hold" && command[2].starts_with(&held);
+        is_shim || words("environ").iter().any(|variable| variable.starts_with(&marked))
+    };
+    let pids = fs::read_dir("/proc").unwrap().flatten();
+    pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|pid| is_ours(*pid))
+        .filter_map(|pid| ProcessIdentity::of(pid).ok().flatten())
+        .collect()
+}
+
+/// Ends all of it, and what it has started.
+///
+/// # Panics
+/// When something does not end, unless a test is failing already.
+#[expect(clippy::disallowed_methods, reason = "what ends with a value cannot wait for anything else")]
+pub(crate) fn end_all(state_dir: &Path) {
+    let records: Vec<_> = folders(state_dir)
+        .into_iter()
+        .map(|folder| {
+            let record = ShimRecord::read(&folder.shim_record()).ok().flatten();
+            (folder, record)
+        })
+        .collect();
+    let deadline = Instant::now() + GONE_WITHIN;
+    loop {
+        let mut left = running(state_dir);
+        left.extend(records.iter().flat_map(|(folder, record)| left_behind(folder, record.as_ref())));
+        if left.is_empty() {
+            break;
+        }
+        if Instant::now() >= deadline {
+            assert!(std::thread::panicking(), "these do not end: {left:?}");
+            break;
+        }
+        for process in left {
+            // Fails only for what the next look finds again.
+            let _ = process.signal(Signal::KILL);
+        }
+        std::thread::sleep(KILL_AGAIN);
+    }
+    let groups = records.iter().flat_map(|(_, record)| record).flat_map(|record| &record.control_groups);
+    for group in groups {
+        // They are there only where no agent has removed them.
+        let _ = fs::remove_dir(group);
+        let _ = group.parent().map(fs::remove_dir);
+    }
+}

@@ -1,0 +1,47 @@
+//! Processes: real ones, of a real agent.
+
+mod as_declared;
+mod crash_loop;
+mod logging;
+mod outliving;
+mod restart_on;
+mod shim_killed;
+mod stopping;
+mod strangers;
+
+use std::fs;
+
+use agent_model::status::{AgentStatus, ResourceState, ResourceStatus};
+use process_shim::log_line::LogLine;
+use serde_json::Value;
+use tests::{agent::Agent, document::process};
+
+/// The process of that name, if the status lists it.
+pub(super) fn listed<'a>(status: &'a AgentStatus, name: &str) -> Option<&'a ResourceStatus> {
+    status.resources.iter().find(|resource| resource.kind == "Process" && resource.name == name)
+}
+
+/// Whether the process of that name is in that state for that reason.
+pub(super) fn stands(
+    name: &'static str,
+    state: ResourceState,
+    reason: &'static str,
+) -> impl Fn(&AgentStatus) -> bool {
+    move |status| {
+        listed(status, name).is_some_and(|resource| resource.state == state && resource.reason == reason)
+    }
+}
+
+/// The lines that a process printed, of all its runs whose log is kept.
+pub(super) fn logged(device: &Agent, name: &str) -> Vec<String> {
+    let folder = device.process_folder(name);
+    let files: Vec<Vec<u8>> = (0..).map_while(|number| fs::read(folder.log(number)).ok()).collect();
+    let lines = files.iter().rev().flat_map(|file| file.split(|byte| *byte == b'\n'));
+    let content = |line: &[u8]| Some(String::from_utf8_lossy(LogLine::parse(line)?.content).into_owned());
+    lines.filter_map(content).collect()
+}
+
+/// A process that runs a program of Python.
+pub(super) fn python(name: &str, program: &str) -> Value {
+    process(name, &["python3", "-c", program])
+}

@@ -1,0 +1,86 @@
+//! Processes outlive the agent, however it ends and whatever build comes after it.
+
+use agent_model::status::Phase;
+use serde_json::json;
+use tests::{
+    agent::Bridge,
+    document::{file, process, script},
+    site::{Access, DEVICE, Site},
+};
+
+use crate::status_words::{converged_at, resource};
+
+/// How an agent ends, and which one comes after it.
+#[derive(Debug, Clone, Copy)]
+enum Succession {
+    Killed,
+    Stopped,
+    ByScores,
+    ByCrashPoints,
+}
+
+#[tokio::test]
+async fn no_end_of_the_agent_touches_a_process_or_shows_in_the_status() {
+    let site = Site::start(Access::Restricted).await;
+    let mut device = site.device();
+    device.start();
+    let mut probed = script("probed", "sleep infinity & wait");
+    probed["dependsOn"] = json!(["plain"]);
+    probed["restartOn"] = json!(["config"]);
+    probed["spec"]["probes"] = json!({
+        "startup": {"exec": {"command": ["true"]}},
+        "readiness": {"exec": {"command": ["sleep", "0.1"]}, "interval": "200ms"},
+        "liveness": {"exec": {"command": ["true"]}, "interval": "200ms"},
+    });
+    let mut limited = process("limited", &["sleep", "infinity"]);
+    limited["spec"]["limits"] = json!({"memory": "64Mi", "pids": 10, "cpus": "1"});
+    let mut completed = process("completed", &["true"]);
+    completed["spec"]["restart"] = json!("OnFailure");
+    let resources = [
+        file("config", "/etc/config", "1"),
+        process("plain", &["sleep", "infinity"]),
+        probed,
+        limited,
+        completed,
+    ];
+    site.platform.put(DEVICE, &site.document(1, &resources)).await;
+    let mut last = site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
+
+    let names = ["plain", "probed", "limited", "completed"];
+    let records = names.map(|name| device.shim_record(name));
+    let mut told = site.platform.listen(DEVICE).await;
+    for succession in
+        [Succession::Killed, Succession::Stopped, Succession::ByScores, Succession::ByCrashPoints]
+    {
+        match succession {
+            Succession::Stopped => device.stop().await,
+            Succession::Killed | Succession::ByScores | Succession::ByCrashPoints => device.kill(),
+        }
+        device = match succession {
+            Succession::Killed | Succession::Stopped => device,
+            Succession::ByScores => device.with_bridge(Bridge::Disabled),
+            Succession::ByCrashPoints => device.with_program("harmony-agent-crash-points"),
+        };
+        device.start();
+        let epoch = last.writer.epoch;
+        last = site
+            .platform
+            .status_where(DEVICE, &format!("converged when {succession:?}"), |status| {
+                status.writer.epoch > epoch && converged_at(1)(status)
+            })
+            .await;
+        for status in told.up_to(&last).await {
+            assert_eq!(status.phase, Phase::Converged, "{succession:?}: {status:#?}");
+        }
+        for (name, record) in names.iter().zip(&records) {
+            assert_eq!(&device.shim_record(name), record, "{succession:?}: another {name}\n{}", device.log());
+            let resource = resource(&last, name);
+            assert_eq!(
+                (resource.changes, resource.restarts, resource.drift_corrections),
+                (1, 0, 0),
+                "{succession:?}: {name}"
+            );
+        }
+    }
+    assert!(["plain", "probed", "limited"].iter().all(|name| device.process(name).is_alive()));
+}
