@@ -7,25 +7,33 @@
 //! A document is put in force by the very ledger write that holds the intents of its first pass:
 //! before it, the old document is in force and nothing has been touched.
 
+mod entry;
+#[cfg(test)]
+mod tests;
+
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use agent_model::{
-    Lowered, ResourceKind, Timestamp,
-    status::{AgentStatus, Desired, ResourceState},
+    Digest, Lowered, ResourceKind, Timestamp,
+    status::{AgentStatus, ResourceState},
 };
 use tokio::time::Instant;
 
+pub use entry::DesiredValue;
+
 use crate::{
-    acceptance::{Acceptance, Candidate, Verdict},
+    acceptance::{Acceptance, Candidate},
     backoff::Backoff,
     clock::Clock,
-    envelope::{HighWaterMark, Received, Refusal},
+    envelope::{HighWaterMark, Refusal},
     executor::{Executor, PassOutcome},
     ledger::{
         AcceptedDocument, AppliedDocument, Ledger, LedgerBody, Loaded, Provenance, StoreFailure,
         UntypedRecord,
     },
     pause::Pause,
+    safe_mode::{DocumentId, FirstPasses, Reach, SafeMode},
+    state_dir::StateLayout,
     status::report::{Judgement, Reporter, SeenEntry, Situation, StoreHealth},
 };
 
@@ -48,20 +56,6 @@ pub struct DeviceParts {
     pub clock: Clock,
 }
 
-/// A value of the device's entry, as it came in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DesiredValue {
-    /// There is no entry, or it was deleted.
-    None,
-    /// There is one.
-    Some {
-        /// Its revision in the bucket.
-        revision: u64,
-        /// The document as received.
-        raw: Vec<u8>,
-    },
-}
-
 /// The device.
 pub struct Device {
     acceptance: Arc<Acceptance>,
@@ -69,14 +63,15 @@ pub struct Device {
     ledger: Ledger,
     reporter: Reporter,
     clock: Clock,
-    /// The document in force, lowered; `None` when there is none or it cannot be read any more.
+    /// The document in force, lowered; `None` when there is none, it was not read yet or it cannot be
+    /// read any more.
     in_force: Option<Lowered>,
     unreadable: Option<Refusal>,
     /// A document that waits to be put in force.
     candidate: Option<Box<Candidate>>,
     /// Whether nothing is judged before the floor is known.
     asks_for_floor: bool,
-    /// An entry that cannot be judged before the floor is known.
+    /// An entry that cannot be judged before the floor is known, or in safe mode.
     unjudged: Option<DesiredValue>,
     /// What was kept for claims that the ledger is about to forget.
     dropped: Vec<(ResourceKind, UntypedRecord)>,
@@ -84,6 +79,7 @@ pub struct Device {
     judgement: Judgement,
     outcome: Option<PassOutcome>,
     pause: Option<Pause>,
+    first_passes: FirstPasses,
     /// Whether the last pass left things undone because of a pause.
     held_back: bool,
     store: StoreHealth,
@@ -101,20 +97,6 @@ impl Device {
             Provenance::Recovered { message } => Some(message),
             Provenance::Intact | Provenance::New => None,
         };
-        let (in_force, unreadable) = match &ledger.body().accepted {
-            None => (None, None),
-            Some(document) => match acceptance.read_accepted(document) {
-                Ok(lowered) => (Some(lowered), None),
-                Err(refusal) => {
-                    tracing::warn!(
-                        reason = %refusal.reason,
-                        message = refusal.message,
-                        "the document in force cannot be read any more; all is left as it is"
-                    );
-                    (None, Some(refusal))
-                }
-            },
-        };
         let asks_for_floor = ledger.body().needs_floor;
         let mut device = Self {
             acceptance: Arc::new(acceptance),
@@ -123,8 +105,8 @@ impl Device {
             asks_for_floor,
             reporter,
             clock,
-            in_force,
-            unreadable,
+            in_force: None,
+            unreadable: None,
             candidate: None,
             unjudged: None,
             dropped: Vec::new(),
@@ -132,6 +114,7 @@ impl Device {
             judgement: Judgement::NotYet,
             outcome: None,
             pause: None,
+            first_passes: FirstPasses::default(),
             held_back: false,
             store: StoreHealth::Healthy,
             recovered,
@@ -181,144 +164,101 @@ impl Device {
         self.pause.filter(|pause| pause.lasts(self.clock.now().wall))
     }
 
-    /// Hands in the highest generation that the device's own last status tells of, `None` when
-    /// it tells of none. Says whether a document was waiting for that and is due for a pass now.
-    pub fn take_floor(&mut self, floor: Option<HighWaterMark>) -> bool {
-        if !self.asks_for_floor {
-            return false;
-        }
-        self.asks_for_floor = false;
-        let highest = self.ledger.body().highest;
-        if floor.is_some() && highest.is_none() && self.recovered.is_none() {
-            let message =
-                "the ledger was missing, though this device has accepted documents before; began anew";
-            self.recovered = Some(message.to_owned());
-        }
-        let higher =
-            floor.filter(|floor| highest.is_none_or(|highest| floor.generation > highest.generation));
-        let body =
-            LedgerBody { highest: higher.or(highest), needs_floor: false, ..self.ledger.body().clone() };
-        self.recorded(body);
-        self.unjudged.take().is_some_and(|value| self.take_entry(value))
-    }
-
-    /// Hands in the newest entry. Says whether a pass is due for it.
-    pub fn take_entry(&mut self, value: DesiredValue) -> bool {
-        self.candidate = None;
-        self.unjudged = None;
-        let DesiredValue::Some { revision, raw } = value else {
-            tracing::info!("no entry for this device; what was accepted stays in force");
-            (self.entry, self.judgement) = (SeenEntry::None, Judgement::NoEntry);
-            return false;
-        };
-        let received = Received::read(&raw);
-        let glance = received.glance.clone();
-        self.entry = SeenEntry::Entry(Desired {
-            revision,
-            generation: glance.generation,
-            digest: received.digest,
-            kind: glance.kind,
-            schema_version: glance.schema_version,
-        });
-        if self.asks_for_floor {
-            tracing::info!(revision, "the document waits until this device's last status is known");
-            self.judgement = Judgement::NotYet;
-            self.unjudged = Some(DesiredValue::Some { revision, raw });
-            return false;
-        }
-        self.judge(revision, &raw, received)
-    }
-
-    fn judge(&mut self, revision: u64, raw: &[u8], received: Received) -> bool {
+    /// From now on notes in the state folder what it is at for the first time, and counts this start if
+    /// the agent before crashed there. Without this there is no safe mode.
+    pub fn guard_against_crashes(&mut self, layout: &StateLayout) {
         let body = self.ledger.body();
-        let now = self.clock.now().wall;
-        match self.acceptance.judge(raw, received, body.highest, body.accepted.as_ref(), now) {
-            Ok(Verdict::InForce) => {
-                let ignored =
-                    self.in_force.as_ref().map(|lowered| lowered.ignored.clone()).unwrap_or_default();
-                self.judgement = Judgement::Accepted { ignored };
-                false
-            }
-            Ok(Verdict::Acceptable(candidate)) => {
-                tracing::info!(revision, generation = %candidate.document.generation, "document acceptable");
-                self.judgement = Judgement::NotYet;
-                self.candidate = Some(candidate);
-                true
-            }
-            Err(refusal) => {
-                tracing::warn!(revision, reason = %refusal.reason, message = refusal.message, "document refused");
-                self.judgement = Judgement::Refused(refusal);
-                false
-            }
+        self.first_passes = FirstPasses::at_start(
+            layout.clone(),
+            body.accepted.as_ref().map(|document| document.digest),
+            body.highest.map(|highest| highest.generation),
+            self.clock.now().wall,
+        );
+        if let Some(safe_mode) = self.safe_mode() {
+            tracing::warn!("safe mode: {safe_mode}");
         }
     }
 
-    /// Tells of a document that comes in during the next pass whether it would be put in force
-    /// after it, so that the pass should end early.
-    pub fn successor_test(&self) -> impl Fn(&[u8]) -> bool + use<> {
-        let acceptance = Arc::clone(&self.acceptance);
-        let clock = self.clock.clone();
-        let body = self.ledger.body();
-        let next = self
-            .candidate
-            .as_deref()
-            .map(|candidate| &candidate.document)
-            .or(body.accepted.as_ref())
-            .cloned();
-        let highest = match &next {
-            Some(document) => Some(high_water_mark(document)),
-            None => body.highest,
-        };
-        move |raw| {
-            let verdict =
-                acceptance.judge(raw, Received::read(raw), highest, next.as_ref(), clock.now().wall);
-            matches!(verdict, Ok(Verdict::Acceptable(_)))
+    /// What keeps everything from being applied, unless a document that may end it waits.
+    pub fn safe_mode(&self) -> Option<SafeMode> {
+        self.first_passes.safe_mode().filter(|_| self.candidate.is_none())
+    }
+
+    /// Ends safe mode, because somebody on the device did. Says whether there was any, so that a pass
+    /// is due.
+    pub fn end_safe_mode(&mut self) -> bool {
+        if self.first_passes.safe_mode().is_none() {
+            return false;
         }
+        tracing::warn!("safe mode was ended on the device; what it held back is tried again");
+        self.first_passes.retain(|_| false);
+        if let Some(value) = self.unjudged.take() {
+            self.take_entry(value);
+        }
+        true
     }
 
     /// Looks at everything and does what is to be done, first of all for a document that waits to
     /// be put in force. `superseded` tells that the pass should end early; `progress` gets the
     /// status while a long pass is under way.
-    pub async fn pass(&mut self, superseded: impl Fn() -> bool, mut progress: impl FnMut(AgentStatus)) {
+    pub async fn pass(&mut self, superseded: impl Fn() -> bool, progress: impl FnMut(AgentStatus)) {
         self.held_back = false;
-        let candidate = self.candidate.take();
-        let Some(lowered) = candidate.as_ref().map(|candidate| &candidate.lowered).or(self.in_force.as_ref())
-        else {
-            let inventory = &self.ledger.body().inventory;
-            self.outcome = self
-                .unreadable
-                .is_some()
-                .then(|| PassOutcome::left_alone(inventory, "DocumentUnreadable", "left as it is"));
-            // Writes only after a write that failed, to see whether the disk serves again.
-            return self.recorded(self.ledger.body().clone());
+        if self.safe_mode().is_some() {
+            return self.leave_alone("SafeMode");
+        }
+        let next = self.candidate.as_ref().map(|candidate| &candidate.document);
+        let Some(document) = next.or(self.ledger.body().accepted.as_ref()).map(DocumentId::from) else {
+            self.outcome = None;
+            return self.find_out_whether_the_disk_serves();
         };
-        let body = match &candidate {
+        let pause = self.pause_in_force();
+        let reach = if pause.is_some() { Reach::Planning } else { Reach::Acting };
+        self.first_passes.begin(document, reach);
+        match self.go_through(pause, superseded, progress).await {
+            Ending::Over => self.first_passes.passed(document, reach),
+            Ending::Early => self.first_passes.leave_off(),
+        }
+    }
+
+    async fn go_through(
+        &mut self,
+        pause: Option<Pause>,
+        superseded: impl Fn() -> bool,
+        mut progress: impl FnMut(AgentStatus),
+    ) -> Ending {
+        let body = match &self.candidate {
             Some(candidate) => in_force(self.ledger.body().clone(), candidate),
-            None => self.ledger.body().clone(),
+            None => {
+                self.read_in_force();
+                self.ledger.body().clone()
+            }
+        };
+        let next = self.candidate.as_ref().map(|candidate| &candidate.lowered);
+        let Some(lowered) = next.or(self.in_force.as_ref()) else {
+            self.leave_alone("DocumentUnreadable");
+            return Ending::Over;
         };
         let now = self.clock.now();
         let mut pass = self.executor.prepare(&lowered.state, &body.inventory, now).await;
-        if let Some(pause) = self.pause_in_force() {
+        if let Some(pause) = pause {
             self.held_back = true;
             pass.hold_all_back("Paused", &format!("held back {}", pause.end_in_words()));
         }
-        if pass.has_work() || candidate.is_some() {
+        if pass.has_work() || self.candidate.is_some() {
             let intents = LedgerBody { inventory: pass.intents(), ..body.clone() };
             if let Err(failure) = self.ledger.commit(intents) {
-                match candidate {
-                    Some(_) => {
-                        self.judgement = Judgement::StoreFailed(failure.clone());
-                        self.candidate = candidate;
-                    }
+                match self.candidate {
+                    Some(_) => self.judgement = Judgement::StoreFailed(failure.clone()),
                     None => {
                         let message = failure.to_string();
                         self.outcome = Some(pass.preview(ResourceState::Pending, "StateStore", &message));
                     }
                 }
-                return self.store_failed(failure);
+                self.store_failed(failure);
+                return Ending::Early;
             }
             self.store_served();
-            if let Some(candidate) = candidate {
+            if let Some(candidate) = self.candidate.take() {
                 self.put_in_force(*candidate);
             }
         }
@@ -337,8 +277,27 @@ impl Device {
         self.dropped.append(&mut outcome.dropped);
         let applied = newly_applied(&body, &outcome, now.wall).or(body.applied.clone());
         self.recorded(LedgerBody { inventory: outcome.inventory.clone(), applied, ..body });
+        let ending = if outcome.interrupted { Ending::Early } else { Ending::Over };
         self.outcome = Some(outcome);
         self.release_dropped().await;
+        ending
+    }
+
+    /// The pass that was dropped in its middle was ended on purpose: that is no crash.
+    pub fn pass_was_dropped(&mut self) {
+        self.first_passes.leave_off();
+    }
+
+    /// No pass can be made: all that we hold is left as it is.
+    fn leave_alone(&mut self, reason: &str) {
+        let inventory = &self.ledger.body().inventory;
+        self.outcome = Some(PassOutcome::left_alone(inventory, reason, "left as it is"));
+        self.find_out_whether_the_disk_serves();
+    }
+
+    /// Writes only after a write that failed.
+    fn find_out_whether_the_disk_serves(&mut self) {
+        self.recorded(self.ledger.body().clone());
     }
 
     /// When a pass is due by itself: to try something again that failed, or to go on with what
@@ -388,15 +347,41 @@ impl Device {
             unreadable: self.unreadable.as_ref(),
             outcome: self.outcome.as_ref(),
             pause: self.pause_in_force(),
+            safe_mode: self.safe_mode(),
             store: &self.store,
         })
     }
 
     fn put_in_force(&mut self, candidate: Candidate) {
         tracing::info!(generation = %candidate.document.generation, "document accepted");
+        self.forget_passes_of_other_documents(candidate.document.digest);
         self.judgement = Judgement::Accepted { ignored: candidate.lowered.ignored.clone() };
         self.in_force = Some(candidate.lowered);
         self.unreadable = None;
+    }
+
+    /// Reads the document in force where that was not done yet. Not at the start but in its first pass,
+    /// because an agent that crashes here must be kept from it as well.
+    fn read_in_force(&mut self) {
+        let Some(document) = &self.ledger.body().accepted else { return };
+        if self.in_force.is_some() || self.unreadable.is_some() {
+            return;
+        }
+        match self.acceptance.read_accepted(document) {
+            Ok(lowered) => self.in_force = Some(lowered),
+            Err(refusal) => {
+                tracing::warn!(
+                    reason = %refusal.reason,
+                    message = refusal.message,
+                    "the document in force cannot be read any more; all is left as it is"
+                );
+                self.unreadable = Some(refusal);
+            }
+        }
+    }
+
+    fn digest_in_force(&self) -> Option<Digest> {
+        self.ledger.body().accepted.as_ref().map(|document| document.digest)
     }
 
     /// Lets go of what was kept for claims that the ledger has durably forgotten.
@@ -432,6 +417,15 @@ impl Device {
     }
 }
 
+/// How a pass ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// Everything had its turn, whatever came of it.
+    Over,
+    /// Something was left for a later pass.
+    Early,
+}
+
 fn high_water_mark(document: &AcceptedDocument) -> HighWaterMark {
     HighWaterMark { generation: document.generation, digest: Some(document.digest) }
 }
@@ -450,6 +444,3 @@ fn newly_applied(body: &LedgerBody, outcome: &PassOutcome, now: Timestamp) -> Op
         None => Some(AppliedDocument { generation: document.generation, digest: document.digest, at: now }),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -38,6 +38,8 @@ pub(crate) struct Disk {
     pub(crate) broken: BTreeSet<String>,
     /// How long each writing takes.
     pub(crate) slow: Duration,
+    /// Where the process crashes, `observe File:/a` or `apply File:/a`: it never gets any further.
+    pub(crate) crashes: BTreeSet<String>,
     /// What was done, in order.
     pub(crate) done: Vec<String>,
     /// How many records were let go of.
@@ -51,6 +53,12 @@ pub(crate) struct FakeReconciler(Arc<Mutex<Disk>>);
 impl FakeReconciler {
     pub(crate) fn disk(&self) -> MutexGuard<'_, Disk> {
         self.0.lock().unwrap()
+    }
+
+    async fn crash_at(&self, place: String) {
+        if self.disk().crashes.contains(&place) {
+            std::future::pending().await
+        }
     }
 }
 
@@ -81,6 +89,9 @@ impl Reconciler for FakeReconciler {
     }
 
     async fn observe(&self, targets: &[Target<FileSpec, String>]) -> Vec<Result<Option<String>, Failure>> {
+        for target in targets {
+            self.crash_at(format!("observe {}", target.claim)).await;
+        }
         let disk = self.disk();
         targets.iter().map(|target| Ok(disk.contents.get(&target.claim).cloned())).collect()
     }
@@ -98,6 +109,7 @@ impl Reconciler for FakeReconciler {
     }
 
     async fn apply(&self, target: &Target<FileSpec, String>, step: &Write) -> Result<(), Failure> {
+        self.crash_at(format!("apply {}", target.claim)).await;
         let slow = self.disk().slow;
         if !slow.is_zero() {
             tokio::time::sleep(slow).await;

@@ -28,5 +28,6 @@ pub mod once;
 pub mod pause;
 pub mod protected_paths;
 pub mod runtime;
+pub mod safe_mode;
 pub mod state_dir;
 pub mod status;

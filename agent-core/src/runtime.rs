@@ -50,6 +50,8 @@ pub enum WakeReason {
     Drift,
     /// A pause began or ended.
     Pause,
+    /// Safe mode was ended on the device.
+    Resume,
     /// Something that failed or was interrupted is due again.
     Retry,
 }
@@ -61,6 +63,7 @@ impl fmt::Display for WakeReason {
             Self::NewDocument => f.write_str("NewDocument"),
             Self::Drift => f.write_str("Drift"),
             Self::Pause => f.write_str("Pause"),
+            Self::Resume => f.write_str("Resume"),
             Self::Retry => f.write_str("Retry"),
             Self::Wake(claims) => {
                 f.write_str("Wake")?;
@@ -85,6 +88,8 @@ pub struct Channels {
     pub heartbeats: watch::Sender<Option<Heartbeat>>,
     /// The pause of this device, if there is one.
     pub pause: watch::Receiver<Option<Pause>>,
+    /// Whether the state folder says that this device is in safe mode.
+    pub safe_mode: watch::Receiver<bool>,
     /// Events. When the queue is full the newest is dropped; the log still has it.
     pub events: mpsc::Sender<Event>,
 }
@@ -100,6 +105,10 @@ pub async fn run(
 ) {
     let mut teller = Teller::new(layout, &channels);
     device.set_pause(*channels.pause.borrow_and_update());
+    // It may have been ended between the start and this.
+    if !*channels.safe_mode.borrow_and_update() {
+        device.end_safe_mode();
+    }
     let mut reason = Some(WakeReason::Start);
     let mut drift_at = jittered(drift_interval);
     let mut wakes_from = Instant::now();
@@ -115,6 +124,7 @@ pub async fn run(
                 // As a power cut would, for which every step is made: a step hangs, or the disk.
                 () = stopped_for(stop.clone(), GRACE) => {
                     tracing::warn!("stopping in the middle of a pass that does not end");
+                    device.pass_was_dropped();
                     return;
                 }
             }
@@ -148,6 +158,10 @@ pub async fn run(
             Ok(()) = channels.pause.changed() => {
                 device.set_pause(*channels.pause.borrow_and_update());
                 Some(WakeReason::Pause)
+            }
+            Ok(()) = channels.safe_mode.changed() => {
+                let ended = !*channels.safe_mode.borrow_and_update() && device.end_safe_mode();
+                ended.then_some(WakeReason::Resume)
             }
             Ok(()) = channels.standing.changed() => {
                 let standing = channels.standing.borrow_and_update().clone();

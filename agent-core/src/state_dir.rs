@@ -55,6 +55,12 @@ impl StateLayout {
         self.0.join("pause.json")
     }
 
+    /// What the agent is at for the first time, and how often it crashed there:
+    /// [`SafeMode`](crate::safe_mode::SafeMode).
+    pub fn unfinished(&self) -> PathBuf {
+        self.0.join("unfinished.json")
+    }
+
     fn lock(&self) -> PathBuf {
         self.0.join("lock")
     }
@@ -153,7 +159,7 @@ fn open_lock(path: &Path) -> io::Result<File> {
 
 /// Removes what a crash left of a replacement of the agent's own files.
 pub(crate) fn sweep_temporaries(layout: &StateLayout) {
-    for path in [layout.ledger(), layout.status(), layout.pause()] {
+    for path in [layout.ledger(), layout.status(), layout.pause(), layout.unfinished()] {
         let _ = fs::remove_file(path.with_extension("tmp"));
     }
 }

@@ -67,6 +67,12 @@ pub enum Verdict {
         /// The failing resources, each with its reason.
         message: String,
     },
+    /// It has stopped applying anything after repeated crashes. It goes on when another document comes, or when
+    /// somebody ends that on the device.
+    InSafeMode {
+        /// The device's words.
+        message: String,
+    },
     /// Someone wrote or deleted the entry after this document.
     Superseded,
     /// It has not got there, and was not heard of for too long.
@@ -119,7 +125,9 @@ pub fn judge(goal: &Goal, agent: Option<&Agent>, clock: Clock) -> Verdict {
                     && entry.document.as_ref().is_none_or(|document| document.digest != target.digest)
             });
             match standing {
-                Verdict::InProgress | Verdict::Failed { .. } if superseded => Verdict::Superseded,
+                Verdict::InProgress | Verdict::Failed { .. } | Verdict::InSafeMode { .. } if superseded => {
+                    Verdict::Superseded
+                }
                 standing => standing,
             }
         }
@@ -148,6 +156,12 @@ fn judge_document(target: &Target, status: &AgentStatus) -> Verdict {
         && accepted.status == ConditionStatus::False
     {
         return Verdict::Refused { reason: accepted.reason.clone(), message: accepted.message.clone() };
+    }
+    if let Some(safe_mode) = status.condition(ConditionType::SafeMode)
+        && (in_force || newest)
+        && safe_mode.status == ConditionStatus::True
+    {
+        return Verdict::InSafeMode { message: safe_mode.message.clone() };
     }
     if in_force && status.phase == Phase::Degraded && !is_progressing(status) {
         return Verdict::Failed { message: failures(status) };

@@ -6,6 +6,7 @@ use agent_core::{
     envelope::Received,
     kv::{Connection, ConnectionSettings, Entry, ReadEntry},
     pause::Pause,
+    safe_mode::SafeMode,
     state_dir::StateLayout,
 };
 use agent_model::{AgentId, Timestamp};
@@ -114,6 +115,9 @@ fn disk(configuration: &Configuration) -> Vec<Line> {
     }
     if let Some(pause) = Pause::read(&layout).filter(|pause| pause.lasts(Timestamp::now())) {
         lines.push(Line::warning("pause", format!("changes are held back {}", pause.end_in_words())));
+    }
+    if let Some(safe_mode) = SafeMode::read(&layout) {
+        lines.push(Line::warning("safe mode", safe_mode.to_string()));
     }
     lines
 }

@@ -41,7 +41,7 @@ pub(crate) enum Command {
     /// agent and of the device, until `resume` or the given time. Returns when a running agent has
     /// said that it holds changes back.
     Pause(PauseArgs),
-    /// End a pause: what was held back is done.
+    /// End a pause and safe mode: what was held back is done.
     Resume(ResumeArgs),
     /// Forget the highest generation that was accepted, so that a lower one is accepted next.
     ///

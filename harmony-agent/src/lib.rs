@@ -12,6 +12,7 @@ mod check;
 mod cli;
 mod configuration;
 mod facts;
+mod holds;
 mod logging;
 mod once;
 mod pause;

@@ -1,15 +1,10 @@
-//! `harmony-agent pause` and `resume`, and how the daemon hears of them.
+//! `harmony-agent pause` and `resume`.
 
-use std::{ffi::OsString, io, time::Duration};
+use std::{io, time::Duration};
 
-use agent_core::{pause::Pause, state_dir::StateLayout, status::snapshot::Snapshot};
+use agent_core::{pause::Pause, safe_mode::SafeMode, state_dir::StateLayout, status::snapshot::Snapshot};
 use agent_model::Timestamp;
-use futures_util::StreamExt;
-use inotify::{EventStream, Inotify, WatchMask};
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep},
-};
+use tokio::time::{Instant, sleep};
 
 use crate::{
     CommandError, Exit,
@@ -22,10 +17,6 @@ use crate::{
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(30);
 /// How often that is looked for.
 const GLANCE: Duration = Duration::from_millis(50);
-/// How often the state folder is looked at where it cannot be watched.
-const LOOK_AGAIN: Duration = Duration::from_secs(3);
-/// Room for the events of one read.
-const EVENT_BUFFER: usize = 4096;
 
 pub(crate) async fn pause(args: &PauseArgs) -> Result<Exit, CommandError> {
     let layout = StateLayout::of(&args.state_dir);
@@ -60,9 +51,18 @@ pub(crate) async fn pause(args: &PauseArgs) -> Result<Exit, CommandError> {
 
 pub(crate) fn resume(args: &ResumeArgs) -> Result<Exit, CommandError> {
     let layout = StateLayout::of(&args.state_dir);
-    match Pause::end(&layout).map_err(|error| cannot_write(&layout, &error))? {
-        true => say("resumed: what was held back is done now\n"),
-        false => say("there was no pause\n"),
+    let safe_mode = SafeMode::end(&layout).map_err(|error| cannot_write(&layout, &error))?;
+    let paused = Pause::end(&layout).map_err(|error| cannot_write(&layout, &error))?;
+    if let Some(SafeMode { generation, crashes, .. }) = safe_mode {
+        say(&format!(
+            "safe mode is ended: generation {generation}, with which the agent crashed {crashes} times, is tried again\n"
+        ));
+    }
+    if paused {
+        say("resumed: what was held back is done now\n");
+    }
+    if safe_mode.is_none() && !paused {
+        say("there was no pause and no safe mode\n");
     }
     Ok(Exit::Done)
 }
@@ -85,72 +85,4 @@ fn cannot_write(layout: &StateLayout, error: &io::Error) -> CommandError {
     CommandError::failed(format!(
         "cannot write {folder}: {error}; is this the agent's --state-dir, and may this user write it?"
     ))
-}
-
-/// The pause of that state folder, as it is begun and ended.
-pub(crate) fn follow(layout: &StateLayout) -> watch::Receiver<Option<Pause>> {
-    // Watched before it is read, so that nothing between the two is missed.
-    let changes = changes(layout);
-    let (sender, pause) = watch::channel(Pause::read(layout));
-    match changes {
-        Ok(changes) => drop(tokio::spawn(tell_changes(layout.clone(), changes, sender))),
-        Err(error) => {
-            tracing::warn!(%error, "the state folder cannot be watched; it is looked at for a pause every few seconds");
-            tokio::spawn(look_again_and_again(layout.clone(), sender));
-        }
-    }
-    pause
-}
-
-fn changes(layout: &StateLayout) -> io::Result<EventStream<[u8; EVENT_BUFFER]>> {
-    let inotify = Inotify::init()?;
-    inotify.watches().add(layout.path(), WatchMask::MOVE | WatchMask::CLOSE_WRITE | WatchMask::DELETE)?;
-    inotify.into_event_stream([0; EVENT_BUFFER])
-}
-
-async fn tell_changes(
-    layout: StateLayout,
-    mut changes: EventStream<[u8; EVENT_BUFFER]>,
-    sender: watch::Sender<Option<Pause>>,
-) {
-    let file = layout.pause();
-    let name: Option<OsString> = file.file_name().map(OsString::from);
-    while let Some(change) = changes.next().await {
-        // An error or an event without a name may stand for anything.
-        if change.is_ok_and(|event| event.name.is_some() && event.name != name) {
-            continue;
-        }
-        tell(&layout, &sender);
-    }
-}
-
-/// Where the system has no watch left: neither a pause nor its end may wait for the next start.
-async fn look_again_and_again(layout: StateLayout, sender: watch::Sender<Option<Pause>>) {
-    while !sender.is_closed() {
-        sleep(LOOK_AGAIN).await;
-        tell(&layout, &sender);
-    }
-}
-
-fn tell(layout: &StateLayout, sender: &watch::Sender<Option<Pause>>) {
-    let pause = Pause::read(layout);
-    sender.send_if_modified(|known| std::mem::replace(known, pause) != pause);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn without_a_watch_a_pause_is_found_by_looking() {
-        let folder = tempfile::tempdir().unwrap();
-        let layout = StateLayout::of(folder.path());
-        let (sender, mut known) = watch::channel(None);
-        tokio::spawn(look_again_and_again(layout.clone(), sender));
-        let pause = Pause { begun: Some(Timestamp::UNIX_EPOCH), until: None };
-        pause.begin(&layout).unwrap();
-        known.wait_for(|known| *known == Some(pause)).await.unwrap();
-        Pause::end(&layout).unwrap();
-        known.wait_for(Option::is_none).await.unwrap();
-    }
 }

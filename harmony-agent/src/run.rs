@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use crate::{
-    Agent, CommandError, Exit, cli::RunArgs, configuration, configuration::Configuration, logging, pause,
+    Agent, CommandError, Exit, cli::RunArgs, configuration, configuration::Configuration, holds, logging,
     wiring,
 };
 
@@ -36,8 +36,10 @@ pub(crate) async fn run(args: RunArgs, program: Agent) -> Result<Exit, CommandEr
     let own_files = configuration.file.iter().chain(&configuration.credentials).cloned().collect();
     let agent = configuration.agent.clone();
     let settings = wiring::Settings { root: configuration.root, own_files, scores: configuration.scores };
-    let wired = wiring::wire(program, &agent, &state, settings)?;
+    let mut wired = wiring::wire(program, &agent, &state, settings)?;
     tracing::info!(%agent, version = env!("CARGO_PKG_VERSION"), state_dir = %state.layout().path().display(), "starting");
+    // Not by `once`: whoever runs that sees how it ends.
+    wired.device.guard_against_crashes(state.layout());
 
     let settings = ConnectionSettings {
         urls: configuration.urls,
@@ -58,13 +60,15 @@ pub(crate) async fn run(args: RunArgs, program: Agent) -> Result<Exit, CommandEr
     let _heartbeat =
         HeartbeatTask::spawn(&connection, &agent, configuration.heartbeat_interval, newest_heartbeat);
     let events = EventQueue::spawn(&connection, &agent);
+    let holds = holds::follow(state.layout());
     let channels = Channels {
         entries: desired.entries(),
         prior: writer.prior(),
         standing: writer.standing(),
         reports,
         heartbeats,
-        pause: pause::follow(state.layout()),
+        pause: holds.pause,
+        safe_mode: holds.safe_mode,
         events: events.sender(),
     };
     let wakes = wired.registry.wakes();

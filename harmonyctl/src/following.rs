@@ -157,6 +157,11 @@ fn tell(output: &mut Output, agent: &AgentId, goal: &Goal, verdict: &Verdict) ->
                  It goes on trying; see `harmonyctl describe agent {agent}`."
             ));
         }
+        Verdict::InSafeMode { message } => {
+            output.error(format_args!(
+                "agent/{agent}: the device is in safe mode and does not apply generation {generation}: {message}"
+            ));
+        }
         Verdict::Superseded => {
             output.error(format_args!(
                 "agent/{agent}: someone else changed the entry before generation {generation} was applied; \

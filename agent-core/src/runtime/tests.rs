@@ -2,7 +2,7 @@
 
 use agent_model::{
     Timestamp,
-    status::{ConditionStatus, ConditionType},
+    status::{ConditionStatus, ConditionType, Phase},
 };
 use bytes::Bytes;
 use serde_json::json;
@@ -16,6 +16,7 @@ use super::*;
 use crate::{
     dispatcher::Formats,
     fakes::{FakeFormat, FakeReconciler, device, document},
+    safe_mode::SafeMode,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -31,6 +32,7 @@ struct Bench {
     events: mpsc::Receiver<Event>,
     wakes: mpsc::UnboundedSender<Claim>,
     pause: watch::Sender<Option<Pause>>,
+    safe_mode: watch::Sender<bool>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
@@ -47,7 +49,13 @@ impl Bench {
     }
 
     fn start_on(fake: FakeReconciler, folder: TempDir, drift_interval: Duration) -> Self {
-        let device = device(&fake, &folder, Formats::none().with(FakeFormat), None);
+        let mut device = device(&fake, &folder, Formats::none().with(FakeFormat), None);
+        device.guard_against_crashes(&StateLayout::of(folder.path()));
+        Self::run(device, fake, folder, drift_interval)
+    }
+
+    fn run(device: Device, fake: FakeReconciler, folder: TempDir, drift_interval: Duration) -> Self {
+        let layout = StateLayout::of(folder.path());
         let (entries, entries_end) = watch::channel(None);
         let (prior, prior_end) = watch::channel(None);
         let (standing, standing_end) = watch::channel(WriterStanding::default());
@@ -56,6 +64,7 @@ impl Bench {
         let (events_end, events) = mpsc::channel(4);
         let (wakes, wakes_end) = mpsc::unbounded_channel();
         let (pause, pause_end) = watch::channel(None);
+        let (safe_mode, safe_mode_end) = watch::channel(SafeMode::read(&layout).is_some());
         let (stop, stop_end) = watch::channel(false);
         let channels = Channels {
             entries: entries_end,
@@ -64,16 +73,30 @@ impl Bench {
             reports: reports_end,
             heartbeats: heartbeats_end,
             pause: pause_end,
+            safe_mode: safe_mode_end,
             events: events_end,
         };
-        let layout = StateLayout::of(folder.path());
         let wakes_end = Box::pin(futures_util::stream::unfold(
             wakes_end,
             |mut wakes: mpsc::UnboundedReceiver<Claim>| async { Some((wakes.recv().await?, wakes)) },
         ));
         let task = tokio::spawn(run(device, layout, channels, wakes_end, drift_interval, stop_end));
         prior.send_replace(Some(PriorStatus { highest: None }));
-        Self { fake, folder, entries, prior, standing, reports, heartbeats, events, wakes, pause, stop, task }
+        Self {
+            fake,
+            folder,
+            entries,
+            prior,
+            standing,
+            reports,
+            heartbeats,
+            events,
+            wakes,
+            pause,
+            safe_mode,
+            stop,
+            task,
+        }
     }
 
     fn entry(&self, generation: u64, spec: serde_json::Value) {
@@ -105,7 +128,7 @@ async fn nothing_is_reported_before_the_newest_entry_is_known() {
     assert!(bench.reports.borrow().is_none());
     bench.entries.send_replace(Some(Entry::Absent));
     let status = bench.reported(|_| true).await;
-    assert_eq!(status.phase, agent_model::status::Phase::Unassigned);
+    assert_eq!(status.phase, Phase::Unassigned);
 }
 
 #[tokio::test(start_paused = true)]
@@ -286,4 +309,75 @@ async fn a_pause_does_not_make_a_failing_resource_begin_anew() {
     bench.pause.send_replace(None);
     let after = attempts(&*bench.reported(|status| attempts(status) > 0 && attempts(status) != before).await);
     assert!(after > before, "{after} attempts after a pause, {before} before");
+}
+
+/// A device in safe mode because of generation 2, which crashes where it is applied, and which is the
+/// newest entry.
+async fn in_safe_mode() -> Bench {
+    let mut bench = Bench::start(HOUR);
+    bench.entry(1, json!({"/a": "1"}));
+    bench.applied(1).await;
+    bench.fake.disk().crashes.insert("apply File:/b".into());
+    for _ in 0..5 {
+        bench.entry(2, json!({"/b": "2"}));
+        sleep(Duration::from_secs(1)).await;
+        assert!(!is_in_safe_mode(&bench));
+        bench = bench.restart(HOUR);
+    }
+    bench.entry(2, json!({"/b": "2"}));
+    let status = bench.reported(|_| true).await;
+    assert_eq!(status.phase, Phase::Degraded);
+    assert!(is_in_safe_mode(&bench));
+    bench
+}
+
+fn is_in_safe_mode(bench: &Bench) -> bool {
+    SafeMode::read(&StateLayout::of(bench.folder.path())).is_some()
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_safe_mode_nothing_is_done_for_whatever_reason_until_it_is_ended_on_the_device() {
+    let mut bench = in_safe_mode().await;
+    bench.fake.disk().contents.insert("File:/a".parse().unwrap(), "by hand".into());
+    bench.wakes.send("File:/a".parse().unwrap()).unwrap();
+    bench.pause.send_replace(Some(Pause { begun: None, until: None }));
+    sleep(HOUR * 3).await;
+    bench.pause.send_replace(None);
+    sleep(HOUR * 3).await;
+    assert_eq!(bench.take_done(), ["+File:/a"], "as before");
+
+    bench.fake.disk().crashes.clear();
+    SafeMode::end(&StateLayout::of(bench.folder.path())).unwrap();
+    bench.safe_mode.send_replace(false);
+    let status = bench.applied(2).await;
+    assert_eq!(status.condition(ConditionType::SafeMode).unwrap().status, ConditionStatus::False);
+    assert_eq!(bench.take_done(), ["+File:/b", "-File:/a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn safe_mode_that_is_ended_before_the_loop_looks_is_not_overlooked() {
+    let Bench { fake, folder, task, .. } = in_safe_mode().await;
+    task.abort();
+    fake.disk().crashes.clear();
+    let layout = StateLayout::of(folder.path());
+    let mut device = device(&fake, &folder, Formats::none().with(FakeFormat), None);
+    device.guard_against_crashes(&layout);
+    assert!(SafeMode::end(&layout).unwrap().is_some());
+    let mut bench = Bench::run(device, fake, folder, HOUR);
+    bench.entry(2, json!({"/b": "2"}));
+    bench.applied(2).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_is_told_to_stop_in_the_middle_of_a_pass_has_not_crashed() {
+    let mut bench = Bench::start(HOUR);
+    bench.fake.disk().crashes.insert("apply File:/a".into());
+    for _ in 0..20 {
+        bench.entry(1, json!({"/a": "1", "/b": "1"}));
+        sleep(Duration::from_secs(1)).await;
+        bench.stop.send_replace(true);
+        timeout(HOUR, &mut bench.task).await.expect("it does not stop").unwrap();
+        bench = bench.restart(HOUR);
+    }
+    assert!(!is_in_safe_mode(&bench));
 }

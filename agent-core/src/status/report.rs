@@ -15,6 +15,7 @@ use crate::{
     executor::{PassOutcome, ResourceOutcome},
     ledger::{AcceptedDocument, LedgerBody, StoreFailure},
     pause::Pause,
+    safe_mode::SafeMode,
 };
 
 /// What is known of the device's entry in the bucket.
@@ -46,6 +47,8 @@ pub enum Judgement {
     Refused(Refusal),
     /// It cannot be put in force while the disk does not serve.
     StoreFailed(StoreFailure),
+    /// It is not put in force, because the agent crashed with it again and again.
+    SafeMode,
 }
 
 /// How the device's own disk serves.
@@ -80,6 +83,8 @@ pub struct Situation<'a> {
     pub outcome: Option<&'a PassOutcome>,
     /// The pause that lasts, if any.
     pub pause: Option<Pause>,
+    /// What keeps everything from being applied, if anything.
+    pub safe_mode: Option<SafeMode>,
     /// How the disk serves.
     pub store: &'a StoreHealth,
 }
@@ -149,7 +154,7 @@ impl Reporter {
                     ConditionType::Converged => (converged.clone(), in_force),
                     ConditionType::StateStore => (state_store(situation.store), in_force),
                     ConditionType::Paused => (paused(situation.pause), in_force),
-                    ConditionType::SafeMode => (Verdict::no("NotNeeded", ""), in_force),
+                    ConditionType::SafeMode => safe_mode(situation.safe_mode, in_force),
                 };
                 self.condition(condition_type, verdict, generation, situation.now)
             })
@@ -225,6 +230,10 @@ fn accepted(judgement: &Judgement) -> Verdict {
         }
         Judgement::Refused(refusal) => Verdict::no(refusal.reason.as_str(), refusal.message.clone()),
         Judgement::StoreFailed(failure) => Verdict::unknown("StateStore", failure.to_string()),
+        Judgement::SafeMode => Verdict::unknown(
+            "SafeMode",
+            "the agent crashed with this document again and again; see condition SafeMode",
+        ),
     }
 }
 
@@ -240,6 +249,10 @@ enum Convergence {
 fn convergence(situation: &Situation<'_>, summary: Summary) -> Convergence {
     if situation.ledger.accepted.is_none() {
         return Convergence::NothingAccepted;
+    }
+    if situation.safe_mode.is_some() {
+        let message = "nothing is applied or repaired; see condition SafeMode";
+        return Convergence::Failing(message.to_owned());
     }
     if let Some(refusal) = situation.unreadable {
         return Convergence::Failing(format!(
@@ -289,6 +302,16 @@ fn paused(pause: Option<Pause>) -> Verdict {
     match pause {
         Some(pause) => Verdict::yes("Paused", format!("changes are held back {}", pause.end_in_words())),
         None => Verdict::no("NotPaused", ""),
+    }
+}
+
+/// Judged for the document that it is about, which need not be the one in force.
+fn safe_mode(safe_mode: Option<SafeMode>, in_force: Option<Generation>) -> (Verdict, Option<Generation>) {
+    match safe_mode {
+        Some(safe_mode) => {
+            (Verdict::yes("RepeatedCrashes", safe_mode.to_string()), Some(safe_mode.generation))
+        }
+        None => (Verdict::no("NotNeeded", ""), in_force),
     }
 }
 

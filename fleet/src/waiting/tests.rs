@@ -154,6 +154,29 @@ fn degraded_under_another_document_says_nothing_about_this_one() {
 }
 
 #[test]
+fn safe_mode_is_told_at_once_whether_or_not_the_document_was_put_in_force_but_not_for_one_that_was_not_seen()
+{
+    let in_safe_mode = |change: &dyn Fn(&mut Value)| {
+        let mut status = working("Degraded", vec![resource("left-alone", "Pending", "SafeMode")]);
+        let safe_mode = json!({"type": "SafeMode", "status": "True", "reason": "RepeatedCrashes", "message": "it crashes",
+                               "lastTransitionTime": "2026-01-31T12:00:00Z", "observedGeneration": 7});
+        status["conditions"].as_array_mut().unwrap().push(safe_mode);
+        change(&mut status);
+        status
+    };
+    let other = digest("before").to_string();
+    let told = Verdict::InSafeMode { message: "it crashes".into() };
+    assert_eq!(verdict(in_safe_mode(&|_| {})), told);
+    assert_eq!(verdict(in_safe_mode(&|status| status["accepted"]["digest"] = other.clone().into())), told);
+    assert_eq!(verdict(in_safe_mode(&|status| status["accepted"] = Value::Null)), told);
+    let unseen = in_safe_mode(&|status| {
+        status["accepted"]["digest"] = other.clone().into();
+        status["desired"]["digest"] = other.clone().into();
+    });
+    assert_eq!(verdict(unseen), Verdict::InProgress);
+}
+
+#[test]
 fn an_entry_that_someone_else_wrote_later_supersedes_what_has_not_converged() {
     let entry = |revision, document: Option<&'static [u8]>| DesiredEntry {
         revision,

@@ -64,6 +64,7 @@ mod provisioning;
 mod rebuilt_buckets;
 mod refusals;
 mod reset_generation;
+mod safe_mode;
 mod score_bridge_compiled_out;
 mod score_documents;
 mod state_disk;

@@ -1,0 +1,159 @@
+//! The newest entry: whether it is put in force, and how far it gets.
+
+use std::sync::Arc;
+
+use agent_model::{Digest, status::Desired};
+
+use super::{Device, high_water_mark};
+use crate::{
+    acceptance::Verdict,
+    envelope::{HighWaterMark, Received},
+    ledger::LedgerBody,
+    safe_mode::{DocumentId, Reach},
+    status::report::{Judgement, SeenEntry},
+};
+
+/// A value of the device's entry, as it came in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DesiredValue {
+    /// There is no entry, or it was deleted.
+    None,
+    /// There is one.
+    Some {
+        /// Its revision in the bucket.
+        revision: u64,
+        /// The document as received.
+        raw: Vec<u8>,
+    },
+}
+
+impl Device {
+    /// Hands in the highest generation that the device's own last status tells of, `None` when
+    /// it tells of none. Says whether a document was waiting for that and is due for a pass now.
+    pub fn take_floor(&mut self, floor: Option<HighWaterMark>) -> bool {
+        if !self.asks_for_floor {
+            return false;
+        }
+        self.asks_for_floor = false;
+        let highest = self.ledger.body().highest;
+        if floor.is_some() && highest.is_none() && self.recovered.is_none() {
+            let message =
+                "the ledger was missing, though this device has accepted documents before; began anew";
+            self.recovered = Some(message.to_owned());
+        }
+        let higher =
+            floor.filter(|floor| highest.is_none_or(|highest| floor.generation > highest.generation));
+        let body =
+            LedgerBody { highest: higher.or(highest), needs_floor: false, ..self.ledger.body().clone() };
+        self.recorded(body);
+        self.unjudged.take().is_some_and(|value| self.take_entry(value))
+    }
+
+    /// Hands in the newest entry. Says whether a pass is due for it.
+    pub fn take_entry(&mut self, value: DesiredValue) -> bool {
+        self.candidate = None;
+        self.unjudged = None;
+        let DesiredValue::Some { revision, raw } = value else {
+            tracing::info!("no entry for this device; what was accepted stays in force");
+            (self.entry, self.judgement) = (SeenEntry::None, Judgement::NoEntry);
+            return false;
+        };
+        let received = Received::read(&raw);
+        let glance = received.glance.clone();
+        self.entry = SeenEntry::Entry(Desired {
+            revision,
+            generation: glance.generation,
+            digest: received.digest,
+            kind: glance.kind,
+            schema_version: glance.schema_version,
+        });
+        if self.asks_for_floor {
+            tracing::info!(revision, "the document waits until this device's last status is known");
+            self.judgement = Judgement::NotYet;
+            self.unjudged = Some(DesiredValue::Some { revision, raw });
+            return false;
+        }
+        let digest = received.digest;
+        let barred = self.first_passes.bars(digest);
+        if barred && self.digest_in_force() != Some(digest) {
+            tracing::warn!(revision, "the document is left alone: the agent crashed with it again and again");
+            self.judgement = Judgement::SafeMode;
+            self.unjudged = Some(DesiredValue::Some { revision, raw });
+            return false;
+        }
+        // Reading it may be what crashes. What has no generation is refused before.
+        if let Some(generation) = glance.generation.filter(|_| !barred) {
+            self.first_passes.begin(DocumentId { generation, digest }, Reach::Acting);
+        }
+        let was_safe = self.safe_mode().is_some();
+        let is_candidate = self.judge(revision, &raw, received);
+        if !is_candidate {
+            self.first_passes.leave_off();
+        }
+        let ends_safe_mode = was_safe && self.safe_mode().is_none();
+        if ends_safe_mode {
+            tracing::warn!(revision, "safe mode ends: this is another document");
+        }
+        is_candidate || ends_safe_mode
+    }
+
+    /// Whether the document waits to be put in force now.
+    fn judge(&mut self, revision: u64, raw: &[u8], received: Received) -> bool {
+        let digest = received.digest;
+        let body = self.ledger.body();
+        let now = self.clock.now().wall;
+        match self.acceptance.judge(raw, received, body.highest, body.accepted.as_ref(), now) {
+            Ok(Verdict::InForce) => {
+                self.forget_passes_of_other_documents(digest);
+                if self.safe_mode().is_none() {
+                    self.read_in_force();
+                }
+                let ignored =
+                    self.in_force.as_ref().map(|lowered| lowered.ignored.clone()).unwrap_or_default();
+                self.judgement = Judgement::Accepted { ignored };
+                false
+            }
+            Ok(Verdict::Acceptable(candidate)) => {
+                self.forget_passes_of_other_documents(digest);
+                tracing::info!(revision, generation = %candidate.document.generation, "document acceptable");
+                self.judgement = Judgement::NotYet;
+                self.candidate = Some(candidate);
+                true
+            }
+            Err(refusal) => {
+                tracing::warn!(revision, reason = %refusal.reason, message = refusal.message, "document refused");
+                self.judgement = Judgement::Refused(refusal);
+                false
+            }
+        }
+    }
+
+    /// Tells of a document that comes in during the next pass whether it would be put in force
+    /// after it, so that the pass should end early.
+    pub fn successor_test(&self) -> impl Fn(&[u8]) -> bool + use<> {
+        let acceptance = Arc::clone(&self.acceptance);
+        let clock = self.clock.clone();
+        let body = self.ledger.body();
+        let next = self
+            .candidate
+            .as_deref()
+            .map(|candidate| &candidate.document)
+            .or(body.accepted.as_ref())
+            .cloned();
+        let highest = match &next {
+            Some(document) => Some(high_water_mark(document)),
+            None => body.highest,
+        };
+        move |raw| {
+            let verdict =
+                acceptance.judge(raw, Received::read(raw), highest, next.as_ref(), clock.now().wall);
+            matches!(verdict, Ok(Verdict::Acceptable(_)))
+        }
+    }
+
+    /// What crashed with a document that is neither this one nor in force is of no interest any more.
+    pub(super) fn forget_passes_of_other_documents(&mut self, digest: Digest) {
+        let in_force = self.digest_in_force();
+        self.first_passes.retain(|known| known == digest || Some(known) == in_force);
+    }
+}
