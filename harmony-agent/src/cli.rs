@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use agent_model::AgentId;
+use agent_model::{AgentId, ResourceName};
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::BoolishValueParser};
 use serde::Deserialize;
 
@@ -30,6 +30,11 @@ pub(crate) enum Command {
     Once(OnceArgs),
     /// Show how this device stands; works offline and beside a running agent.
     Status(StatusArgs),
+    /// Show what a process printed, each stream on the one of its name.
+    ///
+    /// Works offline and beside a running agent. All that is kept is shown, also of earlier runs of the
+    /// process. Lines that are no lines of a log, as after a crash of the device, are shown as they are.
+    Logs(LogsArgs),
     /// Check that this device has what the agent needs, one line for each thing.
     ///
     /// Takes the settings of `run`. Looks at configuration, clock, disk and server, and leaves
@@ -144,6 +149,28 @@ pub(crate) struct StatusArgs {
     pub(crate) output: StatusOutput,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    /// The process, by its name in the document.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: ResourceName,
+    /// Go on with what it prints, also when it is started again, until it is declared no longer.
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Begin at the last LINES lines.
+    #[arg(short = 'n', long, value_name = "LINES")]
+    pub(crate) tail: Option<u64>,
+    /// Put the time at which it was printed in front of each line.
+    #[arg(short, long)]
+    pub(crate) timestamps: bool,
+    /// Leave out what was printed longer ago, like 10m.
+    #[arg(long, value_name = "DURATION", value_parser = ago)]
+    pub(crate) since: Option<Duration>,
+    /// The agent's state folder.
+    #[arg(long, value_name = "DIR", env = "HARMONY_AGENT_STATE_DIR", default_value = DEFAULT_STATE_DIR)]
+    pub(crate) state_dir: PathBuf,
+}
+
 /// A permission: every agent knows it, also one that cannot make use of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
 #[value(rename_all = "PascalCase")]
@@ -232,6 +259,11 @@ fn pause_duration(text: &str) -> Result<Duration, String> {
     } else {
         Err("must be between 1s and 30days; leave it out for a pause that somebody has to end".to_owned())
     }
+}
+
+/// How long ago something was.
+fn ago(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| format!("{error}; write it like 30s, 10m or 2h"))
 }
 
 fn optional_interval<'de, D: serde::Deserializer<'de>>(

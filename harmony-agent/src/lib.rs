@@ -14,6 +14,7 @@ mod configuration;
 mod facts;
 mod holds;
 mod logging;
+mod logs;
 mod once;
 mod pause;
 mod reset_generation;
@@ -125,6 +126,7 @@ fn execute(cli: Cli, agent: Agent) -> Result<Exit, CommandError> {
         Command::Run(args) => runtime.block_on(run::run(args, agent)),
         Command::Once(args) => runtime.block_on(once::once(args, agent)),
         Command::Status(args) => status::status(&args),
+        Command::Logs(args) => logs::logs(&args),
         Command::Check(args) => runtime.block_on(check::check(args)),
         Command::Pause(args) => runtime.block_on(pause::pause(&args)),
         Command::Resume(args) => pause::resume(&args),

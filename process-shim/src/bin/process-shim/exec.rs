@@ -4,13 +4,17 @@
 //! that narrow place.
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     os::unix::process::CommandExt,
     path::Path,
     process::{Command, ExitCode},
 };
 
-use nix::unistd::{Gid, Uid};
+use nix::{
+    errno::Errno,
+    unistd::{Gid, Uid},
+};
 use process_shim::{Credentials, Program, StartFailure, StartStage};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, setrlimit};
 
@@ -93,10 +97,22 @@ fn limit_open_files(limit: Option<u64>) -> rustix::io::Result<()> {
 }
 
 fn take_rights(credentials: &Credentials) -> nix::Result<()> {
-    let groups: Vec<Gid> = credentials.groups.iter().copied().map(Gid::from_raw).collect();
-    nix::unistd::setgroups(&groups)?;
-    nix::unistd::setgid(Gid::from_raw(credentials.gid))?;
-    nix::unistd::setuid(Uid::from_raw(credentials.uid))
+    let Credentials { uid, gid, groups } = credentials;
+    let wanted: Vec<Gid> = groups.iter().copied().map(Gid::from_raw).collect();
+    match nix::unistd::setgroups(&wanted) {
+        // In a user namespace not even root may choose groups (user_namespaces(7)), and need not.
+        Err(Errno::EPERM) if is_in(groups, *gid)? => {}
+        set => set?,
+    }
+    nix::unistd::setgid(Gid::from_raw(*gid))?;
+    nix::unistd::setuid(Uid::from_raw(*uid))
+}
+
+/// Whether this program is in exactly these groups, once its own is `gid`: that one counts in any case.
+fn is_in(groups: &[u32], gid: u32) -> nix::Result<bool> {
+    let with_own = |groups: &mut dyn Iterator<Item = u32>| groups.chain([gid]).collect::<BTreeSet<u32>>();
+    let present = with_own(&mut nix::unistd::getgroups()?.into_iter().map(Gid::as_raw));
+    Ok(present == with_own(&mut groups.iter().copied()))
 }
 
 /// Returns only when it did not work.

@@ -22,7 +22,7 @@ use tests::{
 use super::{listed, logged, stands};
 use crate::status_words::{converged_at, resource};
 
-scenarios!(restricted, Restricted, AgentManifest: a_process_is_started_once_and_the_status_says_which_it_is);
+in_each_format!(a_process_is_started_once_and_the_status_says_which_it_is);
 
 /// A user of this machine, if possible one who is in more groups than their own.
 fn some_user() -> (String, String) {

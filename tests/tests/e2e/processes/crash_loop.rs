@@ -14,8 +14,6 @@ use tests::{
 use super::{listed, logged, stands};
 use crate::status_words::{converged_at, is, resource};
 
-scenarios!(restricted, Restricted, AgentManifest: pauses_grow_and_are_told_and_outlast_the_agent_and_a_mended_document_ends_them);
-
 /// Says when it was started, by the clock that the agent and nobody else can set, and fails.
 const FAILING: &str = "cut -d' ' -f1 /proc/uptime; exit 3";
 
@@ -26,7 +24,9 @@ fn has_ended(times: u64) -> impl Fn(&AgentStatus) -> bool {
     }
 }
 
-async fn pauses_grow_and_are_told_and_outlast_the_agent_and_a_mended_document_ends_them(site: &mut Site) {
+#[tokio::test]
+async fn pauses_grow_and_are_told_and_outlast_the_agent_and_a_mended_document_ends_them() {
+    let site = Site::start(Access::Restricted).await;
     let mut device = site.device();
     device.start();
     site.platform.put(DEVICE, &site.document(1, &[script("failing", FAILING)])).await;

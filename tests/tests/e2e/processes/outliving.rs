@@ -5,12 +5,10 @@ use serde_json::json;
 use tests::{
     agent::Bridge,
     document::{file, process, script},
-    site::{DEVICE, Site},
+    site::{Access, DEVICE, Site},
 };
 
 use crate::status_words::{converged_at, resource};
-
-scenarios!(restricted, Restricted, AgentManifest: no_end_of_the_agent_touches_a_process_or_shows_in_the_status);
 
 /// How an agent ends, and which one comes after it.
 #[derive(Debug, Clone, Copy)]
@@ -21,7 +19,9 @@ enum Succession {
     ByCrashPoints,
 }
 
-async fn no_end_of_the_agent_touches_a_process_or_shows_in_the_status(site: &mut Site) {
+#[tokio::test]
+async fn no_end_of_the_agent_touches_a_process_or_shows_in_the_status() {
+    let site = Site::start(Access::Restricted).await;
     let mut device = site.device();
     device.start();
     let mut probed = script("probed", "sleep infinity & wait");

@@ -5,12 +5,10 @@ use serde_json::{Value, json};
 use tests::{
     agent::Agent,
     document::{file, process},
-    site::{DEVICE, Site},
+    site::{Access, DEVICE, Site},
 };
 
 use crate::status_words::{converged_at, resource};
-
-scenarios!(restricted, Restricted, AgentManifest: a_process_is_restarted_once_for_what_it_names_and_for_nothing_else);
 
 /// A device at work.
 struct Work<'a> {
@@ -48,10 +46,12 @@ impl Work<'_> {
     }
 }
 
-async fn a_process_is_restarted_once_for_what_it_names_and_for_nothing_else(site: &mut Site) {
+#[tokio::test]
+async fn a_process_is_restarted_once_for_what_it_names_and_for_nothing_else() {
+    let site = Site::start(Access::Restricted).await;
     let mut device = site.device();
     device.start();
-    let mut work = Work { site, device, generation: 0, restarts: 0 };
+    let mut work = Work { site: &site, device, generation: 0, restarts: 0 };
     let named = |content: &str| file("named", "/etc/named", content);
     let other = |content: &str| file("other", "/etc/other", content);
     let web = |depends_on: &[&str], restart_on: &[&str]| {

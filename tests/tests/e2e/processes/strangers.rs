@@ -122,10 +122,14 @@ async fn a_new_boot_starts_everything_again_without_a_server() {
     device = device.with_boot_id(OTHER_BOOT);
     device.start();
     eventually("all of it ran again", async || {
-        let again = ["web", "once", "failed"].map(|name| device.shim_record(name));
-        let of_this_boot =
-            again.iter().all(|record| record.boot_id == OTHER_BOOT && record.process.is_some());
-        if of_this_boot { Ok(()) } else { Err(format!("{again:?}")) }
+        for name in ["web", "once", "failed"] {
+            let record = ShimRecord::read(&device.process_folder(name).shim_record()).unwrap();
+            let record = record.ok_or_else(|| format!("{name} was not started"))?;
+            if record.boot_id != OTHER_BOOT || record.process.is_none() {
+                return Err(format!("{name}: {record:?}"));
+            }
+        }
+        Ok(())
     })
     .await;
     assert!(device.process("web").is_alive());
