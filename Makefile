@@ -22,7 +22,7 @@ build: ## Build the programs: target/debug/harmony-agent, harmony-agent-with-sco
 
 # The end-to-end tests run the programs as they ship, and the agent once more with the points at
 # which a test may kill it. All are built here because `cargo test` builds no programs.
-test: build ## Run all tests, on a real NATS server that is fetched where it is missing
+test: build ## Run all tests, on a real NATS server and a real systemd, which are fetched where they are missing
 	scripts/nats-server pinned
 	cargo build --workspace --locked --features harmony-agent/crash-points,harmony-agent/score-bridge --bin harmony-agent-crash-points
 	cargo test --workspace --locked

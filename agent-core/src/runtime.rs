@@ -8,7 +8,7 @@ use std::{cell::Cell, collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
 use agent_model::{
     Claim,
-    status::{AgentStatus, Event, Heartbeat},
+    status::{AgentStatus, Event, Heartbeat, Phase},
 };
 use futures_util::{FutureExt, Stream, StreamExt};
 use rand::RngExt;
@@ -86,6 +86,8 @@ pub struct Channels {
     pub reports: watch::Sender<Option<Arc<AgentStatus>>>,
     /// Signs of life, the newest of which counts.
     pub heartbeats: watch::Sender<Option<Heartbeat>>,
+    /// The phase, known without a server too: for whoever looks after this process.
+    pub phase: watch::Sender<Option<Phase>>,
     /// The pause of this device, if there is one.
     pub pause: watch::Receiver<Option<Pause>>,
     /// Whether the state folder says that this device is in safe mode.
@@ -248,6 +250,7 @@ struct Teller {
     layout: StateLayout,
     reports: watch::Sender<Option<Arc<AgentStatus>>>,
     heartbeats: watch::Sender<Option<Heartbeat>>,
+    phase: watch::Sender<Option<Phase>>,
     epoch: u64,
     snapshot: Option<Snapshot>,
     duplicate: Option<DuplicateIdentity>,
@@ -259,6 +262,7 @@ impl Teller {
             layout,
             reports: channels.reports.clone(),
             heartbeats: channels.heartbeats.clone(),
+            phase: channels.phase.clone(),
             epoch: 0,
             snapshot: None,
             duplicate: None,
@@ -269,6 +273,8 @@ impl Teller {
     /// knows its newest entry and its floor.
     fn tell(&mut self, status: AgentStatus, oriented: bool, pause: Option<Pause>) {
         self.beat(&status);
+        let phase = Some(status.phase);
+        self.phase.send_if_modified(|told| std::mem::replace(told, phase) != phase);
         if oriented {
             self.reports.send_if_modified(|reported| {
                 let news = reported.as_deref() != Some(&status);

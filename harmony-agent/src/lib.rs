@@ -20,6 +20,7 @@ mod pause;
 mod reset_generation;
 mod run;
 mod scores;
+mod service_manager;
 mod status;
 mod wiring;
 

@@ -19,13 +19,15 @@ use tokio::{
 
 use crate::{
     Agent, CommandError, Exit, cli::RunArgs, configuration, configuration::Configuration, holds, logging,
-    wiring,
+    service_manager::ServiceManager, wiring,
 };
 
 /// More descriptors than the most resources that a document may have can need.
 const MOST_OPEN_FILES: u64 = 8192;
 /// How long a stopping agent waits for its last report to arrive.
 const LAST_REPORT: Duration = Duration::from_secs(2);
+/// How long it waits until the service manager was told.
+const LAST_WORD: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(args: RunArgs, program: Agent) -> Result<Exit, CommandError> {
     // Before anything else, so that a signal is never met by its default.
@@ -54,6 +56,7 @@ pub(crate) async fn run(args: RunArgs, program: Agent) -> Result<Exit, CommandEr
         Connection::open(&settings).await.map_err(|error| CommandError::Usage(crate::with_causes(&error)))?;
     let (reports, newest_report) = watch::channel::<Option<Arc<AgentStatus>>>(None);
     let (heartbeats, newest_heartbeat) = watch::channel(None);
+    let (phase, current_phase) = watch::channel(None);
     let resync_interval = configuration.resync_interval;
     let desired = DesiredWatch::spawn(&connection, &agent, DesiredWatchSettings { resync_interval });
     let writer = StatusWriter::spawn(
@@ -71,15 +74,22 @@ pub(crate) async fn run(args: RunArgs, program: Agent) -> Result<Exit, CommandEr
         standing: writer.standing(),
         reports,
         heartbeats,
+        phase,
         pause: holds.pause,
         safe_mode: holds.safe_mode,
         events: events.sender(),
     };
     let wakes = wired.registry.wakes();
+    // Up from here on, whether a server is in reach or not: what was accepted is enforced.
+    let informing =
+        ServiceManager::from_environment().map(|manager| manager.keep_informed(current_phase, stop.clone()));
     runtime::run(wired.device, state.layout().clone(), channels, wakes, configuration.drift_interval, stop)
         .await;
     tracing::info!("stopping; what runs on this device goes on running");
     writer.stop(LAST_REPORT).await;
+    if let Some(informing) = informing {
+        informing.end(LAST_WORD).await;
+    }
     Ok(Exit::Done)
 }
 

@@ -19,11 +19,14 @@ use reconcilers::{FileReconciler, FileReconcilerSettings, ProcessReconciler, Pro
 
 use crate::{Agent, CommandError, cli::ScorePermission, facts};
 
-/// The agent's own places besides its state folder, its binary and what it is configured with.
-const OWN_PATHS: [&str; 3] = [
+/// The agent's own places besides its state folder, its binary and what it is configured with: where
+/// `deploy/README.md` puts things.
+const OWN_PATHS: [&str; 5] = [
     "/etc/harmony-agent",
     "/etc/systemd/system/harmony-agent.service",
     "/etc/systemd/system/harmony-agent.service.d",
+    "/usr/bin/harmony-agent",
+    "/usr/libexec/harmony-agent",
 ];
 
 /// What is configured of what is wired.

@@ -9,6 +9,7 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
 
 use crate::eventually::eventually;
 
@@ -114,6 +115,43 @@ impl Drop for Process {
             eprintln!("---- end of the log of {} ----\n{}", self.name, self.log_tail());
         }
     }
+}
+
+/// What became of a command.
+#[derive(Debug)]
+pub struct Finished {
+    /// The exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// What it printed.
+    pub stdout: String,
+    /// Its messages.
+    pub stderr: String,
+}
+
+impl Finished {
+    /// What it printed.
+    ///
+    /// # Panics
+    /// When it did not end with exit code 0.
+    pub fn success(self) -> String {
+        assert_eq!(self.code, Some(0), "{}{}", self.stdout, self.stderr);
+        self.stdout
+    }
+}
+
+/// Runs a command to its end. Both of its outputs are kept apart.
+///
+/// # Panics
+/// When the program cannot be started, or does not end.
+pub async fn finish(command: &[String], environment: &[(String, String)]) -> Finished {
+    let folder = TempDir::with_prefix("harmony-command-").unwrap();
+    let (stdout, stderr) = (folder.path().join("stdout"), folder.path().join("stderr"));
+    let output = fs::File::create(&stdout).unwrap();
+    let name = command.join(" ");
+    let mut process = Process::start_with_stdout(&name, command, environment, output, &stderr).unwrap();
+    let code = process.end().await.code();
+    let read = |path| String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
+    Finished { code, stdout: read(&stdout), stderr: read(&stderr) }
 }
 
 /// The end of a log file; empty when there is none.

@@ -29,6 +29,7 @@ struct Bench {
     standing: watch::Sender<WriterStanding>,
     reports: watch::Receiver<Option<Arc<AgentStatus>>>,
     heartbeats: watch::Receiver<Option<Heartbeat>>,
+    phase: watch::Receiver<Option<Phase>>,
     events: mpsc::Receiver<Event>,
     wakes: mpsc::UnboundedSender<Claim>,
     pause: watch::Sender<Option<Pause>>,
@@ -61,6 +62,7 @@ impl Bench {
         let (standing, standing_end) = watch::channel(WriterStanding::default());
         let (reports_end, reports) = watch::channel(None);
         let (heartbeats_end, heartbeats) = watch::channel(None);
+        let (phase_end, phase) = watch::channel(None);
         let (events_end, events) = mpsc::channel(4);
         let (wakes, wakes_end) = mpsc::unbounded_channel();
         let (pause, pause_end) = watch::channel(None);
@@ -72,6 +74,7 @@ impl Bench {
             standing: standing_end,
             reports: reports_end,
             heartbeats: heartbeats_end,
+            phase: phase_end,
             pause: pause_end,
             safe_mode: safe_mode_end,
             events: events_end,
@@ -90,6 +93,7 @@ impl Bench {
             standing,
             reports,
             heartbeats,
+            phase,
             events,
             wakes,
             pause,
@@ -141,6 +145,21 @@ async fn a_slow_first_pass_reports_nothing_before_the_newest_entry_is_known_eith
     let mut bench = bench.restart(HOUR);
     advance(Duration::from_secs(10)).await;
     assert!(bench.reports.borrow_and_update().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_phase_is_told_without_a_server_and_as_it_changes() {
+    let mut bench = Bench::start(HOUR);
+    bench.entry(1, json!({"/a": "1"}));
+    bench.applied(1).await;
+    bench.fake.disk().contents.clear();
+    bench.fake.disk().slow = Duration::from_secs(5);
+    let mut bench = bench.restart(HOUR);
+    for expected in [Phase::Converging, Phase::Converged] {
+        timeout(HOUR, bench.phase.changed()).await.expect("another phase").unwrap();
+        assert_eq!(*bench.phase.borrow_and_update(), Some(expected));
+    }
+    assert!(bench.reports.borrow().is_none(), "the newest entry is not known");
 }
 
 #[tokio::test(start_paused = true)]

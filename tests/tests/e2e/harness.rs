@@ -1,6 +1,6 @@
 //! The harness does what the other tests rely on.
 
-use std::time::Duration;
+use std::{fs, path::Path, time::Duration};
 
 use futures_util::StreamExt as _;
 use serde_json::json;
@@ -12,6 +12,7 @@ use tests::{
     platform::{DESIRED_STATE, Platform, provision_all},
     proxy::{Flow, Proxy},
     site::{Access, DEVICE, Site},
+    systemd_container::SystemdContainer,
 };
 
 async fn stored(platform: &Platform) -> Vec<u8> {
@@ -165,4 +166,33 @@ async fn a_restricted_device_is_refused_what_is_not_on_the_list_and_the_log_says
     let violation =
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| site.assert_nothing_was_forbidden()));
     assert!(violation.is_err(), "the violation went unnoticed: {}", site.server.log());
+}
+
+#[tokio::test]
+async fn a_booted_device_keeps_its_disk_over_a_reboot_has_another_boot_id_and_leaves_nothing_behind() {
+    let mut device = SystemdContainer::boot().await;
+    let boot_id = "cat /proc/sys/kernel/random/boot_id";
+    let first = device.shell(boot_id).await;
+    assert_eq!(device.shell(boot_id).await, first);
+    device.shell("echo kept >/etc/kept; echo lost >/run/lost").await;
+    device.reboot().await;
+    assert_ne!(device.shell(boot_id).await, first);
+    assert_eq!(fs::read_to_string(device.path("/etc/kept")).unwrap(), "kept\n");
+    assert!(!device.path("/run/lost").exists());
+    assert!(!Path::new("/etc/kept").exists(), "it is the machine's own");
+
+    let folder = device.folder().to_owned();
+    drop(device);
+    assert!(!folder.exists());
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+    assert!(!mounts.contains(folder.to_str().unwrap()), "{mounts}");
+    let name = folder.file_name().unwrap();
+    for hierarchy in fs::read_dir("/sys/fs/cgroup").unwrap() {
+        let hierarchy = hierarchy.unwrap().path();
+        for cgroup in [hierarchy.with_file_name(name), hierarchy.join(name)] {
+            assert!(!cgroup.exists(), "{}", cgroup.display());
+        }
+    }
+    let other = SystemdContainer::boot().await;
+    assert!(!other.path("/etc/kept").exists(), "it was written into what all devices share");
 }

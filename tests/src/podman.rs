@@ -1,0 +1,133 @@
+//! A podman that has everything to itself: storage, locks, settings. The machine's own containers are
+//! neither seen nor touched.
+//!
+//! Containers are no children of the test that starts them, so they do not end with it. A janitor sees to
+//! that: a process that waits for the end of the test, however that comes about, and clears everything away.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use rustix::process::geteuid;
+use tempfile::TempDir;
+
+use crate::process::{Finished, finish};
+
+/// Whatever the machine's own settings are. `runc` runs wherever systemd mounts control groups of the old kind,
+/// the new kind or both; the limits are those that a container may ask for which is in a container itself.
+const SETTINGS: &str = r#"
+[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
+
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "none"
+lock_type = "file"
+runtime = "runc"
+tmp_dir = "{folder}/libpod"
+"#;
+
+/// There are no images, and what a container writes lies in an overlay that podman makes whatever the driver.
+const STORAGE: &str = r#"
+[storage]
+driver = "vfs"
+graphroot = "{folder}/storage"
+runroot = "{folder}/run"
+"#;
+
+/// Clears away when its input ends. What a container leaves running for a moment, podman's own clean-up among it,
+/// would put files back: it is known by the name of the folder, which is why this has it from its environment.
+const JANITOR: &str = r#"
+    read -r _ || :
+    podman rm --all --force --time 0 >/dev/null
+    tries=0
+    while printf %s "$FOLDER" | grep -qsFf - /proc/[0-9]*/cmdline && [ "$((tries += 1))" -lt 600 ]; do
+        sleep 0.05
+    done
+    find /sys/fs/cgroup -depth -type d -path "*/${FOLDER##*/}*" -exec rmdir {} +
+    rm -rf --one-file-system -- "$FOLDER"
+"#;
+
+/// A private podman, and a folder for what belongs to its containers. All of it goes when this value does, and
+/// when the test is killed.
+#[derive(Debug)]
+pub struct Podman {
+    folder: PathBuf,
+    janitor: Child,
+}
+
+impl Podman {
+    /// One that has no containers yet.
+    ///
+    /// # Panics
+    /// When this machine or this user cannot run containers; the message says what to do.
+    pub fn new() -> Self {
+        assert_prerequisites();
+        let folder = TempDir::with_prefix("harmony-podman-").unwrap().keep();
+        for (name, settings) in [("containers.conf", SETTINGS), ("storage.conf", STORAGE)] {
+            let settings = settings.replace("{folder}", folder.to_str().expect("a plain name"));
+            fs::write(folder.join(name), settings).unwrap();
+        }
+        // In a session of its own, where no Ctrl-C reaches it.
+        let janitor = Command::new("setsid")
+            .args(["sh", "-uc", JANITOR])
+            .envs(environment(&folder))
+            .env("FOLDER", &folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("util-linux has a setsid");
+        Self { folder, janitor }
+    }
+
+    /// The folder that goes with it.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The control group that its containers are to be made in (`--cgroup-parent`), so that none is left behind.
+    pub fn cgroup(&self) -> String {
+        let name = self.folder.file_name().expect("a temporary folder has a name");
+        format!("/{}", name.to_string_lossy())
+    }
+
+    /// Runs podman with these arguments, to its end.
+    pub async fn run(&self, arguments: &[&str]) -> Finished {
+        let command: Vec<String> = ["podman"].iter().chain(arguments).map(|&word| word.to_owned()).collect();
+        finish(&command, &environment(&self.folder)).await
+    }
+}
+
+impl Default for Podman {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Podman {
+    fn drop(&mut self) {
+        drop(self.janitor.stdin.take());
+        // It fails only when somebody else has ended it, and then has the rest to answer for.
+        let _ = self.janitor.wait();
+    }
+}
+
+/// What makes podman private to that folder.
+fn environment(folder: &Path) -> [(String, String); 2] {
+    [("CONTAINERS_CONF", "containers.conf"), ("CONTAINERS_STORAGE_CONF", "storage.conf")]
+        .map(|(variable, name)| (variable.to_owned(), folder.join(name).to_string_lossy().into_owned()))
+}
+
+fn assert_prerequisites() {
+    const REMEDY: &str = "CONTRIBUTING.md says what the tests need";
+    assert!(
+        geteuid().is_root(),
+        "a container with a systemd of its own takes root: run this test as root; {REMEDY}"
+    );
+    for name in ["podman", "runc", "setsid"] {
+        let found = Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+        assert!(found.is_ok(), "{name} is missing: apt-get install podman runc util-linux; {REMEDY}");
+    }
+}
