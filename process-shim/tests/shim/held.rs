@@ -128,6 +128,13 @@ impl Held {
         serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{error}: {answer:?}"))
     }
 
+    /// The same with the folder on a disk of its own of that size, which ends with the shim.
+    pub(crate) fn ask_on_small_disk(&mut self, size: &str, launch: &Launch) -> Answer {
+        let folder = self.folder.path().display();
+        let mount = format!("mount -t tmpfs -o size={size} tmpfs '{folder}'; exec \"$@\"");
+        self.ask_through(&["unshare", "-rm", "sh", "-euc", &mount, "sh"], launch)
+    }
+
     /// Starts a shim and says nothing to it yet.
     pub(crate) fn spawn(&mut self, starter: &[&str]) -> UnixStream {
         assert!(self.shim.is_none(), "there is a shim already");
@@ -154,6 +161,12 @@ impl Held {
 
     pub(crate) fn record(&self) -> ShimRecord {
         self.record_in(&self.folder)
+    }
+
+    /// The folder as the shim sees it, where it has a disk of its own.
+    pub(crate) fn folder_inside(&self) -> ProcessFolder {
+        let root = PathBuf::from(format!("/proc/{}/root", self.shim_id()));
+        ProcessFolder::of(root.join(self.folder.path().strip_prefix("/").unwrap()))
     }
 
     /// The record in its folder as that is seen from elsewhere.
@@ -284,9 +297,11 @@ impl Drop for Held {
     }
 }
 
+/// The lines of a file that are complete: the last one may be in the middle of being written.
 pub(crate) fn lines(file: &[u8]) -> Vec<Vec<u8>> {
-    let text = file.strip_suffix(b"\n").unwrap_or(file);
-    if text.is_empty() { Vec::new() } else { text.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect() }
+    file.split_inclusive(|byte| *byte == b'\n')
+        .filter_map(|line| Some(line.strip_suffix(b"\n")?.to_vec()))
+        .collect()
 }
 
 /// What proc(5) says in this file of a process.

@@ -1,12 +1,9 @@
 //! What a process prints is kept, within bounds, whatever happens to the disk.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::fs;
 
 use process_shim::{
-    Answer, End, LogSettings, ProcessFolder,
+    Answer, End, LogSettings,
     log_line::{LogLine, MAX_PIECE, Stream},
 };
 
@@ -71,17 +68,6 @@ fn whoever_prints_after_the_process_has_ended_is_kept_too() {
     assert_eq!(held.printed(Stream::Stdout), "ready\nlate\n");
 }
 
-/// Starts a shim whose folder is a disk of its own of that size.
-fn with_small_disk(held: &mut Held, size: &str, asked: &process_shim::Launch) -> ProcessFolder {
-    let folder = held.folder.path().to_str().unwrap().to_owned();
-    let mount = format!("mount -t tmpfs -o size={size} tmpfs '{folder}'; exec \"$@\"");
-    let answer = held.ask_through(&["unshare", "-rm", "sh", "-euc", &mount, "sh"], asked);
-    assert_eq!(answer, Answer::Started);
-    // It is to be seen through the shim only.
-    let root = PathBuf::from(format!("/proc/{}/root", held.shim_id()));
-    ProcessFolder::of(root.join(Path::new(&folder).strip_prefix("/").unwrap()))
-}
-
 #[test]
 fn a_full_disk_loses_lines_and_says_so_and_the_process_goes_on() {
     let mut held = Held::nothing();
@@ -93,7 +79,8 @@ fn a_full_disk_loses_lines_and_says_so_and_the_process_goes_on() {
     let words = ["sh".into(), file.clone(), folder].map(|word| word.to_str().unwrap().to_owned());
     asked.program.command.extend(words);
     asked.log = LogSettings { max_size: 10 << 20, keep: 1 };
-    let inside = with_small_disk(&mut held, "1200k", &asked);
+    assert_eq!(held.ask_on_small_disk("1200k", &asked), Answer::Started);
+    let inside = held.folder_inside();
     eventually("all is printed", || file.with_extension("printed").exists().then_some(()));
     let read = || -> Vec<_> { lines(&fs::read(inside.log(0)).unwrap()) };
     // More room than what still is in the pipe needs.

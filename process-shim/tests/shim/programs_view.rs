@@ -76,6 +76,11 @@ fn it_has_a_session_of_its_own_and_what_every_program_has_by_default() {
 }
 
 #[test]
+fn without_a_limit_of_its_own_it_may_open_as_many_files_as_is_customary() {
+    assert_eq!(seen_by(&script("ulimit -n")), "1024\n");
+}
+
+#[test]
 fn a_shim_itself_keeps_nothing_open_that_was_left_to_it() {
     let mut held = Held::nothing();
     assert_eq!(held.ask_through(&CARELESS, &launch(&["sleep", "1000"])), Answer::Started);

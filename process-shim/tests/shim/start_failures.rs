@@ -4,7 +4,7 @@ use std::{fs, io::Write as _, os::unix::fs::PermissionsExt, path::Path};
 
 use process_shim::{Answer, Credentials, Launch, StartFailure, StartStage};
 
-use crate::held::{Held, assert_root, launch};
+use crate::held::{Held, assert_root, launch, script};
 
 /// Nobody in particular.
 const STRANGER: u32 = 54_321;
@@ -131,6 +131,17 @@ fn a_folder_that_cannot_be_written_is_named() {
     fs::create_dir(held.folder.shim_record().with_extension("tmp")).unwrap();
     let record = held.folder.shim_record().display().to_string();
     assert_fails(&mut held, &launch(&["true"]), StartStage::Shim, &[&record, "Is a directory"]);
+}
+
+#[test]
+fn a_program_that_runs_already_is_ended_with_all_that_it_started_when_it_cannot_be_recorded() {
+    let mut held = Held::nothing();
+    // Room for the record that something is about to run, and none for what.
+    let asked = script("trap '' TERM; setsid sleep 1000 & while :; do sleep 0.02; done");
+    let Answer::Failed(failure) = held.ask_on_small_disk("4k", &asked) else { panic!("it was started") };
+    assert_eq!(failure.stage, StartStage::Shim);
+    assert!(failure.message.contains("No space left on device"), "{}", failure.message);
+    held.assert_nothing_is_left();
 }
 
 #[test]

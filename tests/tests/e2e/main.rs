@@ -54,6 +54,7 @@ mod harmonyctl;
 mod harness;
 mod hints;
 mod ledger_damage;
+mod logs;
 mod migration;
 mod offline;
 mod own_score;
