@@ -58,7 +58,11 @@ pub(super) async fn apply(
             device.wakes.wake(name);
             swept
         }
-        (ProcessStep::Clear, _) => blocking(move || clear(&folder)).await,
+        (ProcessStep::Clear, _) => {
+            // Its shim has ended all that descends from the process; what its probes have started does not.
+            end_left_behind(&folder).await?;
+            blocking(move || clear(&folder)).await
+        }
     }
 }
 
@@ -160,6 +164,14 @@ fn locked(processes: &std::path::Path, folder: &ProcessFolder) -> Result<File, F
 
 /// Kills what is left of a run, and notes in its shim's place that it is over.
 async fn sweep(folder: &ProcessFolder, run: &str) -> Result<(), Failure> {
+    end_left_behind(folder).await?;
+    crash_point();
+    let (folder, run) = (folder.clone(), run.to_owned());
+    blocking(move || note_end(&folder, run)).await
+}
+
+/// Kills what no shim holds, until nothing is left.
+async fn end_left_behind(folder: &ProcessFolder) -> Result<(), Failure> {
     let mut left = 0;
     for _ in 0..SWEEPS {
         left = {
@@ -167,9 +179,7 @@ async fn sweep(folder: &ProcessFolder, run: &str) -> Result<(), Failure> {
             blocking(move || Ok(kill_left_behind(&folder))).await?
         };
         if left == 0 {
-            let (folder, run) = (folder.clone(), run.to_owned());
-            crash_point();
-            return blocking(move || note_end(&folder, run)).await;
+            return Ok(());
         }
         sleep(SWEEP_PAUSE).await;
     }
@@ -182,7 +192,7 @@ fn kill_left_behind(folder: &ProcessFolder) -> usize {
     let left = left_behind(folder, record.as_ref());
     for process in &left {
         if let Err(error) = process.signal(Signal::KILL) {
-            tracing::warn!(pid = process.pid, %error, "what a shim left behind cannot be killed");
+            tracing::warn!(pid = process.pid, %error, "what was left behind cannot be killed");
         }
     }
     left.len()
