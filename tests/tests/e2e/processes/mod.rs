@@ -2,9 +2,14 @@
 
 mod as_declared;
 mod crash_loop;
+mod errors;
 mod logging;
+mod lost_ledger;
+mod many;
 mod outliving;
+mod probes;
 mod restart_on;
+mod secrets;
 mod shim_killed;
 mod stopping;
 mod strangers;
