@@ -324,9 +324,6 @@ impl Device {
         if let Some(pause) = self.pause_in_force() {
             return pause.until.map(|until| now.monotonic + until.since(now.wall));
         }
-        if self.safe_mode().is_some() {
-            return None;
-        }
         let interrupted = self.outcome.as_ref().is_some_and(|outcome| outcome.interrupted);
         if interrupted || self.held_back || self.candidate.is_some() {
             return Some(now.monotonic);

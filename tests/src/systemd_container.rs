@@ -41,7 +41,7 @@ pub const PROGRAMS: &str = "/usr/libexec/harmony-agent";
 /// The folder of the agent's configuration.
 const CONFIGURATION: &str = "/etc/harmony-agent";
 /// The programs that are installed.
-const INSTALLED: [&str; 1] = ["harmony-agent"];
+const INSTALLED: [&str; 2] = ["harmony-agent", "process-shim"];
 
 const CONTAINER: &str = "device";
 /// Where the id of the present boot is seen inside, before it takes the place of the machine's.

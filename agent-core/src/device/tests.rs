@@ -3,9 +3,10 @@ mod safe_mode;
 use std::fs;
 
 use agent_model::{
-    Digest, Generation, RefusalReason,
+    Digest, Generation, Invalid, ManifestFormat, RefusalReason, SpecDocument,
     status::{ConditionStatus, ConditionType, Phase},
 };
+use semver::Version;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -174,6 +175,37 @@ async fn a_restart_changes_nothing_that_is_seen() {
     );
     assert_eq!(after.conditions, before.conditions);
     assert!(bench.take_done().is_empty());
+}
+
+/// Leaves out a key of whatever it reads.
+struct NewerSchema;
+
+impl ManifestFormat for NewerSchema {
+    fn kind(&self) -> &'static str {
+        FakeFormat.kind()
+    }
+
+    fn schema_versions(&self) -> Vec<Version> {
+        FakeFormat.schema_versions()
+    }
+
+    fn lower(&self, document: &SpecDocument<'_>) -> Result<Lowered, Invalid> {
+        Ok(Lowered { ignored: vec!["/spec/newer".into()], ..FakeFormat.lower(document)? })
+    }
+}
+
+#[tokio::test]
+async fn what_was_left_out_of_a_document_is_told_after_a_restart_too_also_before_the_first_pass() {
+    let mut bench = Bench::new();
+    bench.restart(Formats::none().with(NewerSchema));
+    let before = bench.take(1, json!({})).await;
+    assert!(before.condition(ConditionType::Accepted).unwrap().message.contains("/spec/newer"));
+    bench.restart(Formats::none().with(NewerSchema));
+    bench.device.take_entry(document(1, json!({})));
+    assert_eq!(
+        bench.device.report().condition(ConditionType::Accepted),
+        before.condition(ConditionType::Accepted)
+    );
 }
 
 #[tokio::test]

@@ -69,6 +69,7 @@ mod safe_mode;
 mod score_bridge_compiled_out;
 mod score_documents;
 mod service;
+mod service_processes;
 mod state_disk;
 mod state_folder_lock;
 mod status_words;

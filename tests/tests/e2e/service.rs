@@ -29,26 +29,26 @@ async fn converged() -> (Site, SystemdContainer, AgentStatus) {
     (site, device, status)
 }
 
-fn settings(url: &str) -> Vec<(&str, &str)> {
+pub(crate) fn settings(url: &str) -> Vec<(&str, &str)> {
     [("agent_id", DEVICE), ("nats_url", url)].into_iter().chain(PATIENT).collect()
 }
 
 /// The status of the process that came after the one of `before`.
-async fn of_the_next_process(site: &Site, before: &AgentStatus) -> AgentStatus {
+pub(crate) async fn of_the_next_process(site: &Site, before: &AgentStatus) -> AgentStatus {
     let is_next =
         |status: &AgentStatus| status.writer.instance != before.writer.instance && converged_at(1)(status);
     site.platform.status_where(DEVICE, "converged, by a new process", is_next).await
 }
 
 /// Sends a signal to the service's main process and to no other, from outside and behind systemd's back.
-async fn signal(device: &SystemdContainer, signal: &str) -> String {
+pub(crate) async fn signal(device: &SystemdContainer, signal: &str) -> String {
     let pid = device.property("MainPID").await;
     device.shell(&format!("kill -{signal} {pid}")).await;
     pid
 }
 
 /// Waits until another process than this one is up.
-async fn is_up_after(device: &SystemdContainer, pid: &str) {
+pub(crate) async fn is_up_after(device: &SystemdContainer, pid: &str) {
     device.property_where("MainPID", |now| now != pid && now != "0").await;
     device.property_where("SubState", |state| state == "running").await;
 }
@@ -210,6 +210,7 @@ async fn the_commands_of_the_deploy_page_install_upgrade_and_uninstall_the_agent
     let bring = |program: &str| {
         format!(
             "install -D {BUILT}/{program} /root/brought/bin/{SERVICE}
+             install {BUILT}/process-shim /root/brought/bin
              install -m 0644 {DEPLOY}/{SERVICE}.service /root/brought"
         )
     };

@@ -2,9 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 
-use agent_model::{Invalid, ManifestFormat, SpecDocument};
 use futures_util::FutureExt;
-use semver::Version;
 
 use super::*;
 
@@ -121,7 +119,8 @@ async fn going_back_to_the_document_in_force_ends_safe_mode_and_what_was_altered
     let mut bench = in_safe_mode("observe File:/bad").await;
     bench.fake.disk().contents.clear();
     bench.pass().await;
-    let status = bench.take(1, json!({"/a": "1"})).await;
+    assert!(bench.device.take_entry(document(1, json!({"/a": "1"}))), "a pass is due");
+    let status = bench.pass().await;
     assert_eq!((status.phase, status.resources[0].drift_corrections), (Phase::Converged, 1));
 }
 
@@ -138,6 +137,18 @@ async fn a_correction_that_crashes_too_brings_the_document_before_it_not_back() 
     bench.device.take_entry(document(4, json!([])));
     assert!(bench.survives_a_pass().await);
     assert_eq!(bench.take_done(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_correction_that_crashes_before_it_is_in_force_leaves_the_document_before_both_in_force() {
+    let mut bench = in_safe_mode("observe File:/bad").await;
+    bench.crash_at("observe File:/worse");
+    bench.fake.disk().contents.clear();
+    let correction = document(3, json!({"/worse": "3"}));
+    assert!(bench.device.take_entry(correction.clone()));
+    assert!(!bench.survives_a_pass().await);
+    bench.crash(4, &correction).await;
+    assert_eq!(bench.take_done(), ["+File:/a"], "what is in force is repaired meanwhile");
 }
 
 #[tokio::test(start_paused = true)]
@@ -202,6 +213,30 @@ async fn a_pass_that_ends_early_or_is_dropped_on_purpose_is_no_crash() {
         assert_eq!(bench.device.safe_mode(), None);
         assert!(!layout.unfinished().exists());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_that_ends_early_does_not_reset_the_count_either() {
+    let mut bench = Bench::new();
+    bench.crash_at("apply File:/bad");
+    let bad = document(1, json!({"/bad": "1"}));
+    bench.crash(4, &bad).await;
+    bench.restart(Formats::none().with(FakeFormat));
+    bench.device.guard_against_crashes(&StateLayout::of(bench.folder.path()));
+    bench.device.pass(|| true, |_| ()).await;
+    assert!(!bench.survives_a_pass().await);
+    assert!(!bench.start(&bad).await);
+    assert!(bench.device.safe_mode().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_ends_after_it_refused_a_document_has_not_crashed_with_it() {
+    let mut bench = Bench::new();
+    for _ in 0..10 {
+        assert!(!bench.start(&document(1, json!([]))).await);
+    }
+    assert_eq!(bench.device.safe_mode(), None);
+    assert!(!StateLayout::of(bench.folder.path()).unfinished().exists());
 }
 
 #[tokio::test(start_paused = true)]

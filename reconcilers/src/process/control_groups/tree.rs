@@ -94,7 +94,7 @@ fn find(
         _ => {
             return Err(format!(
                 "the agent's control group {own} is not one named {OWN_SUBGROUP:?} below a delegated one: \
-                 DelegateSubgroup= needs systemd 254"
+                 see DelegateSubgroup= of systemd 254"
             ));
         }
     };
