@@ -387,3 +387,36 @@ async fn another_agent_goes_on_where_the_one_before_it_was() {
     site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
     assert!(logged(&device, "web").len() >= 2);
 }
+
+#[tokio::test]
+async fn the_status_says_what_a_probe_finds_though_nothing_else_happens() {
+    let site = Site::start(Access::Open).await;
+    let mut device = site.device().with("drift_interval", "1h").with("resync_interval", "1h");
+    device.start();
+    let controls = Controls::new();
+    let mut web = controls.process("web", &["sleep", "infinity"]);
+    let mut readiness = exec("cat why >&2; test -e ready; exit $((7 * $?))");
+    readiness["failureThreshold"] = json!(2);
+    web["spec"]["probes"] = json!({"readiness": readiness});
+    site.platform.put(DEVICE, &manifest(DEVICE, 1, &[web])).await;
+    let said = is_pending("web", "NotReady", "exit status: 7");
+    site.platform.status_where(DEVICE, "what it finds", said).await;
+    controls.set("ready", "");
+    site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
+
+    // Before so many failures count as one, too.
+    let mut slow = controls.process("web", &["sleep", "infinity"]);
+    readiness["failureThreshold"] = json!(1000);
+    slow["spec"]["probes"] = json!({"readiness": readiness});
+    slow["spec"]["env"] = json!({"SECOND": "yes"});
+    controls.unset("ready");
+    site.platform.put(DEVICE, &manifest(DEVICE, 2, &[slow])).await;
+    // Words alone are told to the platform with other news; on the device they are to be read at once.
+    let snapshot = device.state_dir().join("status.json");
+    eventually("the device says what it found so far", async || {
+        let said = fs::read_to_string(&snapshot).map_err(|error| error.to_string())?;
+        let finds = said.contains("readiness probe has not succeeded") && said.contains("exit status: 7");
+        finds.then_some(()).ok_or(said)
+    })
+    .await;
+}
