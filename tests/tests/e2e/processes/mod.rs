@@ -7,6 +7,7 @@ mod logging;
 mod lost_ledger;
 mod many;
 mod outliving;
+mod power_cut;
 mod probes;
 mod restart_on;
 mod secrets;
