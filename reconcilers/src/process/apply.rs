@@ -89,10 +89,8 @@ async fn start(
     crash_point();
     let arguments = ["hold".as_ref(), folder.path().as_os_str()];
     let spawned = launching::spawn(&device.shim, &arguments, Stdio::from(lock), &launch).await;
-    let (child, mut socket) = spawned.map_err(|error| failures::no_shim(&device.shim, &error))?;
+    let (mut child, mut socket) = spawned.map_err(|error| failures::no_shim(&device.shim, &error))?;
     crash_point();
-    // It is not ours to wait for: the runtime reaps it when it ends.
-    drop(child);
     let answer = match timeout(ANSWERED_WITHIN, launching::read_to_end(&mut socket)).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => return Err(failures::shim_silent(&error)),
@@ -100,8 +98,14 @@ async fn start(
     };
     crash_point();
     match serde_json::from_slice(&answer) {
+        // The shim stays, and is not ours to wait for: the runtime reaps it when it ends.
         Ok(Answer::Started) => Ok(()),
-        Ok(Answer::Failed(failure)) => Err(failures::not_started(failure)),
+        Ok(Answer::Failed(failure)) => {
+            // It holds its folder until it has ended, and whoever looks too early takes it for one that is
+            // about to start the process.
+            let _ = timeout(ANSWERED_WITHIN, child.wait()).await;
+            Err(failures::not_started(failure))
+        }
         Err(error) => Err(failures::shim_silent(&error)),
     }
 }
