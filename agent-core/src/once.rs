@@ -1,22 +1,19 @@
 //! Reconciling one document without a server: `harmony-agent once`.
 
-use std::time::Duration;
+mod progress;
 
 use agent_model::{
     Claim, Digest, Generation,
-    status::{AgentStatus, ConditionStatus, ConditionType, Phase, ResourceState, Summary},
+    status::{AgentStatus, ConditionStatus, ConditionType, Phase},
 };
 use futures_util::{Stream, StreamExt};
 use tokio::time::{Instant, sleep_until};
 
+use self::progress::Progress;
 use crate::{
     authoring::{AuthoredDocument, Completion, intent_digest},
     device::{DesiredValue, Device},
 };
-
-/// How long something may be on its way, as a process that does not answer its probe yet, without
-/// anything happening.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What one run came to.
 #[derive(Debug)]
@@ -50,18 +47,17 @@ pub async fn reconcile(
     };
     let digest = Digest::of_bytes(&raw);
     device.take_entry(DesiredValue::Some { revision: 0, raw });
-    let mut failed_before = None;
+    let mut progress = Progress::new(Instant::now());
     let status = loop {
         device.pass(|| false, |_| ()).await;
         let status = device.report();
-        let Some(look_again) = look_again(&status, device.due(), &mut failed_before) else { break status };
-        // Both keep what they have when they are dropped.
-        let woken = tokio::select! {
-            Some(_) = wakes.next() => true,
-            () = sleep_until(look_again) => device.due().is_some_and(|due| due <= Instant::now()),
-        };
-        if !woken {
+        let Some(look_again) = progress.look_again(&status, device.due(), Instant::now()) else {
             break status;
+        };
+        // Both keep what they have when they are dropped.
+        tokio::select! {
+            Some(_) = wakes.next() => {}
+            () = sleep_until(look_again) => {}
         }
     };
     let refused = status
@@ -70,32 +66,6 @@ pub async fn reconcile(
         .map(|condition| format!("{}: {}", condition.reason, condition.message));
     let in_force = status.accepted.as_ref().is_some_and(|accepted| accepted.digest == digest);
     OnceOutcome { converged: in_force && status.phase == Phase::Converged, refused, status }
-}
-
-/// When to look again at the latest; `None` when nothing progresses. A failing resource gets one more
-/// try when it is due; when a second pass fails like the first, nothing does.
-fn look_again(
-    status: &AgentStatus,
-    due: Option<Instant>,
-    failed_before: &mut Option<Summary>,
-) -> Option<Instant> {
-    match status.phase {
-        Phase::Converged | Phase::Unassigned => None,
-        Phase::Degraded if failed_before.replace(status.summary) == Some(status.summary) => None,
-        Phase::Degraded | Phase::Converging if is_under_way(status) => {
-            Some(due.unwrap_or_else(|| Instant::now() + PATIENCE))
-        }
-        Phase::Degraded | Phase::Converging => due,
-    }
-}
-
-/// Whether anything goes on besides what is failing and what waits for that.
-fn is_under_way(status: &AgentStatus) -> bool {
-    status.resources.iter().any(|resource| match resource.state {
-        ResourceState::Applying | ResourceState::Removing => true,
-        ResourceState::Pending => resource.reason != "DependencyNotReady",
-        ResourceState::Ready | ResourceState::Failed | ResourceState::Skipped => false,
-    })
 }
 
 /// The document in force, as it was received, when `document` is well-formed and says the same.

@@ -46,7 +46,7 @@ const JANITOR: &str = r#"
     while printf %s "$FOLDER" | grep -qsFf - /proc/[0-9]*/cmdline && [ "$((tries += 1))" -lt 600 ]; do
         sleep 0.05
     done
-    find /sys/fs/cgroup -depth -type d -path "*/${FOLDER##*/}*" -exec rmdir {} +
+    find /sys/fs/cgroup -depth -type d -path "*/${FOLDER##*/}*" -exec rmdir {} + 2>/dev/null
     rm -rf --one-file-system -- "$FOLDER"
 "#;
 

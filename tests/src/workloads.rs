@@ -7,12 +7,15 @@ use std::{
 };
 
 use process_shim::{MARKER, ProcessFolder, ProcessIdentity, ShimRecord, left_behind};
-use rustix::process::Signal;
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{Pid, PidfdFlags, Signal, pidfd_open},
+};
 
 /// How long what was killed may take to be gone.
 const GONE_WITHIN: Duration = Duration::from_secs(10);
-/// How long it is waited for before what is left is killed again.
-const KILL_AGAIN: Duration = Duration::from_millis(10);
+/// How long each is waited for before all that is left is looked for again.
+const LOOK_AGAIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
 /// The folders of all processes that a device with that state folder keeps.
 pub(crate) fn folders(state_dir: &Path) -> Vec<ProcessFolder> {
@@ -66,16 +69,22 @@ pub(crate) fn end_all(state_dir: &Path) {
             assert!(std::thread::panicking(), "these do not end: {left:?}");
             break;
         }
-        for process in left {
-            // Fails only for what the next look finds again.
-            let _ = process.signal(Signal::KILL);
-        }
-        std::thread::sleep(KILL_AGAIN);
+        left.iter().for_each(kill);
     }
     let groups = records.iter().flat_map(|(_, record)| record).flat_map(|record| &record.control_groups);
     for group in groups {
         // They are there only where no agent has removed them.
         let _ = fs::remove_dir(group);
         let _ = group.parent().map(fs::remove_dir);
+    }
+}
+
+/// Kills it and waits for its end. Whatever fails, the next look finds it again.
+fn kill(process: &ProcessIdentity) {
+    let pid = Pid::from_raw(process.pid.cast_signed()).expect("a process has a number");
+    let end = pidfd_open(pid, PidfdFlags::empty());
+    let _ = process.signal(Signal::KILL);
+    if let Ok(end) = end {
+        let _ = poll(&mut [PollFd::new(&end, PollFlags::IN)], Some(&LOOK_AGAIN));
     }
 }

@@ -58,7 +58,11 @@ pub(super) async fn apply(
             device.wakes.wake(name);
             swept
         }
-        (ProcessStep::Clear, _) => blocking(move || clear(&folder)).await,
+        (ProcessStep::Clear, _) => {
+            // Its shim has ended all that descends from the process; what its probes have started does not.
+            end_left_behind(&folder).await?;
+            blocking(move || clear(&folder)).await
+        }
     }
 }
 
@@ -85,10 +89,8 @@ async fn start(
     crash_point();
     let arguments = ["hold".as_ref(), folder.path().as_os_str()];
     let spawned = launching::spawn(&device.shim, &arguments, Stdio::from(lock), &launch).await;
-    let (child, mut socket) = spawned.map_err(|error| failures::no_shim(&device.shim, &error))?;
+    let (mut child, mut socket) = spawned.map_err(|error| failures::no_shim(&device.shim, &error))?;
     crash_point();
-    // It is not ours to wait for: the runtime reaps it when it ends.
-    drop(child);
     let answer = match timeout(ANSWERED_WITHIN, launching::read_to_end(&mut socket)).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => return Err(failures::shim_silent(&error)),
@@ -96,8 +98,14 @@ async fn start(
     };
     crash_point();
     match serde_json::from_slice(&answer) {
+        // The shim stays, and is not ours to wait for: the runtime reaps it when it ends.
         Ok(Answer::Started) => Ok(()),
-        Ok(Answer::Failed(failure)) => Err(failures::not_started(failure)),
+        Ok(Answer::Failed(failure)) => {
+            // It holds its folder until it has ended, and whoever looks too early takes it for one that is
+            // about to start the process.
+            let _ = timeout(ANSWERED_WITHIN, child.wait()).await;
+            Err(failures::not_started(failure))
+        }
         Err(error) => Err(failures::shim_silent(&error)),
     }
 }
@@ -160,6 +168,14 @@ fn locked(processes: &std::path::Path, folder: &ProcessFolder) -> Result<File, F
 
 /// Kills what is left of a run, and notes in its shim's place that it is over.
 async fn sweep(folder: &ProcessFolder, run: &str) -> Result<(), Failure> {
+    end_left_behind(folder).await?;
+    crash_point();
+    let (folder, run) = (folder.clone(), run.to_owned());
+    blocking(move || note_end(&folder, run)).await
+}
+
+/// Kills what no shim holds, until nothing is left.
+async fn end_left_behind(folder: &ProcessFolder) -> Result<(), Failure> {
     let mut left = 0;
     for _ in 0..SWEEPS {
         left = {
@@ -167,9 +183,7 @@ async fn sweep(folder: &ProcessFolder, run: &str) -> Result<(), Failure> {
             blocking(move || Ok(kill_left_behind(&folder))).await?
         };
         if left == 0 {
-            let (folder, run) = (folder.clone(), run.to_owned());
-            crash_point();
-            return blocking(move || note_end(&folder, run)).await;
+            return Ok(());
         }
         sleep(SWEEP_PAUSE).await;
     }
@@ -182,7 +196,7 @@ fn kill_left_behind(folder: &ProcessFolder) -> usize {
     let left = left_behind(folder, record.as_ref());
     for process in &left {
         if let Err(error) = process.signal(Signal::KILL) {
-            tracing::warn!(pid = process.pid, %error, "what a shim left behind cannot be killed");
+            tracing::warn!(pid = process.pid, %error, "what was left behind cannot be killed");
         }
     }
     left.len()

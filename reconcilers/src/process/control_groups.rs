@@ -24,6 +24,9 @@ use tree::{Controller, Tree, trees};
 /// Length of the period over which processor time is counted, in microseconds: the kernel's own default.
 const CPU_PERIOD: u64 = 100_000;
 
+/// How often a group is tried to be made whose surroundings are removed at that moment.
+const MOST_TRIES: u32 = 10;
+
 /// Where the control groups of this device's processes are made.
 #[derive(Debug)]
 pub(super) struct ControlGroups {
@@ -86,13 +89,15 @@ impl ControlGroups {
         for (controller, limit) in declared.chain(counted) {
             let Some(Ok(parent)) = self.parents().get(&controller) else { continue };
             let folder = parent.path.join(name.as_str());
-            parent
-                .make(controller)
-                .and_then(|()| parent.prepare(&folder, controller, limit))
+            // In version 2 one group has all the limits, and is made once.
+            let made = if folders.contains(&folder) {
+                parent.make(controller)
+            } else {
+                folders.push(folder.clone());
+                parent.make_group(&folder, controller)
+            };
+            made.and_then(|()| parent.set(&folder, controller, limit))
                 .map_err(|error| failures::control_group(&format!("{}: {error}", folder.display())))?;
-            if !folders.contains(&folder) {
-                folders.push(folder);
-            }
         }
         Ok(folders)
     }
@@ -136,12 +141,23 @@ impl Parent {
     }
 
     /// Makes a group anew, so that no limit of an earlier declaration is left in it.
-    fn prepare(&self, folder: &Path, controller: Controller, limit: Option<u64>) -> io::Result<()> {
-        let _ = fs::remove_dir(folder);
-        match fs::create_dir(folder) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
+    fn make_group(&self, folder: &Path, controller: Controller) -> io::Result<()> {
+        let mut tries = 0..MOST_TRIES;
+        loop {
+            let made = self.make(controller).and_then(|()| {
+                let _ = fs::remove_dir(folder);
+                fs::create_dir(folder)
+            });
+            match made {
+                // Whoever removes the last group of another process removes the folder that holds them as well.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && tries.next().is_some() => {}
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                _ => return Ok(()),
+            }
         }
+    }
+
+    fn set(&self, folder: &Path, controller: Controller, limit: Option<u64>) -> io::Result<()> {
         let Some(limit) = limit else { return Ok(()) };
         let write = |file: &str, value: String| fs::write(folder.join(file), value);
         match (controller, self.tree) {

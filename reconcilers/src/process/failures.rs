@@ -54,7 +54,7 @@ pub(super) fn control_group(error: &impl Display) -> Failure {
 }
 
 pub(super) fn left_behind(count: usize) -> Failure {
-    Failure::passing("LeftBehind", format!("{count} processes that its dead shim left behind do not end"))
+    Failure::passing("LeftBehind", format!("{count} processes that it left behind do not end"))
 }
 
 /// What a shim answered instead of starting it.

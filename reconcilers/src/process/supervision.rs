@@ -6,7 +6,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    mem::discriminant,
     os::fd::OwnedFd,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -139,8 +138,8 @@ impl Supervision {
         let (health, wakes, name) = (Arc::clone(health), Arc::clone(&self.wakes), name.clone());
         let report = move |found: Health| {
             let before = std::mem::replace(&mut *lock(&health), found.clone());
-            // Another message alone is not worth a pass.
-            if discriminant(&before) != discriminant(&found) {
+            // Another message is worth a pass too: whoever looks is to see what is wrong now.
+            if before != found {
                 wakes.wake(&name);
             }
         };

@@ -211,7 +211,7 @@ async fn the_commands_of_the_deploy_page_install_upgrade_and_uninstall_the_agent
         format!(
             "install -D {BUILT}/{program} /root/brought/bin/{SERVICE}
              install {BUILT}/process-shim /root/brought/bin
-             install -m 0644 {DEPLOY}/{SERVICE}.service /root/brought"
+             cp -r {DEPLOY}/{SERVICE}.service {DEPLOY}/drop-ins /root/brought"
         )
     };
     let runs =

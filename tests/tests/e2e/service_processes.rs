@@ -33,7 +33,8 @@ async fn identities(device: &SystemdContainer, status: &AgentStatus) -> String {
     for name in NAMES {
         let pid = &resource(status, name).details["pid"];
         // Field 22 of proc_pid_stat(5).
-        let of = format!("for pid in {pid} $(pgrep -P {pid}); do cut -d' ' -f1,22 /proc/$pid/stat; done");
+        let children = format!("/proc/{pid}/task/{pid}/children");
+        let of = format!("for pid in {pid} $(cat {children}); do cut -d' ' -f1,22 /proc/$pid/stat; done");
         identities += &device.shell(&of).await;
     }
     identities
@@ -98,7 +99,7 @@ async fn a_device_that_boots_with_no_server_starts_every_process() {
     site.server.stop().await;
     device.reboot().await;
     device.property_where("StatusText", |text| text == "Converged").await;
-    let running = device.shell("pgrep -c -x process-shim").await;
+    let running = device.shell("pidof process-shim | wc -w").await;
     assert_eq!(running.trim(), NAMES.len().to_string());
 
     site.server.start_again().await;

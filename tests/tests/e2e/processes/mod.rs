@@ -2,9 +2,15 @@
 
 mod as_declared;
 mod crash_loop;
+mod errors;
 mod logging;
+mod lost_ledger;
+mod many;
 mod outliving;
+mod power_cut;
+mod probes;
 mod restart_on;
+mod secrets;
 mod shim_killed;
 mod stopping;
 mod strangers;
