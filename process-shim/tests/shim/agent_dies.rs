@@ -1,7 +1,12 @@
 //! An agent may die at any moment: there is no shim without a process, and no process without a shim.
 
-use std::io::Write as _;
+use std::{
+    io::Write as _,
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    process::{Command, Stdio},
+};
 
+use process_shim::StartFailure;
 use rustix::process::Signal;
 
 use crate::held::{Held, eventually, launch, script};
@@ -43,6 +48,22 @@ fn a_shim_that_dies_takes_its_process_with_it() {
     eventually("the process has ended", || (!process.is_alive()).then_some(()));
     assert!(!held.is_locked());
     assert!(!held.folder.exit_record().exists());
+}
+
+#[test]
+fn nothing_becomes_a_program_whose_parent_is_not_the_one_that_asked_for_it() {
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    // Its parent is a shell, as it would be whoever takes the place of a shim that has died.
+    let mut child = Command::new("sh")
+        .args(["-c", "\"$@\"; exit $?", "sh", env!("CARGO_BIN_EXE_process-shim"), "exec"])
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .spawn()
+        .unwrap();
+    serde_json::to_writer(&mut ours, &launch(&["true"]).program).unwrap();
+    ours.shutdown(std::net::Shutdown::Write).unwrap();
+    let failure: StartFailure = serde_json::from_reader(&mut ours).unwrap();
+    assert_eq!(failure.message, "what started it has ended meanwhile");
+    assert_eq!(child.wait().unwrap().code(), Some(127));
 }
 
 #[test]

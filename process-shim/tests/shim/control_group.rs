@@ -3,10 +3,12 @@
 use std::{
     collections::BTreeSet,
     fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
-use process_shim::{End, left_behind};
+use process_shim::{End, ProcessIdentity, left_behind};
+use rustix::process::Signal;
 
 use crate::held::{Held, assert_root, eventually, launch, script};
 
@@ -29,14 +31,20 @@ impl Group {
     }
 
     fn processes(&self) -> BTreeSet<u32> {
-        let processes = fs::read_to_string(self.0.join("cgroup.procs")).unwrap();
+        let processes = fs::read_to_string(self.0.join("cgroup.procs")).unwrap_or_default();
         processes.lines().map(|pid| pid.parse().unwrap()).collect()
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        let _ = fs::remove_dir(&self.0);
+        // Busy for as long as there is somebody in it.
+        while fs::remove_dir(&self.0).is_err_and(|error| error.kind() == ErrorKind::ResourceBusy) {
+            for pid in self.processes() {
+                let process = ProcessIdentity::of(pid).ok().flatten();
+                let _ = process.map(|process| process.signal(Signal::KILL));
+            }
+        }
     }
 }
 
@@ -116,7 +124,7 @@ fn what_a_killed_shim_left_behind_is_found_by_its_group() {
     let found = left_behind(&held.folder, Some(&held.record()));
     assert_eq!(found.iter().map(|process| process.pid).collect::<Vec<_>>(), [orphan]);
     for process in found {
-        process.signal(rustix::process::Signal::KILL).unwrap();
+        process.signal(Signal::KILL).unwrap();
     }
     eventually("the group is empty", || group.processes().is_empty().then_some(()));
 }

@@ -1,6 +1,9 @@
 //! How a process ends, and how it is made to.
 
-use std::fs;
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use process_shim::{End, boot_time, log_line::Stream};
 use rustix::process::Signal;
@@ -87,11 +90,12 @@ fn asking_again_changes_nothing() {
     let text = "trap 'echo term' TERM; trap 'echo usr1' USR1; echo ready; while :; do sleep 0.02; done";
     let mut held = Held::started(&script(text));
     held.line("ready");
-    for _ in 0..3 {
+    held.stop();
+    held.line("term");
+    for _ in 0..2 {
         held.stop();
         signals_are_taken(&held);
     }
-    held.line("term");
     // What was sent before this one has arrived when it has.
     held.process().signal(Signal::USR1).unwrap();
     held.line("usr1");
@@ -174,10 +178,20 @@ fn a_time_out_beyond_all_clocks_never_comes() {
 
 #[test]
 fn whoever_learns_of_the_end_finds_in_the_log_what_was_said_last() {
-    let text = "sh -c 'trap \"\" TERM; sleep 1000' & seq 5000; printf 'no newline' >&2; exit 1";
-    let held = Held::started(&script(text));
-    eventually("the end is recorded", || held.folder.exit_record().exists().then_some(()));
-    assert_eq!(held.printed(Stream::Stdout).lines().last(), Some("5000"));
+    // Nearly as much as a pipe holds.
+    let text = "sh -c 'trap \"\" TERM; sleep 1000' & until [ -e $1 ]; do sleep 0.02; done; seq 12000; exit 1";
+    let mut asked = script(text);
+    let mut held = Held::nothing();
+    let go_on = held.path("go-on");
+    asked.program.command.extend(["sh".to_owned(), go_on.to_str().unwrap().to_owned()]);
+    held.start(&asked);
+    fs::write(go_on, "").unwrap();
+    // Without a pause, so that the log is read in the moment after.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !held.folder.exit_record().exists() {
+        assert!(Instant::now() < deadline, "its end is not recorded");
+    }
+    assert_eq!(held.printed(Stream::Stdout).lines().last(), Some("12000"));
 }
 
 #[test]
@@ -190,6 +204,6 @@ fn a_shim_waits_without_doing_anything() {
     };
     eventually("it sleeps", || proc_file(shim, "stat").contains(") S ").then_some(()));
     let before = switches();
-    pause(std::time::Duration::from_millis(500));
+    pause(Duration::from_millis(500));
     assert_eq!(switches(), before);
 }

@@ -2,10 +2,11 @@
 
 use std::{
     collections::BTreeSet,
-    process::{Child, Command},
+    process::{Child, Command, Stdio},
 };
 
 use process_shim::{MARKER, ProcessFolder, ProcessIdentity, ShimRecord, left_behind};
+use rustix::process::Signal;
 
 use crate::held::{Held, eventually, script};
 
@@ -108,10 +109,22 @@ fn strangers_are_never_found() {
 
 #[test]
 fn one_in_the_session_that_is_older_than_the_process_is_a_stranger() {
-    let stranger = Stranger::start(None).identity();
-    let held = Held::nothing();
-    let mut record = Held::started(&script("exec sleep 1000")).record();
-    // As if the leader had ended: nobody can be asked whose session it is.
-    record.process = Some(ProcessIdentity { start_time: stranger.start_time + 1, ..stranger });
-    assert_eq!(found(&held.folder, &record), BTreeSet::new());
+    let mut held = Held::started(&script("exec sleep 1000"));
+    held.kill_shim();
+    // A session whose leader has ended: nobody can be asked whose it is.
+    let leader = Command::new("setsid")
+        .args(["sh", "-c", "sleep 1000 >/dev/null & echo $!"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let session = leader.id();
+    let printed = String::from_utf8(leader.wait_with_output().unwrap().stdout).unwrap();
+    let member = ProcessIdentity::of(printed.trim().parse().unwrap()).unwrap().unwrap();
+    let found_by = |start_time| {
+        let process = Some(ProcessIdentity { pid: session, start_time });
+        found(&held.folder, &ShimRecord { process, ..held.record() })
+    };
+    let (older, younger) = (found_by(member.start_time + 1), found_by(member.start_time));
+    member.signal(Signal::KILL).unwrap();
+    assert_eq!((older, younger), (BTreeSet::new(), BTreeSet::from([member])));
 }
