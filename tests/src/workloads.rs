@@ -49,7 +49,6 @@ pub(crate) fn running(state_dir: &Path) -> Vec<ProcessIdentity> {
 ///
 /// # Panics
 /// When something does not end, unless a test is failing already.
-#[expect(clippy::disallowed_methods, reason = "what ends with a value cannot wait for anything else")]
 pub(crate) fn end_all(state_dir: &Path) {
     let records: Vec<_> = folders(state_dir)
         .into_iter()
