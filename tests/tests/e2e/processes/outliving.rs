@@ -1,13 +1,17 @@
 //! Processes outlive the agent, however it ends and whatever build comes after it.
 
-use agent_model::status::Phase;
+use agent_model::status::{AgentStatus, Phase, ResourceState};
+use process_shim::ProcessIdentity;
+use rustix::process::Signal;
 use serde_json::json;
 use tests::{
     agent::Bridge,
-    document::{file, process, script},
+    document::{file, manifest, process, script},
+    eventually::eventually,
     site::{Access, DEVICE, Site},
 };
 
+use super::stands;
 use crate::status_words::{converged_at, resource};
 
 /// How an agent ends, and which one comes after it.
@@ -83,4 +87,35 @@ async fn no_end_of_the_agent_touches_a_process_or_shows_in_the_status() {
         }
     }
     assert!(["plain", "probed", "limited"].iter().all(|name| device.process(name).is_alive()));
+}
+
+#[tokio::test]
+async fn what_ended_while_there_was_no_agent_is_started_by_the_next_one() {
+    let site = Site::start(Access::Open).await;
+    let mut device = site.device();
+    device.start();
+    let mut once = script("once", "sleep infinity & wait");
+    once["spec"]["restart"] = json!("Never");
+    site.platform.put(DEVICE, &manifest(DEVICE, 1, &[process("web", &["sleep", "infinity"]), once])).await;
+    site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
+    device.kill();
+    for name in ["web", "once"] {
+        device.process(name).signal(Signal::TERM).unwrap();
+    }
+    let shims = ["web", "once"].map(|name| device.shim_record(name).shim);
+    eventually("both have ended", async || {
+        if shims.iter().any(ProcessIdentity::is_alive) { Err("not yet".to_owned()) } else { Ok(()) }
+    })
+    .await;
+
+    device.start();
+    let as_they_say = |status: &AgentStatus| {
+        stands("web", ResourceState::Ready, "Running")(status)
+            && resource(status, "web").restarts == 1
+            && stands("once", ResourceState::Failed, "Exited")(status)
+    };
+    let status = site.platform.status_where(DEVICE, "one started again, one not", as_they_say).await;
+    let once = resource(&status, "once");
+    assert!(once.restarts == 0 && once.message.contains("was ended by SIGTERM"), "{once:?}");
+    assert_eq!(resource(&status, "web").drift_corrections, 0);
 }

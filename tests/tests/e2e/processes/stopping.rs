@@ -10,6 +10,7 @@ use tests::{
     agent::Agent,
     document::{file, manifest, process, script},
     eventually::eventually,
+    nats_server::free_ports,
     site::{Access, DEVICE, Site},
 };
 
@@ -196,4 +197,48 @@ async fn a_long_stop_holds_up_neither_other_resources_nor_the_next_document() {
     let status = site.platform.status_where(DEVICE, "converged at 4", converged_at(4)).await;
     assert_eq!(resource(&status, "slow").restarts, 1);
     assert_ne!(device.process("slow"), before[0]);
+}
+
+#[tokio::test]
+async fn what_others_depend_on_is_started_before_them_and_stopped_after_them() {
+    let site = Site::start(Access::Open).await;
+    let mut device = site.device();
+    device.start();
+    let notes = device.path("/notes");
+    let noting = |name: &str, depends_on: &[&str]| {
+        let program = format!(
+            "trap 'sleep 0.5; echo {name} ends >> {0}; exit 0' TERM; echo {name} starts >> {0}; while :; do sleep 0.1; done",
+            notes.display()
+        );
+        let mut noting = script(name, &program);
+        noting["dependsOn"] = json!(depends_on);
+        noting
+    };
+    let resources = [noting("web", &["cache"]), noting("cache", &["data"]), noting("data", &[])];
+    site.platform.put(DEVICE, &manifest(DEVICE, 1, &resources)).await;
+    site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
+    site.platform.put(DEVICE, &manifest(DEVICE, 2, &[])).await;
+    let goes = |status: &AgentStatus| stands("web", ResourceState::Removing, "Stopping")(status);
+    site.platform.status_where(DEVICE, "it is being removed", goes).await;
+    site.platform.status_where(DEVICE, "removed", converged_at(2)).await;
+    let expected = ["data starts", "cache starts", "web starts", "web ends", "cache ends", "data ends"];
+    assert_eq!(device.read("/notes").lines().collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test]
+async fn under_another_name_it_is_another_process_and_gets_what_the_first_one_held() {
+    let site = Site::start(Access::Open).await;
+    let mut device = site.device();
+    device.start();
+    let [port] = free_ports();
+    let listener =
+        format!("import signal, socket; held = socket.create_server(('127.0.0.1', {port})); signal.pause()");
+    site.platform.put(DEVICE, &manifest(DEVICE, 1, &[python("before", &listener)])).await;
+    site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
+    let before = device.process("before");
+    site.platform.put(DEVICE, &manifest(DEVICE, 2, &[python("after", &listener)])).await;
+    let status = site.platform.status_where(DEVICE, "converged at 2", converged_at(2)).await;
+    assert!(!before.is_alive() && device.process("after").is_alive());
+    assert_eq!(resource(&status, "after").changes, 1);
+    assert!(listed(&status, "before").is_none());
 }
