@@ -9,7 +9,7 @@ use agent_core::{
     state_dir::StateDir,
 };
 
-use crate::{Agent, CommandError, Exit, cli::OnceArgs, logging, say, wiring};
+use crate::{Agent, CommandError, Exit, cli::OnceArgs, logging, run, say, wiring};
 
 /// A document may be written more loosely than it travels, but not without any bound.
 const MAX_FILE_BYTES: u64 = 4 * MAX_DOCUMENT_BYTES as u64;
@@ -25,6 +25,7 @@ pub(crate) async fn once(args: OnceArgs, program: Agent) -> Result<Exit, Command
         document.agent().map_err(|problem| CommandError::Usage(format!("{}: {problem}", document.source)))?;
     let state = StateDir::open(&args.state_dir).await.map_err(CommandError::failed)?;
     let settings = wiring::Settings { root: args.root, own_files: Vec::new(), scores: args.scores };
+    run::raise_open_files();
     let wired = wiring::wire(program, &agent, &state, settings).await?;
     let newest = document.kind().and_then(|kind| wired.formats.newest_schema_version(kind));
     let schema_version = newest.map_or_else(|| NO_SCHEMA_VERSION.to_owned(), |version| version.to_string());

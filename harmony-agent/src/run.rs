@@ -95,7 +95,7 @@ pub(crate) async fn run(args: RunArgs, program: Agent) -> Result<Exit, CommandEr
 
 /// Takes as many descriptors as this program may have: each process that runs needs two, and a device may
 /// have a thousand.
-fn raise_open_files() {
+pub(crate) fn raise_open_files() {
     let bound = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: bound.maximum.map_or(Some(MOST_OPEN_FILES), |most| Some(most.min(MOST_OPEN_FILES))),

@@ -11,7 +11,7 @@ use agent_core::{
     ledger::Ledger,
     pause::Pause,
     protected_paths::ProtectedPaths,
-    state_dir::StateDir,
+    state_dir::{StateDir, StateLayout},
     status::{report::Reporter, snapshot::Snapshot},
 };
 use agent_model::{AgentId, status::AgentInfo};
@@ -67,7 +67,12 @@ pub(crate) async fn wire(
             protected: protected.paths().to_vec(),
         }))
         .with(ProcessReconciler::new(ProcessReconcilerSettings {
-            processes: std::path::absolute(layout.processes()).map_err(CommandError::failed)?,
+            // By the one name by which it is always known, whatever it was called this time.
+            processes: layout
+                .path()
+                .canonicalize()
+                .map(|path| StateLayout::of(path).processes())
+                .map_err(CommandError::failed)?,
             shim: shim(),
         }));
     let (formats, scores) = program.scores.join(program.formats, scores, registry.kinds());

@@ -12,7 +12,7 @@ use rustix::{
 };
 
 use crate::{
-    MARKER, ProcessFolder, ProcessIdentity, ShimRecord,
+    ExitRecord, MARKER, ProcessFolder, ProcessIdentity, ShimRecord,
     identity::{self, Stat},
 };
 
@@ -100,14 +100,19 @@ impl Family {
     }
 }
 
-/// What still runs of a process whose shim is no more: whatever has its marker, is in its session or in
-/// its control groups. Never the caller.
+/// What still runs of a process whose shim is no more: whatever has its marker or is in its control
+/// groups. Where it has no group, and nobody has noted how it ended, whatever is in its session as well:
+/// later the number of that may be another's. Never the caller.
 pub fn left_behind(folder: &ProcessFolder, record: Option<&ShimRecord>) -> Vec<ProcessIdentity> {
     // Before all that is asked of them, so that what takes over a number meanwhile is not mistaken.
     let all: BTreeMap<u32, Stat> = all_processes().filter(|(pid, _)| *pid != std::process::id()).collect();
     let this_boot = identity::boot_id().ok();
     let record = record.filter(|record| Some(&record.boot_id) == this_boot.as_ref());
-    let session = record.and_then(|record| record.process).filter(|process| {
+    let is_lost = |record: &&ShimRecord| {
+        let exit = ExitRecord::read(&folder.exit_record()).ok().flatten();
+        record.control_groups.is_empty() && exit.is_none_or(|exit| exit.run != record.run)
+    };
+    let session = record.filter(is_lost).and_then(|record| record.process).filter(|process| {
         // The number of a session is not used again while anybody is in it. With another process for
         // its leader it is another session.
         all.get(&process.pid).is_none_or(|leader| leader.identity(process.pid) == *process)
@@ -122,11 +127,21 @@ pub fn left_behind(folder: &ProcessFolder, record: Option<&ShimRecord>) -> Vec<P
         .flat_map(|pids| pids.lines().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
         .collect();
     let marker = format!("{MARKER}={}", folder.path().display()).into_bytes();
+    let is_marked = |pid: u32| has_variable(pid, &marker) && shares_our_paths(pid);
     all.iter()
         .filter(|(_, stat)| stat.runs())
-        .filter(|(pid, stat)| in_session(stat) || grouped.contains(pid) || has_variable(**pid, &marker))
+        .filter(|(pid, stat)| in_session(stat) || grouped.contains(pid) || is_marked(**pid))
         .map(|(pid, stat)| stat.identity(*pid))
         .collect()
+}
+
+/// Whether a path means the same to that process as to us. In a container or below another root an agent of
+/// its own may have a folder of the same name.
+fn shares_our_paths(pid: u32) -> bool {
+    ["ns/mnt", "root"].iter().all(|link| {
+        let of = |process: &str| fs::read_link(format!("/proc/{process}/{link}")).ok();
+        of(&pid.to_string()) == of("self")
+    })
 }
 
 fn has_variable(pid: u32, variable: &[u8]) -> bool {

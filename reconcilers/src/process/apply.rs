@@ -23,8 +23,8 @@ use rustix::{
 use tokio::time::{sleep, timeout};
 
 use super::{
-    Device, control_groups, failures, launching, observation::Found, observe, record::ProcessRecord,
-    step::ProcessStep,
+    Device, control_groups, failures, launching, observation::Found, observe, probing::Known,
+    record::ProcessRecord, step::ProcessStep,
 };
 
 /// How long a shim may take to start its process: nothing in that should wait for anything.
@@ -53,6 +53,12 @@ pub(super) async fn apply(
             crash_point();
             Ok(())
         }
+        (ProcessStep::Kill { shim }, _) => {
+            shim.signal(Signal::KILL)
+                .map_err(|error| failures::io("kill the shim of", folder.path(), &error))?;
+            device.wakes.wake(name);
+            Ok(())
+        }
         (ProcessStep::Sweep { run }, _) => {
             let swept = sweep(&folder, run).await;
             device.wakes.wake(name);
@@ -74,6 +80,8 @@ async fn start(
     run: &str,
     digest: &str,
 ) -> Result<(), Failure> {
+    // Of a run before whose folder somebody has removed, or of its probes.
+    end_left_behind(folder).await?;
     let (launch, lock) = {
         let (device, name, folder, spec) =
             (Arc::clone(device), name.clone(), folder.clone(), Arc::clone(spec));
@@ -82,14 +90,34 @@ async fn start(
             let lock = locked(&device.processes, &folder)?;
             crash_point();
             let control_groups = device.control_groups.prepare(&name, &spec.limits)?;
-            Ok((launch(&spec, &folder, control_groups, run, digest)?, lock))
+            let launch = launch(&spec, &folder, control_groups.clone(), run, digest);
+            Ok((launch.inspect_err(|_| control_groups::remove(&control_groups))?, lock))
         })
         .await?
     };
+    let groups = launch.program.control_groups.clone();
+    let started = launched(device, folder, launch, lock).await;
+    if started.is_err() {
+        blocking(move || {
+            control_groups::remove(&groups);
+            Ok(())
+        })
+        .await?;
+    }
+    started
+}
+
+/// Starts the shim and waits for its answer.
+async fn launched(
+    device: &Device,
+    folder: &ProcessFolder,
+    launch: Launch,
+    lock: File,
+) -> Result<(), Failure> {
     crash_point();
     let arguments = ["hold".as_ref(), folder.path().as_os_str()];
     let spawned = launching::spawn(&device.shim, &arguments, Stdio::from(lock), &launch).await;
-    let (mut child, mut socket) = spawned.map_err(|error| failures::no_shim(&device.shim, &error))?;
+    let (mut child, mut socket) = spawned.map_err(|error| failures::not_spawned(&device.shim, &error))?;
     crash_point();
     let answer = match timeout(ANSWERED_WITHIN, launching::read_to_end(&mut socket)).await {
         Ok(Ok(answer)) => answer,
@@ -114,7 +142,9 @@ async fn start(
 async fn attend(device: &Device, name: &ResourceName, folder: &ProcessFolder, spec: &Arc<ProcessSpec>) {
     let looked_at = folder.clone();
     match blocking(move || observe::look(&looked_at)).await {
-        Ok(Found::Running(running)) => drop(observe::attend(device, name, &running, Some(spec), false)),
+        Ok(Found::Running(running)) => {
+            drop(observe::attend(device, name, &running, Some(spec), Known::default()))
+        }
         // Over already, or not to be seen: a pass will tell.
         Ok(_) | Err(_) => device.wakes.wake(name),
     }

@@ -32,8 +32,8 @@ const MOST_TRIES: u32 = 10;
 pub(super) struct ControlGroups {
     /// The name of the folders that hold a group for each process.
     name: String,
-    /// Those folders by controller, or why there is none. Found out, and made, when a process is first
-    /// declared: a device without any is left as it is.
+    /// Those folders by controller, or why there can be none. Found out when a process is first declared: a
+    /// device without any is left as it is.
     parents: OnceLock<Parents>,
 }
 
@@ -62,7 +62,10 @@ impl ControlGroups {
             let made = |(controller, found): (Controller, Result<(PathBuf, Tree), String>)| {
                 let parent = found.and_then(|(above, tree)| {
                     let parent = Parent { path: above.join(&self.name), above, tree };
-                    parent.make(controller).map(|()| parent).map_err(|error| error.to_string())
+                    let made = parent.make(controller).map_err(|error| error.to_string());
+                    // It was to be seen only whether that works.
+                    let _ = fs::remove_dir(&parent.path);
+                    made.map(|()| parent)
                 });
                 (controller, parent)
             };

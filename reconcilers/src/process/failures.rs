@@ -34,11 +34,17 @@ pub(super) fn lookup(what: &str, name: &str, error: &impl Display) -> Failure {
     Failure::passing("LookupFailed", format!("cannot look up the {what} {name:?}: {error}"))
 }
 
-pub(super) fn no_shim(shim: &std::path::Path, error: &impl Display) -> Failure {
-    Failure::passing(
-        "ShimMissing",
-        format!("cannot start {}: {error}; install process-shim beside harmony-agent", shim.display()),
-    )
+pub(super) fn not_spawned(shim: &std::path::Path, error: &std::io::Error) -> Failure {
+    use std::io::ErrorKind;
+
+    let shim = shim.display();
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::PermissionDenied => Failure::passing(
+            "ShimMissing",
+            format!("cannot start {shim}: {error}; install process-shim beside harmony-agent"),
+        ),
+        _ => Failure::passing("ShimFailed", format!("cannot start {shim}: {error}")),
+    }
 }
 
 pub(super) fn shim_silent(error: &impl Display) -> Failure {
@@ -63,7 +69,10 @@ pub(super) fn not_started(failure: StartFailure) -> Failure {
     let (reason, remedy) = match stage {
         StartStage::Shim => ("ShimFailed", ""),
         StartStage::ControlGroup => ("ControlGroupUnusable", ""),
-        StartStage::Limit => ("LimitNotPermitted", "; declare a lower limit, or let the agent run as root"),
+        StartStage::Limit => (
+            "LimitNotPermitted",
+            "; declare a lower limit: root may go as far as the kernel's fs.nr_open, and others as far as their own",
+        ),
         StartStage::User => {
             ("UserNotPermitted", "; an agent that is not root can start processes of its own user only")
         }

@@ -23,7 +23,12 @@ pub enum Found {
     /// Nothing, or what an earlier boot left.
     Nothing,
     /// A shim that has not started it yet.
-    Starting,
+    Starting {
+        /// The shim; `None` until it has said who it is.
+        shim: Option<ProcessIdentity>,
+        /// For how long it has been at it.
+        since: Duration,
+    },
     /// It runs.
     Running(Running),
     /// It has ended or is being stopped; its shim ends what is left of it.

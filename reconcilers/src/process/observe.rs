@@ -10,6 +10,7 @@ use super::{
     Device, failures,
     health::Health,
     observation::{Ended, Found, ProcessObservation, Running},
+    probing::Known,
     record::ProcessRecord,
     supervision::Subject,
 };
@@ -35,7 +36,10 @@ pub(super) fn look(folder: &ProcessFolder) -> Result<Found, Failure> {
         }
         Err(error) => return Err(failures::unreadable(&error)),
     };
-    let Some(record) = record else { return Ok(if held { Found::Starting } else { Found::Nothing }) };
+    let Some(record) = record else {
+        let starting = Found::Starting { shim: None, since: Duration::ZERO };
+        return Ok(if held { starting } else { Found::Nothing });
+    };
     let exit = match ExitRecord::read(&folder.exit_record()) {
         Ok(exit) => exit.filter(|exit| exit.run == record.run && exit.boot_id == boot),
         Err(error) => {
@@ -44,7 +48,10 @@ pub(super) fn look(folder: &ProcessFolder) -> Result<Found, Failure> {
         }
     };
     Ok(match (held, record.process, exit) {
-        (true, None, _) => Found::Starting,
+        (true, None, _) => Found::Starting {
+            shim: Some(record.shim),
+            since: boot_time().saturating_sub(Duration::from_millis(record.started_ms)),
+        },
         // One that has ended without a record has a shim that is about to write it.
         (true, Some(process), exit) if exit.is_some() || record.stopping || !process.is_alive() => {
             Found::Stopping { run: record.run, shim: record.shim }
@@ -107,13 +114,16 @@ pub(super) fn observe(
         // Of what runs for another declaration nobody asks how it is.
         let spec = declared.as_ref().filter(|(_, digest)| running.digest == *digest).map(|(spec, _)| *spec);
         let known = target.record.as_ref().filter(|record| record.run.as_ref() == Some(&running.run));
-        running.health = attend(device, name, running, spec, known.is_some_and(|record| record.ready));
+        let known =
+            known.map_or(Known::default(), |record| Known { started: record.started, ready: record.ready });
+        running.health = attend(device, name, running, spec, known);
     } else {
-        let supervise =
-            |subject| drop(device.supervision.supervise(name, &device.folder(name), subject, false));
+        let supervise = |subject| {
+            drop(device.supervision.supervise(name, &device.folder(name), subject, Known::default()))
+        };
         match &found {
             Found::Stopping { shim, .. } => supervise(Subject::Shim(*shim)),
-            Found::Starting => supervise(Subject::Unknown),
+            Found::Starting { .. } => supervise(Subject::Unknown),
             Found::Running(_) | Found::Nothing | Found::Ended(_) | Found::Lost { .. } => {
                 device.supervision.forget(name);
             }
@@ -130,7 +140,7 @@ pub(super) fn attend(
     name: &ResourceName,
     running: &Running,
     spec: Option<&Arc<ProcessSpec>>,
-    was_ready: bool,
+    known: Known,
 ) -> Health {
     let subject = Subject::Process {
         run: running.run.clone(),
@@ -140,5 +150,5 @@ pub(super) fn attend(
         control_groups: running.control_groups.clone(),
         probed: spec.map(Arc::clone),
     };
-    device.supervision.supervise(name, &device.folder(name), subject, was_ready)
+    device.supervision.supervise(name, &device.folder(name), subject, known)
 }

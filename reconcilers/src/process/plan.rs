@@ -12,8 +12,10 @@
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use agent_model::{Digest, Plan, ProcessSpec, RestartPolicy, Standing};
-use process_shim::End;
+use process_shim::{End, ProcessIdentity};
 use serde_json::json;
 
 use super::{
@@ -23,6 +25,9 @@ use super::{
     record::ProcessRecord,
     step::ProcessStep,
 };
+
+/// So long a shim may take to start its process. It waits for nothing but the file system, which may hang.
+const STARTS_WITHIN: Duration = Duration::from_secs(30);
 
 type ProcessPlan = Plan<ProcessStep, ProcessRecord>;
 
@@ -36,10 +41,10 @@ pub(super) fn establish(
     let wanted = digest.to_string();
     match &observed.found {
         Found::Nothing => start(record, observed, 0, record.is_some_and(|record| record.run.is_some())),
-        Found::Starting => wait(held(record), "Starting", "its shim is about to start it"),
+        Found::Starting { shim, since } => await_start(*shim, *since, record),
         Found::Running(running) if running.digest == wanted => judge(running, record, observed),
         Found::Running(running) => {
-            let record = ProcessRecord { ready: false, ..of_run(&running.run, record) };
+            let record = of_run(&running.run, record);
             stop(
                 running,
                 record,
@@ -58,9 +63,7 @@ pub(super) fn establish(
 /// Ends the process and removes what is kept of it.
 pub(super) fn undo(record: Option<&ProcessRecord>, observed: &ProcessObservation) -> ProcessPlan {
     match &observed.found {
-        Found::Starting => {
-            wait(held(record), "Starting", "its shim is about to start it; it is stopped then")
-        }
+        Found::Starting { shim, since } => await_start(*shim, *since, record),
         Found::Running(running) => {
             let record = of_run(&running.run, record);
             stop(running, record, "it is declared no longer", "Stopping", "it is being stopped")
@@ -76,9 +79,33 @@ pub(super) fn undo(record: Option<&ProcessRecord>, observed: &ProcessObservation
     }
 }
 
+/// A shim is about to start it: until it has, or does not get there, nothing else can be done.
+fn await_start(
+    shim: Option<ProcessIdentity>,
+    since: Duration,
+    record: Option<&ProcessRecord>,
+) -> ProcessPlan {
+    match shim.filter(|_| since >= STARTS_WITHIN) {
+        None => wait(held(record), "Starting", "its shim is about to start it"),
+        Some(shim) => Plan {
+            intent: held(record),
+            steps: vec![ProcessStep::Kill { shim }],
+            record: held(record),
+            then: pending("ShimLost", "its shim did not get to start it, and was killed"),
+        },
+    }
+}
+
 /// What is declared runs: how is it?
 fn judge(running: &Running, record: Option<&ProcessRecord>, observed: &ProcessObservation) -> ProcessPlan {
+    let unenforced = match record.filter(|record| record.run.as_ref() == Some(&running.run)) {
+        Some(record) => record.unenforced.clone(),
+        None => observed.unenforced.clone(),
+    };
+    let has_started = matches!(running.health, Health::Ready | Health::NotReady { .. });
     let record = of_run(&running.run, record);
+    let started = record.started || has_started;
+    let record = ProcessRecord { started, stopping: false, unenforced, ..record };
     let with_ready = |ready| Some(ProcessRecord { ready, ..record.clone() });
     match &running.health {
         Health::Starting { message } => wait(with_ready(false), "Starting", message),
@@ -87,13 +114,13 @@ fn judge(running: &Running, record: Option<&ProcessRecord>, observed: &ProcessOb
             with_ready(true),
             Standing::Ready {
                 reason: "Running".into(),
-                message: unenforced(observed),
+                message: not_enforced(&record.unenforced),
                 details: json!({"pid": running.process.pid, "startedAt": running.started_at}),
             },
         ),
         Health::GivenUp { reason, message } => {
             let given_up = Some(format!("{reason}: {message}"));
-            let record = ProcessRecord { ready: false, given_up, ..record };
+            let record = ProcessRecord { given_up, ..record };
             stop(running, record, "a probe gave it up", reason, message)
         }
     }
@@ -108,8 +135,9 @@ fn start_again(
 ) -> ProcessPlan {
     let known = record.filter(|record| record.run.as_ref() == Some(&ended.run));
     let given_up = known.and_then(|record| record.given_up.as_deref());
-    // It was stopped for a document that is no longer wanted: nothing is wrong with it.
-    if ended.stopped && given_up.is_none() {
+    // It was stopped for a document that is no longer wanted: nothing is wrong with it. Where somebody
+    // else had its shim stop it, that is an end like others.
+    if ended.stopped && given_up.is_none() && known.is_some_and(|record| record.stopping) {
         return start(record, observed, known.map_or(0, |record| record.crashes), true);
     }
     let how = how_it_ended(ended, given_up);
@@ -123,9 +151,11 @@ fn start_again(
         RestartPolicy::Always | RestartPolicy::OnFailure => {
             let crashes = match (record, known) {
                 (_, Some(known)) => backoff::crashes(known.crashes, ended.ran_for),
-                // A start was begun after this end and came to nothing: it has counted this end already.
-                (Some(record), None) => record.crashes.max(1),
-                (None, None) => 1,
+                // The agent was ended between starting this run and noting that: the end before it counts too.
+                (Some(ProcessRecord { run: Some(_), crashes, .. }), None) => {
+                    backoff::crashes(crashes.saturating_add(1), ended.ran_for)
+                }
+                (_, None) => 1,
             };
             match backoff::delay(crashes).checked_sub(ended.ended_ago) {
                 None => start(record, observed, crashes, true),
@@ -146,10 +176,10 @@ fn how_it_ended(ended: &Ended, given_up: Option<&str>) -> String {
 }
 
 /// Milliseconds are enough, and beyond ten seconds seconds are.
-fn rounded(duration: std::time::Duration) -> std::time::Duration {
+fn rounded(duration: Duration) -> Duration {
     match duration.as_secs() {
-        0..10 => std::time::Duration::from_millis(duration.as_millis().try_into().unwrap_or(u64::MAX)),
-        seconds => std::time::Duration::from_secs(seconds),
+        0..10 => Duration::from_millis(duration.as_millis().try_into().unwrap_or(u64::MAX)),
+        seconds => Duration::from_secs(seconds),
     }
 }
 
@@ -159,7 +189,8 @@ fn start(
     crashes: u64,
     again: bool,
 ) -> ProcessPlan {
-    let next = ProcessRecord { run: Some(observed.next_run.clone()), crashes, ready: false, given_up: None };
+    let unenforced = observed.unenforced.clone();
+    let next = ProcessRecord { unenforced, ..ProcessRecord::of_run(&observed.next_run, crashes) };
     Plan {
         // Until it is started, what is known of the run before must not be forgotten.
         intent: held(record),
@@ -176,6 +207,7 @@ fn stop(
     reason: &'static str,
     message: &str,
 ) -> ProcessPlan {
+    let record = ProcessRecord { ready: false, stopping: true, ..record };
     Plan {
         intent: Some(record.clone()),
         steps: vec![ProcessStep::Stop { shim: running.shim, cause }],
@@ -211,12 +243,12 @@ fn of_run(run: &str, record: Option<&ProcessRecord>) -> ProcessRecord {
     let crashes = record.map_or(0, |record| record.crashes);
     match record {
         Some(record) if record.run.as_deref() == Some(run) => record.clone(),
-        _ => ProcessRecord { run: Some(run.to_owned()), crashes, ready: false, given_up: None },
+        _ => ProcessRecord::of_run(run, crashes),
     }
 }
 
-fn unenforced(observed: &ProcessObservation) -> String {
-    match observed.unenforced.as_slice() {
+fn not_enforced(limits: &[String]) -> String {
+    match limits {
         [] => String::new(),
         limits => format!("not enforced on this device: {}", limits.join("; ")),
     }

@@ -36,8 +36,30 @@ pub(super) struct Probed {
     pub(super) started: Duration,
     /// The folders of its control groups, which what is run to probe it enters too.
     pub(super) control_groups: Vec<PathBuf>,
-    /// Whether it was ready when an earlier agent looked.
-    pub(super) was_ready: bool,
+    /// What is known of it from before.
+    pub(super) known: Known,
+}
+
+/// What an earlier look has found out, perhaps that of an earlier agent.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Known {
+    /// It has shown that it has started.
+    pub(super) started: bool,
+    /// It was ready.
+    pub(super) ready: bool,
+}
+
+impl Known {
+    /// How it is, until it is asked.
+    pub(super) fn health(self) -> Health {
+        match self {
+            Self { ready: true, .. } => Health::Ready,
+            Self { started: true, .. } => {
+                Health::NotReady { message: "it was not ready when it was looked at last".to_owned() }
+            }
+            _ => Health::Starting { message: String::new() },
+        }
+    }
 }
 
 impl Probed {
@@ -50,7 +72,7 @@ impl Probed {
 /// find out.
 pub(super) async fn find_health(process: &Probed, report: &(impl Fn(Health) + Sync)) {
     let probes = &process.spec.probes;
-    if !process.was_ready
+    if !process.known.started
         && let Err(given_up) = start_up(process, report).await
     {
         return report(given_up);
@@ -109,7 +131,7 @@ async fn start_up(process: &Probed, report: &(impl Fn(Health) + Sync)) -> Result
 }
 
 async fn watch_readiness(process: &Probed, readiness: &Probe, report: &(impl Fn(Health) + Sync)) {
-    let mut was_ready = process.was_ready;
+    let mut was_ready = process.known.ready;
     ask_until(process, readiness, Pace::EagerUntilSuccess, |meaning, message| -> Option<()> {
         match meaning {
             Meaning::Success => {

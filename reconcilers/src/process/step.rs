@@ -20,6 +20,11 @@ pub enum ProcessStep {
         /// Why, in words that follow "stop it: ".
         cause: &'static str,
     },
+    /// Kills a shim that is stuck.
+    Kill {
+        /// The shim.
+        shim: ProcessIdentity,
+    },
     /// Ends what is left of a run whose shim is no more, and notes the end of the run.
     Sweep {
         /// The run.
@@ -35,6 +40,7 @@ impl Step for ProcessStep {
             Self::Start { again: false, .. } => "start it".to_owned(),
             Self::Start { again: true, .. } => "start it again".to_owned(),
             Self::Stop { cause, .. } => format!("stop it: {cause}"),
+            Self::Kill { .. } => "kill its shim, which does not get to start it".to_owned(),
             Self::Sweep { .. } => "end what its shim left behind".to_owned(),
             Self::Clear => "remove its records and its log".to_owned(),
         }

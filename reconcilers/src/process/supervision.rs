@@ -23,12 +23,12 @@ use tokio::{
 
 use super::{
     health::Health,
-    probing::{Probed, find_health},
+    probing::{Known, Probed, find_health},
     wakes::Wakes,
 };
 
 /// How soon something is looked at again that no event tells of.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// How long a shim is waited for when its process has ended.
 const SHIM_FOLLOWS: Duration = Duration::from_millis(100);
@@ -84,22 +84,22 @@ impl Supervision {
     }
 
     /// Has the process looked at when something happens to the subject, from the first call on. Returns
-    /// how the process is by now. `was_ready` tells what was known of this run before.
+    /// how the process is by now.
     pub(super) fn supervise(
         &self,
         name: &ResourceName,
         folder: &ProcessFolder,
         subject: Subject,
-        was_ready: bool,
+        before: Known,
     ) -> Health {
         let mut supervised = self.lock();
         if let Some(known) = supervised.get(name).filter(|known| known.subject == subject && known.is_alive())
         {
             return lock(&known.health).clone();
         }
-        let first = if was_ready { Health::Ready } else { Health::Starting { message: String::new() } };
+        let first = before.health();
         let health = Arc::new(Mutex::new(first.clone()));
-        let probed = self.probed(name, folder, &subject, &health, was_ready);
+        let probed = self.probed(name, folder, &subject, &health, before);
         let task = tokio::spawn(wait_for(subject.clone(), probed, name.clone(), Arc::clone(&self.wakes)));
         supervised.insert(name.clone(), Supervised { subject, health, task });
         first
@@ -122,7 +122,7 @@ impl Supervision {
         folder: &ProcessFolder,
         subject: &Subject,
         health: &Arc<Mutex<Health>>,
-        was_ready: bool,
+        known: Known,
     ) -> Option<(Probed, impl Fn(Health) + Send + Sync + 'static)> {
         let Subject::Process { started, control_groups, probed: Some(spec), .. } = subject else {
             return None;
@@ -133,7 +133,7 @@ impl Supervision {
             shim: self.shim.clone(),
             started: *started,
             control_groups: control_groups.clone(),
-            was_ready,
+            known,
         };
         let (health, wakes, name) = (Arc::clone(health), Arc::clone(&self.wakes), name.clone());
         let report = move |found: Health| {
@@ -192,7 +192,7 @@ async fn wait_for<R: Fn(Health) + Send + Sync>(
 }
 
 /// Ready once the process has ended.
-async fn end_of(process: &ProcessIdentity) {
+pub(super) async fn end_of(process: &ProcessIdentity) {
     match pidfd(process) {
         Ok(Some(descriptor)) => match descriptor.readable().await {
             Ok(_) => {}

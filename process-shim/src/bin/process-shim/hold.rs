@@ -94,6 +94,7 @@ impl Shim {
         };
         let log = LogFile::open(folder, launch.log).map_err(|error| in_file(&folder.log(0), error))?;
         let path = folder.shim_record();
+        let before = ShimRecord::read(&path).ok().flatten();
         let mut record = new_record(&launch).map_err(|error| failed(&error))?;
         // Before anything runs, so that whoever finds this shim dead knows that something may.
         record.write(&path).map_err(|error| in_file(&path, error))?;
@@ -105,7 +106,11 @@ impl Shim {
         let (process, outputs) = started.inspect_err(|_| {
             end_all();
             remove_groups(&record);
-            let _ = fs::remove_file(&path);
+            // What ran last is what ran last still, and how often it has ended counts on.
+            let _ = match &before {
+                Some(before) => before.write(&path),
+                None => fs::remove_file(&path),
+            };
         })?;
         Ok(Self {
             folder: folder.clone(),

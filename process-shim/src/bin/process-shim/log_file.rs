@@ -103,9 +103,11 @@ impl LogFile {
 
     /// An earlier run may have kept more.
     fn remove_beyond_bound(&mut self) {
-        let mut number = self.settings.keep + 1;
-        while fs::remove_file(self.folder.log(number)).is_ok() {
-            number += 1;
+        let entries = fs::read_dir(self.folder.path()).into_iter().flatten().flatten();
+        let numbers =
+            entries.filter_map(|entry| entry.file_name().to_str()?.strip_prefix("log.")?.parse().ok());
+        for number in numbers.filter(|number| *number > self.settings.keep) {
+            let _ = fs::remove_file(self.folder.log(number));
         }
     }
 }

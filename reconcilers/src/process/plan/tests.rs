@@ -47,7 +47,7 @@ fn ended(run: &str, of: &str, end: End) -> Ended {
 }
 
 fn record(run: &str, crashes: u64) -> ProcessRecord {
-    ProcessRecord { run: Some(run.to_owned()), crashes, ready: false, given_up: None }
+    ProcessRecord::of_run(run, crashes)
 }
 
 fn establish_with(restart: RestartPolicy, record: Option<&ProcessRecord>, found: Found) -> ProcessPlan {
@@ -100,7 +100,8 @@ fn what_runs_as_declared_is_left_alone_and_stands_by_its_health() {
         let plan =
             establish_with(RestartPolicy::Always, Some(&record("a", 2)), running("a", "wanted", health));
         assert_eq!((plan.steps.as_slice(), reason(&plan)), (&[][..], expected));
-        let kept = ProcessRecord { ready: expected == "Running", ..record("a", 2) };
+        let (started, ready) = (expected != "Starting", expected == "Running");
+        let kept = ProcessRecord { started, ready, ..record("a", 2) };
         assert_eq!(plan.record, Some(kept));
     }
 }
@@ -132,10 +133,35 @@ fn what_runs_for_another_declaration_is_stopped_once_and_started_when_it_is_over
 #[test]
 fn what_was_stopped_for_a_document_that_was_taken_back_is_started_at_once() {
     let over = Found::Ended(Ended { stopped: true, ..ended("a", "wanted", End::Signal(15)) });
+    let asked = ProcessRecord { stopping: true, ..record("a", 2) };
     for policy in [RestartPolicy::Always, RestartPolicy::OnFailure, RestartPolicy::Never] {
-        let plan = establish_with(policy, Some(&record("a", 2)), over.clone());
+        let plan = establish_with(policy, Some(&asked), over.clone());
         assert_eq!((starts(&plan), plan.record), (Some(true), Some(record("next", 2))), "{policy:?}");
     }
+}
+
+#[test]
+fn what_somebody_else_had_its_shim_stop_has_ended_like_any_other() {
+    let over = || Found::Ended(Ended { stopped: true, ..ended("a", "wanted", End::Signal(15)) });
+    for (policy, expected) in [
+        (RestartPolicy::Always, "CrashLoopBackOff"),
+        (RestartPolicy::OnFailure, "CrashLoopBackOff"),
+        (RestartPolicy::Never, "Exited"),
+    ] {
+        let plan = establish_with(policy, Some(&record("a", 0)), over());
+        assert_eq!((plan.steps.as_slice(), reason(&plan)), (&[][..], expected), "{policy:?}");
+    }
+}
+
+#[test]
+fn what_has_started_once_is_never_again_taken_for_one_that_has_not() {
+    let not_ready = Health::NotReady { message: "503".to_owned() };
+    let known =
+        establish_with(RestartPolicy::Always, Some(&record("a", 0)), running("a", "wanted", not_ready));
+    let known = known.record.unwrap();
+    assert!(known.started && !known.ready);
+    let plan = establish_with(RestartPolicy::Always, Some(&known), running("a", "wanted", STARTING));
+    assert!(plan.record.unwrap().started);
 }
 
 #[test]
@@ -188,10 +214,12 @@ fn after_ten_minutes_of_health_an_end_is_the_first_again() {
 }
 
 #[test]
-fn a_start_that_came_to_nothing_does_not_count_the_end_before_it_twice() {
-    let found = Found::Ended(ended("a", "wanted", End::Code(1)));
-    let plan = establish_with(RestartPolicy::Always, Some(&record("never-started", 3)), found);
+fn a_start_that_the_agent_could_not_note_counts_with_the_end_before_it() {
+    let found = || Found::Ended(ended("a", "wanted", End::Code(1)));
+    let plan = establish_with(RestartPolicy::Always, Some(&record("before", 1)), found());
     assert_eq!(failure(&plan).retry, Retry::After { delay: Duration::from_secs(4), attempts: 3 });
+    let plan = establish_with(RestartPolicy::Always, Some(&ProcessRecord::default()), found());
+    assert_eq!(failure(&plan).retry, Retry::After { delay: Duration::from_secs(1), attempts: 1 });
 }
 
 #[test]
@@ -211,6 +239,19 @@ fn what_a_probe_gave_up_is_stopped_and_counts_as_having_ended_by_itself() {
     assert!(failure(&plan).message.contains("its liveness probe fails: no"), "{}", failure(&plan).message);
     let plan = establish_with(RestartPolicy::Never, Some(&given_up), over());
     assert_eq!(reason(&plan), "Exited");
+}
+
+#[test]
+fn a_shim_that_does_not_get_to_start_it_is_killed_whatever_is_wanted() {
+    let starting = |since| Found::Starting { shim: Some(SHIM), since: Duration::from_secs(since) };
+    let known = record("a", 1);
+    for (since, steps) in [(29, vec![]), (30, vec![ProcessStep::Kill { shim: SHIM }])] {
+        let wanted = establish_with(RestartPolicy::Always, Some(&known), starting(since));
+        let unwanted = undo(Some(&known), &observed(starting(since)));
+        for plan in [wanted, unwanted] {
+            assert_eq!((plan.steps, plan.record), (steps.clone(), Some(known.clone())), "{since}");
+        }
+    }
 }
 
 #[test]
@@ -244,8 +285,15 @@ fn limits_that_nobody_enforces_are_told_while_it_runs() {
     let found = running("a", "wanted", Health::Ready);
     let observed = ProcessObservation { unenforced: vec!["memory (no)".to_owned()], ..observed(found) };
     let plan = establish(&spec(RestartPolicy::Always), &digest("wanted"), None, &observed);
-    let Standing::Ready { message, .. } = plan.then else { panic!("{:?}", plan.then) };
-    assert_eq!(message, "not enforced on this device: memory (no)");
+    let message = |plan: &ProcessPlan| match &plan.then {
+        Standing::Ready { message, .. } => message.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(message(&plan), "not enforced on this device: memory (no)");
+    // What counts is how it was when it was started.
+    let enforced =
+        establish(&spec(RestartPolicy::Always), &digest("wanted"), Some(&record("a", 0)), &observed);
+    assert_eq!(message(&enforced), "");
 }
 
 fn any_found() -> impl Strategy<Value = Found> {
@@ -260,7 +308,7 @@ fn any_found() -> impl Strategy<Value = Found> {
     let end = prop_oneof![Just(End::Code(0)), Just(End::Code(1)), Just(End::Signal(9)), Just(End::Unknown)];
     prop_oneof![
         Just(Found::Nothing),
-        Just(Found::Starting),
+        (0..60_u64).prop_map(|since| Found::Starting { shim: Some(SHIM), since: Duration::from_secs(since) }),
         run().prop_map(|run| Found::Stopping { run: run.to_owned(), shim: SHIM }),
         run().prop_map(|run| Found::Lost { run: run.to_owned() }),
         (run(), of(), health).prop_map(|(run, of, health)| running(run, of, health)),

@@ -1,12 +1,12 @@
 //! A probe that runs a command as the process would run it.
 
 use agent_model::Failure;
-use process_shim::{Program, StartFailure};
+use process_shim::{ProcessIdentity, Program, StartFailure};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Child;
 
 use super::Probed;
-use crate::process::launching;
+use crate::process::{launching, supervision::end_of};
 
 /// Runs the command and is content when it ends with 0. Dropped before its end, it is killed.
 pub(super) async fn ask(process: &Probed, command: &[String]) -> Result<(), String> {
@@ -27,22 +27,38 @@ pub(super) async fn ask(process: &Probed, command: &[String]) -> Result<(), Stri
         let failure: Result<StartFailure, _> = serde_json::from_slice(&failure);
         return Err(failure.map_or_else(|error| error.to_string(), |failure| failure.message));
     }
+    // Before it is reaped, while the number of its group can be nobody else's.
+    group.ended().await;
+    group.kill();
     let status = group.0.wait().await.map_err(|error| error.to_string())?;
     let name = program.command.first().map(String::as_str).unwrap_or_default();
     if status.success() { Ok(()) } else { Err(format!("{name}: {status}")) }
 }
 
-/// A command with whatever it has started in its process group, all of which is killed unless the
-/// command has ended.
+/// A command with whatever it has started in its process group, none of which outlives it.
 struct Group(Child);
 
-impl Drop for Group {
-    fn drop(&mut self) {
-        // Without an id it was reaped, and its number may be another's.
+impl Group {
+    /// Ready once the command has ended.
+    async fn ended(&self) {
+        let identity = self.0.id().and_then(|pid| ProcessIdentity::of_child(pid).ok());
+        if let Some(identity) = identity {
+            end_of(&identity).await;
+        }
+    }
+
+    /// Kills all of it, unless the command was reaped: then its number may be another's.
+    fn kill(&mut self) {
         let pid = self.0.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
         if let Some(pid) = pid {
             let _ = kill_process_group(pid, Signal::KILL);
-            let _ = self.0.start_kill();
         }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+        let _ = self.0.start_kill();
     }
 }
