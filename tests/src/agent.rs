@@ -273,6 +273,11 @@ impl Agent {
         workloads::running(&self.state_dir)
     }
 
+    /// The control groups that hold those of its processes.
+    pub fn control_groups(&self) -> Vec<PathBuf> {
+        workloads::control_groups(&self.state_dir)
+    }
+
     /// Runs a shell command in the agent's own view of the disk.
     pub fn run_inside(&self, script: &str) {
         let pid = self.pid().to_string();

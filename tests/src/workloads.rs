@@ -2,10 +2,12 @@
 
 use std::{
     fs,
-    path::Path,
+    path::{Path, PathBuf},
+    process::Command,
     time::{Duration, Instant},
 };
 
+use agent_model::Digest;
 use process_shim::{MARKER, ProcessFolder, ProcessIdentity, ShimRecord, left_behind};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -76,6 +78,15 @@ pub(crate) fn end_all(state_dir: &Path) {
         let _ = fs::remove_dir(group);
         let _ = group.parent().map(fs::remove_dir);
     }
+}
+
+/// The control groups that hold those of the processes of a device with that state folder.
+pub(crate) fn control_groups(state_dir: &Path) -> Vec<PathBuf> {
+    let id = Digest::of_bytes(state_dir.join("processes").as_os_str().as_encoded_bytes()).hex();
+    let name = format!("harmony-{}", &id[..12]);
+    let found = Command::new("find").args(["/sys/fs/cgroup", "-type", "d", "-name", &name]).output();
+    let found = found.expect("find runs").stdout;
+    String::from_utf8(found).unwrap().lines().map(PathBuf::from).collect()
 }
 
 /// Kills it and waits for its end. Whatever fails, the next look finds it again.

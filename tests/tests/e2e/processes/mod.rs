@@ -14,6 +14,7 @@ mod secrets;
 mod shim_killed;
 mod stopping;
 mod strangers;
+mod upkeep;
 
 use std::fs;
 
