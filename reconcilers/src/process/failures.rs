@@ -1,6 +1,6 @@
 //! What can go wrong with a process, in words for the status.
 
-use std::{fmt::Display, time::Duration};
+use std::{fmt::Display, io, time::Duration};
 
 use agent_model::{Failure, Retry};
 use process_shim::{StartFailure, StartStage};
@@ -34,11 +34,15 @@ pub(super) fn lookup(what: &str, name: &str, error: &impl Display) -> Failure {
     Failure::passing("LookupFailed", format!("cannot look up the {what} {name:?}: {error}"))
 }
 
-pub(super) fn no_shim(shim: &std::path::Path, error: &impl Display) -> Failure {
-    Failure::passing(
-        "ShimMissing",
-        format!("cannot start {}: {error}; install process-shim beside harmony-agent", shim.display()),
-    )
+pub(super) fn no_shim(shim: &std::path::Path, error: &io::Error) -> Failure {
+    let message = format!("cannot start {}: {error}", shim.display());
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {
+            Failure::passing("ShimMissing", format!("{message}; install process-shim beside harmony-agent"))
+        }
+        // The device is short of something.
+        _ => Failure::passing("ShimFailed", message),
+    }
 }
 
 pub(super) fn shim_silent(error: &impl Display) -> Failure {

@@ -79,12 +79,13 @@ pub(super) fn undo(record: Option<&ProcessRecord>, observed: &ProcessObservation
 /// What is declared runs: how is it?
 fn judge(running: &Running, record: Option<&ProcessRecord>, observed: &ProcessObservation) -> ProcessPlan {
     let record = of_run(&running.run, record);
-    let with_ready = |ready| Some(ProcessRecord { ready, ..record.clone() });
+    let not_ready = || Some(ProcessRecord { ready: false, ..record.clone() });
     match &running.health {
-        Health::Starting { message } => wait(with_ready(false), "Starting", message),
-        Health::NotReady { message } => wait(with_ready(false), "NotReady", message),
+        Health::Starting { message } => wait(not_ready(), "Starting", message),
+        Health::NotReady { message } => wait(not_ready(), "NotReady", message),
         Health::Ready => Plan::nothing(
-            with_ready(true),
+            // The agent that gave it up ended before it could stop it, and it has recovered.
+            Some(ProcessRecord { ready: true, given_up: None, ..record.clone() }),
             Standing::Ready {
                 reason: "Running".into(),
                 message: unenforced(observed),
