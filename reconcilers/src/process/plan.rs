@@ -106,12 +106,13 @@ fn judge(running: &Running, record: Option<&ProcessRecord>, observed: &ProcessOb
     let record = of_run(&running.run, record);
     let started = record.started || has_started;
     let record = ProcessRecord { started, stopping: false, unenforced, ..record };
-    let with_ready = |ready| Some(ProcessRecord { ready, ..record.clone() });
+    let not_ready = || Some(ProcessRecord { ready: false, ..record.clone() });
     match &running.health {
-        Health::Starting { message } => wait(with_ready(false), "Starting", message),
-        Health::NotReady { message } => wait(with_ready(false), "NotReady", message),
+        Health::Starting { message } => wait(not_ready(), "Starting", message),
+        Health::NotReady { message } => wait(not_ready(), "NotReady", message),
         Health::Ready => Plan::nothing(
-            with_ready(true),
+            // Had an agent given it up and ended before it could stop it, then it has recovered since.
+            Some(ProcessRecord { ready: true, given_up: None, ..record.clone() }),
             Standing::Ready {
                 reason: "Running".into(),
                 message: not_enforced(&record.unenforced),

@@ -107,6 +107,15 @@ fn what_runs_as_declared_is_left_alone_and_stands_by_its_health() {
 }
 
 #[test]
+fn what_was_given_up_and_is_well_again_before_it_was_stopped_is_given_up_no_longer() {
+    let given_up = ProcessRecord { given_up: Some("why".to_owned()), ..record("a", 2) };
+    for (health, expected) in [(STARTING, given_up.given_up.clone()), (Health::Ready, None)] {
+        let plan = establish_with(RestartPolicy::Always, Some(&given_up), running("a", "wanted", health));
+        assert_eq!(plan.record.unwrap().given_up, expected);
+    }
+}
+
+#[test]
 fn what_runs_as_declared_is_adopted_though_the_ledger_knows_nothing_of_it() {
     for known in [None, Some(record("other", 3))] {
         let plan =
