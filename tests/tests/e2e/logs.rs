@@ -3,8 +3,10 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
+    io::{BufRead, BufReader},
     os::unix::fs::PermissionsExt,
-    process::{Command, Output},
+    path::Path,
+    process::{Command, Output, Stdio},
 };
 
 use agent_model::status::ResourceState;
@@ -40,6 +42,17 @@ fn refused(device: &Agent, arguments: &[&str]) -> (Option<i32>, String) {
     let Output { status, stdout, stderr } = logs(device, arguments);
     assert_eq!(String::from_utf8_lossy(&stdout), "");
     (status.code(), String::from_utf8(stderr).unwrap())
+}
+
+/// Follows what is shown of the process `web`.
+fn follow(device: &Agent, stdout: impl Into<Stdio>) -> Process {
+    let (program, state_dir) = (built("harmony-agent"), device.state_dir());
+    let text = |path: &Path| path.to_str().unwrap().to_owned();
+    let mut command = vec![text(&program)];
+    command.extend(["logs", "web", "--follow", "--state-dir"].map(str::to_owned));
+    command.push(text(&state_dir));
+    let messages = state_dir.with_file_name("messages");
+    Process::start_with_stdout("logs", &command, &[], stdout, &messages).unwrap()
 }
 
 /// A device without an agent, with the log of a process.
@@ -104,12 +117,7 @@ async fn following_goes_on_through_rotations_and_restarts_until_the_process_is_d
     site.platform.status_where(DEVICE, "ended for the first time", backing_off).await;
 
     let shown = device.state_dir().with_file_name("shown");
-    let command = [built("harmony-agent"), "logs".into(), "web".into(), "-f".into()];
-    let mut command: Vec<String> = command.map(|word| word.to_str().unwrap().to_owned()).into();
-    command.extend(["--state-dir".to_owned(), device.state_dir().to_str().unwrap().to_owned()]);
-    let output = File::create(&shown).unwrap();
-    let messages = shown.with_extension("log");
-    let mut following = Process::start_with_stdout("logs", &command, &[], output, &messages).unwrap();
+    let mut following = follow(&device, File::create(&shown).unwrap());
     let lines_of_runs = || {
         let mut runs: BTreeMap<String, Vec<u32>> = BTreeMap::new();
         for line in fs::read_to_string(&shown).unwrap().lines() {
@@ -140,19 +148,13 @@ async fn following_goes_on_through_rotations_and_restarts_until_the_process_is_d
 #[tokio::test]
 async fn whoever_closes_the_pipe_has_seen_enough() {
     let device = device_with_log("2026-11-25T18:45:44.123456Z stdout F one\n");
-    let code = device.state_dir().with_file_name("code");
-    // Nothing is printed after the first line, so only the closed pipe can end it.
-    let command =
-        format!("(\"$1\" logs web --follow --state-dir \"$2\"; echo $? >\"{}\") | head -n 1", code.display());
-    let mut shell = Command::new("sh");
-    shell.args(["-c", &command, "sh"]).arg(built("harmony-agent")).arg(device.state_dir());
-    assert_eq!(String::from_utf8(shell.output().unwrap().stdout).unwrap(), "one\n");
-    eventually("it has ended", async || match fs::read_to_string(&code).unwrap_or_default().as_str() {
-        "0\n" => Ok(()),
-        "" => Err("it runs".to_owned()),
-        code => panic!("it ended with {code}"),
-    })
-    .await;
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut following = follow(&device, writer);
+    let mut line = String::new();
+    BufReader::new(reader).read_line(&mut line).unwrap();
+    assert_eq!(line, "one\n");
+    // Nothing is printed after that, so only the pipe, which is closed by now, can end it.
+    assert_eq!(following.end().await.code(), Some(0));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use tests::{
 
 use crate::{
     page::blocks,
-    status_words::{converged_at, refused, resource},
+    status_words::{converged_at, of_a_later_process, refused, resource},
 };
 
 /// With drift timers this long, only the start of an agent or an event can be what makes it look.
@@ -35,8 +35,8 @@ pub(crate) fn settings(url: &str) -> Vec<(&str, &str)> {
 
 /// The status of the process that came after the one of `before`.
 pub(crate) async fn of_the_next_process(site: &Site, before: &AgentStatus) -> AgentStatus {
-    let is_next =
-        |status: &AgentStatus| status.writer.instance != before.writer.instance && converged_at(1)(status);
+    let is_later = of_a_later_process(before);
+    let is_next = |status: &AgentStatus| is_later(status) && converged_at(1)(status);
     site.platform.status_where(DEVICE, "converged, by a new process", is_next).await
 }
 

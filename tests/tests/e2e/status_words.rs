@@ -14,6 +14,13 @@ pub(crate) fn converged_at(generation: u64) -> impl Fn(&AgentStatus) -> bool {
     }
 }
 
+/// Whether a later process of the agent than the one that told `before` says so. The writer does not tell:
+/// the first write of a process repeats what the one before had said.
+pub(crate) fn of_a_later_process(before: &AgentStatus) -> impl Fn(&AgentStatus) -> bool + use<> {
+    let started = before.agent_info.started_at;
+    move |status| status.agent_info.started_at > started
+}
+
 /// The generation in force.
 pub(crate) fn accepted(status: &AgentStatus) -> Option<u64> {
     status.accepted.as_ref().map(|accepted| u64::from(accepted.generation))

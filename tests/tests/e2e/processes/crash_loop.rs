@@ -12,7 +12,7 @@ use tests::{
 };
 
 use super::{listed, logged, stands};
-use crate::status_words::{converged_at, is, resource};
+use crate::status_words::{converged_at, is, of_a_later_process, resource};
 
 /// Says when it was started, by the clock that the agent and nobody else can set, and fails.
 const FAILING: &str = "cut -d' ' -f1 /proc/uptime; exit 3";
@@ -42,8 +42,8 @@ async fn pauses_grow_and_are_told_and_outlast_the_agent_and_a_mended_document_en
         if times == 3 {
             device.kill();
             device.start();
-            let epoch = status.writer.epoch;
-            let by_the_next = |status: &AgentStatus| status.writer.epoch > epoch && has_ended(3)(status);
+            let is_later = of_a_later_process(&status);
+            let by_the_next = |status: &AgentStatus| is_later(status) && has_ended(3)(status);
             let status = site.platform.status_where(DEVICE, "the same after a restart", by_the_next).await;
             assert_eq!(resource(&status, "failing").restarts, 2);
         }

@@ -11,7 +11,7 @@ use tests::{
     site::{Access, DEVICE, Site},
 };
 
-use crate::status_words::converged_at;
+use crate::status_words::{converged_at, of_a_later_process};
 
 const COUNT: usize = 100;
 
@@ -47,8 +47,8 @@ async fn a_hundred_processes_outlive_the_agent_cost_nothing_while_nothing_happen
 
     device.kill();
     device.start();
-    let epoch = status.writer.epoch;
-    let by_the_next = |status: &AgentStatus| status.writer.epoch > epoch && converged_at(1)(status);
+    let is_later = of_a_later_process(&status);
+    let by_the_next = |status: &AgentStatus| is_later(status) && converged_at(1)(status);
     site.platform.status_where(DEVICE, "converged after a restart", by_the_next).await;
     assert_eq!(records(&device), before);
 

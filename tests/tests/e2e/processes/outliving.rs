@@ -12,7 +12,7 @@ use tests::{
 };
 
 use super::stands;
-use crate::status_words::{converged_at, resource};
+use crate::status_words::{converged_at, of_a_later_process, resource};
 
 /// How an agent ends, and which one comes after it.
 #[derive(Debug, Clone, Copy)]
@@ -66,11 +66,11 @@ async fn no_end_of_the_agent_touches_a_process_or_shows_in_the_status() {
             Succession::ByCrashPoints => device.with_program("harmony-agent-crash-points"),
         };
         device.start();
-        let epoch = last.writer.epoch;
+        let is_later = of_a_later_process(&last);
         last = site
             .platform
             .status_where(DEVICE, &format!("converged when {succession:?}"), |status| {
-                status.writer.epoch > epoch && converged_at(1)(status)
+                is_later(status) && converged_at(1)(status)
             })
             .await;
         for status in told.up_to(&last).await {
