@@ -44,13 +44,14 @@ fn refused(device: &Agent, arguments: &[&str]) -> (Option<i32>, String) {
     (status.code(), String::from_utf8(stderr).unwrap())
 }
 
-/// Follows what is shown of the process `web`.
-fn follow(device: &Agent, stdout: impl Into<Stdio>) -> Process {
+/// Shows what the process `web` printed, for as long as that takes.
+fn show(device: &Agent, options: &[&str], stdout: impl Into<Stdio>) -> Process {
     let (program, state_dir) = (built("harmony-agent"), device.state_dir());
     let text = |path: &Path| path.to_str().unwrap().to_owned();
     let mut command = vec![text(&program)];
-    command.extend(["logs", "web", "--follow", "--state-dir"].map(str::to_owned));
+    command.extend(["logs", "web", "--state-dir"].map(str::to_owned));
     command.push(text(&state_dir));
+    command.extend(options.iter().map(|&option| option.to_owned()));
     let messages = state_dir.with_file_name("messages");
     Process::start_with_stdout("logs", &command, &[], stdout, &messages).unwrap()
 }
@@ -117,7 +118,7 @@ async fn following_goes_on_through_rotations_and_restarts_until_the_process_is_d
     site.platform.status_where(DEVICE, "ended for the first time", backing_off).await;
 
     let shown = device.state_dir().with_file_name("shown");
-    let mut following = follow(&device, File::create(&shown).unwrap());
+    let mut following = show(&device, &["-f"], File::create(&shown).unwrap());
     let lines_of_runs = || {
         let mut runs: BTreeMap<String, Vec<u32>> = BTreeMap::new();
         for line in fs::read_to_string(&shown).unwrap().lines() {
@@ -147,14 +148,18 @@ async fn following_goes_on_through_rotations_and_restarts_until_the_process_is_d
 
 #[tokio::test]
 async fn whoever_closes_the_pipe_has_seen_enough() {
-    let device = device_with_log("2026-11-25T18:45:44.123456Z stdout F one\n");
-    let (reader, writer) = std::io::pipe().unwrap();
-    let mut following = follow(&device, writer);
-    let mut line = String::new();
-    BufReader::new(reader).read_line(&mut line).unwrap();
-    assert_eq!(line, "one\n");
-    // Nothing is printed after that, so only the pipe, which is closed by now, can end it.
-    assert_eq!(following.end().await.code(), Some(0));
+    const LINE: &str = "2026-11-25T18:45:44.123456Z stdout F one\n";
+    // More than a pipe holds, so that it cannot all be printed; and so little that nothing is left to be
+    // printed when the pipe is closed.
+    for (log, options) in [(LINE.repeat(100_000), &[] as &[&str]), (LINE.to_owned(), &["--follow"])] {
+        let device = device_with_log(&log);
+        let (reader, writer) = std::io::pipe().unwrap();
+        let mut showing = show(&device, options, writer);
+        let mut line = String::new();
+        BufReader::new(reader).read_line(&mut line).unwrap();
+        assert_eq!(line, "one\n");
+        assert_eq!(showing.end().await.code(), Some(0), "{}", showing.log_tail());
+    }
 }
 
 #[test]
