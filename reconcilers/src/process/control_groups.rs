@@ -84,7 +84,7 @@ impl ControlGroups {
     }
 
     /// Makes the groups of a process with its limits, as far as they can be enforced, and one that counts
-    /// its processes in any case. Returns their folders. Blocking.
+    /// its processes where that is possible. Returns their folders. Blocking.
     pub(super) fn prepare(&self, name: &ResourceName, limits: &Limits) -> Result<Vec<PathBuf>, Failure> {
         let mut folders = Vec::new();
         let counted = limits.pids.is_none().then_some((Controller::Pids, None));
@@ -93,14 +93,21 @@ impl ControlGroups {
             let Some(Ok(parent)) = self.parents().get(&controller) else { continue };
             let folder = parent.path.join(name.as_str());
             // In version 2 one group has all the limits, and is made once.
-            let made = if folders.contains(&folder) {
-                parent.make(controller)
-            } else {
-                folders.push(folder.clone());
-                parent.make_group(&folder, controller)
-            };
-            made.and_then(|()| parent.set(&folder, controller, limit))
-                .map_err(|error| failures::control_group(&format!("{}: {error}", folder.display())))?;
+            let is_made = folders.contains(&folder);
+            let made = if is_made { parent.make(controller) } else { parent.make_group(&folder, controller) };
+            match made.and_then(|()| parent.set(&folder, controller, limit)) {
+                Ok(()) if is_made => {}
+                Ok(()) => folders.push(folder),
+                // Nobody has asked for it.
+                Err(_) if limit.is_none() => {}
+                Err(error) => {
+                    let failure = failures::control_group(&format!("{}: {error}", folder.display()));
+                    // Half a set of groups would stay: nothing runs that could tell of them.
+                    folders.push(folder);
+                    remove(&folders);
+                    return Err(failure);
+                }
+            }
         }
         Ok(folders)
     }
@@ -220,6 +227,17 @@ mod tests {
             }
             assert_eq!(groups.unenforced(&limits()), ["pids (it is somebody else's)"]);
         }
+    }
+
+    #[test]
+    fn a_group_that_nobody_asked_for_keeps_nothing_from_starting_when_it_cannot_be_made() {
+        let nowhere = Path::new("/nonexistent");
+        let parent = Parent { above: nowhere.to_owned(), path: nowhere.join("ours"), tree: Tree::V1 };
+        let parents = OnceLock::from(BTreeMap::from([(Controller::Pids, Ok(parent))]));
+        let groups = ControlGroups { name: "ours".to_owned(), parents };
+        let prepare = |pids| groups.prepare(&"web".parse().unwrap(), &Limits { pids, ..Limits::default() });
+        assert_eq!(prepare(None), Ok(Vec::new()));
+        assert_eq!(prepare(Some(7)).unwrap_err().reason, "ControlGroupUnusable");
     }
 
     #[test]
