@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use process_shim::{ProcessIdentity, boot_id, boot_time};
+use process_shim::{Answer, ProcessIdentity, boot_id, boot_time};
 
 use crate::held::{Held, launch, proc_file};
 
@@ -56,4 +56,17 @@ fn another_start_in_the_folder_is_another_run_with_a_record_of_its_own() {
     held.start(&second);
     assert_eq!(held.record().run, "run-2");
     assert_eq!(held.exit_record().run, "run-1");
+}
+
+#[test]
+fn a_shim_whose_session_began_outside_its_namespace_of_process_ids_starts_its_process() {
+    let mut held = Held::nothing();
+    // The outermost process waits, and takes the namespace and all in it along.
+    let starter = ["unshare", "--pid", "--mount-proc", "--fork", "--kill-child"];
+    // By way of a shell that stays, so that the shim is not the namespace's own first process, whose
+    // session it would be to begin.
+    let shell = ["sh", "-c", "\"$@\"; exit $?", "sh"];
+    let starter: Vec<&str> = starter.into_iter().chain(shell).collect();
+    assert_eq!(held.ask_through(&starter, &launch(&["sleep", "1000"])), Answer::Started);
+    assert!(held.is_locked());
 }

@@ -260,8 +260,9 @@ impl Shim {
 /// Takes this program out of the hands of whoever started it: a session of its own, in no folder that
 /// could be unmounted, with all that it starts below it, and signals as something to wait for.
 fn detach() -> io::Result<SignalFd> {
-    // Who leads a session already cannot begin another, and need not.
-    if rustix::process::getsid(None)? != rustix::process::getpid() {
+    // Who leads a session already cannot begin another, and need not. Asked through a library that can
+    // tell the session 0: one whose leader is outside our namespace of process ids (pid_namespaces(7)).
+    if nix::unistd::getsid(None)? != nix::unistd::getpid() {
         rustix::process::setsid()?;
     }
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
