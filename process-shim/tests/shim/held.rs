@@ -1,7 +1,7 @@
 //! A process that a test has a shim hold: it never outlives the test.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     fs::{self, File},
     os::{fd::OwnedFd, unix::net::UnixStream},
     path::{Path, PathBuf},
@@ -16,7 +16,7 @@ use process_shim::{
 };
 use rustix::{
     fs::{FlockOperation, flock},
-    process::{Pid, Signal, kill_process},
+    process::{Pid, Signal, getpgid, getpgrp, kill_process, kill_process_group},
 };
 use tempfile::TempDir;
 
@@ -290,11 +290,19 @@ impl Drop for Held {
             if alive.is_empty() {
                 break;
             }
-            for process in alive {
-                let _ = process.signal(Signal::KILL);
+            // By groups, which nobody gets out of by starting itself anew.
+            for group in alive.iter().filter_map(group_of).collect::<HashSet<_>>() {
+                let _ = kill_process_group(group, Signal::KILL);
             }
         }
     }
+}
+
+/// The process group of one that runs: never the group that this test is in.
+fn group_of(process: &ProcessIdentity) -> Option<Pid> {
+    let group = getpgid(Pid::from_raw(process.pid.try_into().ok()?)).ok()?;
+    // Looked at afterwards, so that it is the group of no other.
+    (process.is_alive() && group != getpgrp()).then_some(group)
 }
 
 /// The lines of a file that are complete: the last one may be in the middle of being written.
