@@ -8,6 +8,9 @@
 //! noop_pass     executor + files  │ stat                   ──▶ report ──▶ RESULTS.md
 //! idle          agent (a process) │ bounds
 //! ```
+//!
+//! To look into the pass without changes alone, `cargo bench --package bench -- noop` prints where its
+//! time goes and writes nothing down.
 
 #![allow(
     clippy::expect_used,
@@ -25,13 +28,17 @@ mod noop_pass;
 mod report;
 mod samples;
 
-use std::{fs, path::Path};
+use std::{env, fs, path::Path};
 
 use convergence::Sync;
 use report::Report;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
+    if env::args().any(|argument| argument == "noop") {
+        print!("{}", report::noop_pass(&noop_pass::measure().await));
+        return;
+    }
     // First, so that it tells what is measured and not what this run leaves behind.
     let machine = machine::describe();
 

@@ -33,13 +33,12 @@ pub(crate) struct Report {
 impl Report {
     /// Every figure that has an aim.
     pub(crate) fn tables(&self) -> String {
-        let mut ratios =
-            vec![["", "floor p50", "p99", "agent p50", "p99", "ratio", "aim", ""].map(str::to_owned)];
+        let mut ratios = vec![ratio_head()];
         for convergence in &self.convergence {
             let what = format!("put -> `Converged`, sync_interval {}", convergence.sync.as_str());
             ratios.push(ratio(what, &convergence.comparison));
         }
-        ratios.push(ratio(format!("pass without changes, {FILES} files"), &self.noop_pass.comparison));
+        ratios.push(noop_pass_ratio(&self.noop_pass));
 
         let pss = self.idle.pss_kib as f64 / 1024.0;
         let cpu = self.idle.percent_of_a_core();
@@ -114,6 +113,19 @@ impl Display for Report {
             1000 / idle.ticks_per_second,
         )
     }
+}
+
+/// The pass without changes alone, with where its time goes.
+pub(crate) fn noop_pass(noop_pass: &NoopPass) -> String {
+    format!("{}\n{}", table(&[ratio_head(), noop_pass_ratio(noop_pass)]), phases(noop_pass))
+}
+
+fn ratio_head() -> [String; 8] {
+    ["", "floor p50", "p99", "agent p50", "p99", "ratio", "aim", ""].map(str::to_owned)
+}
+
+fn noop_pass_ratio(noop_pass: &NoopPass) -> [String; 8] {
+    ratio(format!("pass without changes, {FILES} files"), &noop_pass.comparison)
 }
 
 fn ratio(what: String, comparison: &Comparison) -> [String; 8] {

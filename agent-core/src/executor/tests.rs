@@ -47,7 +47,7 @@ impl Bench {
 }
 
 fn states(outcome: &PassOutcome) -> Vec<(&str, ResourceState, &str)> {
-    outcome.resources.iter().map(|r| (r.name.as_str(), r.state, r.reason.as_str())).collect()
+    outcome.resources.iter().map(|r| (r.name.as_str(), r.state, &*r.reason)).collect()
 }
 
 #[tokio::test]
