@@ -302,7 +302,7 @@ impl Device {
     }
 
     /// No pass can be made: all that we hold is left as it is.
-    fn leave_alone(&mut self, reason: &str) {
+    fn leave_alone(&mut self, reason: &'static str) {
         let inventory = &self.ledger.body().inventory;
         self.outcome = Some(PassOutcome::left_alone(inventory, reason, "left as it is"));
         self.find_out_whether_the_disk_serves();

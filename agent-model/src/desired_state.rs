@@ -1,6 +1,6 @@
 //! What a device should be: the one form that every manifest format is lowered to.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Value, json};
 
@@ -23,13 +23,19 @@ const RESERVED_PATH: &str = "names of the form .harmony-<16 hex digits>.tmp are 
 /// reserved for the agent. Made by [`DesiredStateBuilder`] only, so that holding one is the proof.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DesiredState {
-    resources: Vec<Resource>,
+    resources: Arc<[Resource]>,
 }
 
 impl DesiredState {
     /// The resources, in the order in which the document declares them.
     pub fn resources(&self) -> &[Resource] {
         &self.resources
+    }
+
+    /// Whether both are one and the same, told without comparing what they declare: two that were made
+    /// apart are not, even where they are equal.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.resources, &other.resources)
     }
 
     /// The resource of that name.

@@ -67,7 +67,7 @@ pub trait Reconciler: Send + Sync + 'static {
 }
 
 /// One claim of a pass: what should become of it, and what is known of it.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Target<S, R> {
     /// What it is about.
     pub claim: Claim,
@@ -75,6 +75,12 @@ pub struct Target<S, R> {
     pub goal: Goal<S>,
     /// What the ledger remembers; `None` for a claim that was never acted on.
     pub record: Option<R>,
+}
+
+impl<S, R: Clone> Clone for Target<S, R> {
+    fn clone(&self) -> Self {
+        Self { claim: self.claim.clone(), goal: self.goal.clone(), record: self.record.clone() }
+    }
 }
 
 /// What should become of a claim.

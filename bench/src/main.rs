@@ -7,7 +7,11 @@
 //! convergence   agent (a process) │ bare_device (a loop)
 //! noop_pass     executor + files  │ stat                   ──▶ report ──▶ RESULTS.md
 //! idle          agent (a process) │ bounds
+//! traffic       agent on a wire   │ bound
 //! ```
+//!
+//! To look into one part alone, `cargo bench --package bench -- noop`, or `traffic`, prints what it
+//! found and writes nothing down.
 
 #![allow(
     clippy::expect_used,
@@ -24,14 +28,23 @@ mod machine;
 mod noop_pass;
 mod report;
 mod samples;
+mod traffic;
+mod wire;
 
-use std::{fs, path::Path};
+use std::{env, fs, path::Path};
 
 use convergence::Sync;
 use report::Report;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
+    let only = |part: &str| env::args().any(|argument| argument == part);
+    if only("noop") {
+        return print!("{}", report::noop_pass(&noop_pass::measure().await));
+    }
+    if only("traffic") {
+        return print!("{}", report::traffic(&traffic::measure().await));
+    }
     // First, so that it tells what is measured and not what this run leaves behind.
     let machine = machine::describe();
 
@@ -44,8 +57,10 @@ async fn main() {
     let noop_pass = noop_pass::measure().await;
     println!("idle agent: {} s", idle::DURATION.as_secs());
     let idle = idle::measure().await;
+    println!("control traffic: some seven minutes");
+    let traffic = traffic::measure().await;
 
-    let report = Report { machine, convergence, noop_pass, idle };
+    let report = Report { machine, convergence, noop_pass, idle, traffic };
     let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("RESULTS.md");
     fs::write(results, report.to_string()).unwrap();
     println!("\n{}\nWritten to bench/RESULTS.md.", report.tables());

@@ -11,6 +11,7 @@ use crate::{
     machine::Machine,
     noop_pass::{FILES, FOLDERS, NoopPass},
     samples::{Comparison, Samples},
+    traffic::{Traffic, WINDOW},
 };
 
 /// The most that convergence and a pass without changes should cost, in floors.
@@ -19,6 +20,8 @@ const RATIO_AIM: f64 = 2.0;
 const PSS_AIM_MIB: f64 = 8.0;
 /// The most memory that a shim should take (PSS).
 const SHIM_PSS_AIM_MIB: f64 = 0.5;
+/// The most that should cross its wire in an idle month, in millions of bytes.
+const TRAFFIC_AIM_MB: f64 = 10.0;
 /// The most of a core it should take, in percent.
 const CPU_AIM_PERCENT: f64 = 0.1;
 
@@ -28,18 +31,18 @@ pub(crate) struct Report {
     pub(crate) convergence: Vec<Convergence>,
     pub(crate) noop_pass: NoopPass,
     pub(crate) idle: Idle,
+    pub(crate) traffic: Traffic,
 }
 
 impl Report {
     /// Every figure that has an aim.
     pub(crate) fn tables(&self) -> String {
-        let mut ratios =
-            vec![["", "floor p50", "p99", "agent p50", "p99", "ratio", "aim", ""].map(str::to_owned)];
+        let mut ratios = vec![ratio_head()];
         for convergence in &self.convergence {
             let what = format!("put -> `Converged`, sync_interval {}", convergence.sync.as_str());
             ratios.push(ratio(what, &convergence.comparison));
         }
-        ratios.push(ratio(format!("pass without changes, {FILES} files"), &self.noop_pass.comparison));
+        ratios.push(noop_pass_ratio(&self.noop_pass));
 
         let pss = self.idle.pss_kib as f64 / 1024.0;
         let cpu = self.idle.percent_of_a_core();
@@ -50,13 +53,13 @@ impl Report {
             bound("agent: processor", "% of a core", cpu, CPU_AIM_PERCENT),
             bound("largest shim: memory (PSS)", "MiB", shim_pss, SHIM_PSS_AIM_MIB),
         ];
-        format!("{}\n{}", table(&ratios), table(&bounds))
+        format!("{}\n{}\n{}", table(&ratios), table(&bounds), traffic(&self.traffic))
     }
 }
 
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { machine, convergence, noop_pass, idle } = self;
+        let Self { machine, convergence, noop_pass, idle, traffic } = self;
         let first = &convergence[0];
         writeln!(
             f,
@@ -107,13 +110,55 @@ impl Display for Report {
             f,
             "**Idle**: a connected agent with one converged file, {} processes that sleep, and default intervals, \
              over {} s, in which it used {} ticks of {} ms. PSS counts what several programs share by its \
-             part: the more shims there are, the less each takes.",
+             part: the more shims there are, the less each takes.\n",
             PROCESSES.len(),
             DURATION.as_secs(),
             idle.ticks,
             1000 / idle.ticks_per_second,
+        )?;
+        writeln!(
+            f,
+            "**Control traffic**: IP packets in both directions, counted on a veth pair between the agent's network \
+             namespace and the server, over TLS, with a document of {} bytes that stays converged and a status of \
+             {} bytes. Each piece is the average of many in a row and is multiplied by how often it occurs in 30 \
+             days with the default intervals. To see whether the pieces add up: in {} s with the default intervals \
+             {} bytes crossed the wire, of {:.0} expected.",
+            traffic.document_len,
+            traffic.status_len,
+            WINDOW.as_secs(),
+            traffic.window_bytes,
+            traffic.expected_in_window(),
         )
     }
+}
+
+/// The pass without changes alone, with where its time goes.
+pub(crate) fn noop_pass(noop_pass: &NoopPass) -> String {
+    format!("{}\n{}", table(&[ratio_head(), noop_pass_ratio(noop_pass)]), phases(noop_pass))
+}
+
+/// What crosses the wire in a month.
+pub(crate) fn traffic(traffic: &Traffic) -> String {
+    let mut rows = vec![["idle month on the wire", "bytes", "times", "MB", "aim", ""].map(str::to_owned)];
+    rows.extend(traffic.pieces.iter().map(|piece| {
+        let megabytes = format!("{:.2} MB", piece.bytes_a_month() / 1e6);
+        let (bytes, times) = (format!("{:.0}", piece.bytes), piece.per_month.to_string());
+        [piece.what.to_owned(), bytes, times, megabytes, String::new(), String::new()]
+    }));
+    let sum = traffic.megabytes_a_month();
+    let aim = format!("<= {TRAFFIC_AIM_MB} MB");
+    rows.push(
+        ["all", "", "", &format!("{sum:.2} MB"), &aim, &verdict(sum, TRAFFIC_AIM_MB)].map(str::to_owned),
+    );
+    table(&rows)
+}
+
+fn ratio_head() -> [String; 8] {
+    ["", "floor p50", "p99", "agent p50", "p99", "ratio", "aim", ""].map(str::to_owned)
+}
+
+fn noop_pass_ratio(noop_pass: &NoopPass) -> [String; 8] {
+    ratio(format!("pass without changes, {FILES} files"), &noop_pass.comparison)
 }
 
 fn ratio(what: String, comparison: &Comparison) -> [String; 8] {

@@ -206,6 +206,7 @@ async fn server(configuration: &Configuration) -> Vec<Line> {
         urls: configuration.urls.clone(),
         agent: agent.clone(),
         credentials: configuration.credentials.clone(),
+        tls: configuration.tls.clone(),
     };
     let connection = match Connection::open(&settings).await {
         Ok(connection) => connection,

@@ -78,6 +78,16 @@ pub(crate) struct Settings {
     /// File with this device's NATS credentials (JWT and seed).
     #[arg(long, value_name = "FILE", env = "HARMONY_AGENT_CREDS")]
     pub(crate) creds: Option<PathBuf>,
+    /// PEM file with who may vouch for the server [default: those that this system trusts]. No connection
+    /// is made without TLS then.
+    #[arg(long, value_name = "FILE", env = "HARMONY_AGENT_TLS_CA")]
+    pub(crate) tls_ca: Option<PathBuf>,
+    /// PEM file with this device's certificate, for a server that asks for one; needs --tls-key.
+    #[arg(long, value_name = "FILE", env = "HARMONY_AGENT_TLS_CERT")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// PEM file with the private key of --tls-cert.
+    #[arg(long, value_name = "FILE", env = "HARMONY_AGENT_TLS_KEY")]
+    pub(crate) tls_key: Option<PathBuf>,
     /// Folder for what the agent must not forget [default: /var/lib/harmony-agent].
     #[arg(long, value_name = "DIR", env = "HARMONY_AGENT_STATE_DIR")]
     pub(crate) state_dir: Option<PathBuf>,

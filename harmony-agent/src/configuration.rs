@@ -7,7 +7,7 @@ use std::{
 };
 
 use agent_core::{
-    kv::{DesiredWatchSettings, HeartbeatTask},
+    kv::{DesiredWatchSettings, HeartbeatTask, Tls, TlsIdentity},
     runtime::DEFAULT_DRIFT_INTERVAL,
 };
 use agent_model::AgentId;
@@ -27,6 +27,7 @@ pub(crate) struct Configuration {
     pub(crate) agent: AgentId,
     pub(crate) urls: Vec<String>,
     pub(crate) credentials: Option<PathBuf>,
+    pub(crate) tls: Tls,
     pub(crate) state_dir: PathBuf,
     pub(crate) root: PathBuf,
     pub(crate) scores: ScorePermission,
@@ -35,11 +36,18 @@ pub(crate) struct Configuration {
     pub(crate) resync_interval: Duration,
     pub(crate) drift_interval: Duration,
     pub(crate) heartbeat_interval: Duration,
-    /// The file that it was read from; nobody may claim it.
+    /// The file that it was read from.
     pub(crate) file: Option<PathBuf>,
 }
 
 impl Configuration {
+    /// The files that the agent itself is set up with; nobody may claim them.
+    pub(crate) fn own_files(&self) -> Vec<PathBuf> {
+        let identity = self.tls.identity.iter().flat_map(|it| [&it.certificate, &it.key]);
+        let files = self.file.iter().chain(&self.credentials).chain(&self.tls.ca).chain(identity);
+        files.cloned().collect()
+    }
+
     /// Merges the sources. Flags and environment are one already: the command line parser lets
     /// the flag win.
     pub(crate) fn load(args: RunArgs) -> Result<Self, CommandError> {
@@ -66,11 +74,19 @@ impl Configuration {
         let agent = given.agent_id.or(from_file.agent_id).ok_or_else(|| {
             CommandError::Usage("this device has no name; give --agent-id ID, the key of its entry".into())
         })?;
+        let identity = match (given.tls_cert.or(from_file.tls_cert), given.tls_key.or(from_file.tls_key)) {
+            (Some(certificate), Some(key)) => Some(TlsIdentity { certificate, key }),
+            (None, None) => None,
+            (Some(_), None) => return Err(CommandError::Usage("--tls-cert needs --tls-key".into())),
+            (None, Some(_)) => return Err(CommandError::Usage("--tls-key needs --tls-cert".into())),
+        };
+        let tls = Tls { ca: given.tls_ca.or(from_file.tls_ca), identity };
         let state_dir = given.state_dir.or(from_file.state_dir).unwrap_or_else(|| DEFAULT_STATE_DIR.into());
         Ok(Self {
             agent,
             urls,
             credentials: given.creds.or(from_file.creds),
+            tls,
             state_dir,
             root: given.root.or(from_file.root).unwrap_or_else(|| "/".into()),
             scores: given.scores.or(from_file.scores).unwrap_or(ScorePermission::Disabled),
@@ -160,6 +176,16 @@ mod tests {
         assert_eq!(configuration.urls, ["nats://file:1"]);
         assert_eq!(configuration.drift_interval, Duration::from_secs(420));
         assert_eq!(configuration.heartbeat_interval, HeartbeatTask::DEFAULT_INTERVAL);
+    }
+
+    #[test]
+    fn a_certificate_comes_with_its_key_and_all_files_for_tls_are_the_agents_own() {
+        let files = "tls_ca = '/ca'\ntls_cert = '/cert'\n";
+        let file = format!("{FILE}{files}");
+        assert!(load(&[], &file).unwrap_err().contains("--tls-key"));
+        let own = load(&["--tls-key", "/key"], &file).unwrap().own_files();
+        assert_eq!(own[1..], ["/ca", "/cert", "/key"].map(PathBuf::from));
+        assert!(load(&["--tls-key", "/key"], FILE).unwrap_err().contains("--tls-cert"));
     }
 
     #[test]

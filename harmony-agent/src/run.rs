@@ -38,7 +38,7 @@ pub(crate) async fn run(args: RunArgs, program: Agent) -> Result<Exit, CommandEr
         tracing::warn!(variable, "this environment variable is no setting and has no effect");
     }
     let state = StateDir::open(&configuration.state_dir).await.map_err(CommandError::failed)?;
-    let own_files = configuration.file.iter().chain(&configuration.credentials).cloned().collect();
+    let own_files = configuration.own_files();
     let agent = configuration.agent.clone();
     let settings = wiring::Settings { root: configuration.root, own_files, scores: configuration.scores };
     raise_open_files();
@@ -51,6 +51,7 @@ pub(crate) async fn run(args: RunArgs, program: Agent) -> Result<Exit, CommandEr
         urls: configuration.urls,
         agent: agent.clone(),
         credentials: configuration.credentials,
+        tls: configuration.tls,
     };
     let connection =
         Connection::open(&settings).await.map_err(|error| CommandError::Usage(crate::with_causes(&error)))?;

@@ -47,6 +47,7 @@ pub struct Agent {
     settings: BTreeMap<String, String>,
     small_disk: Option<&'static str>,
     boot_id: Option<&'static str>,
+    network: Option<PathBuf>,
     folder: TempDir,
 }
 
@@ -64,6 +65,7 @@ impl Agent {
             settings: BTreeMap::new(),
             small_disk: None,
             boot_id: None,
+            network: None,
             folder,
         }
     }
@@ -115,6 +117,13 @@ impl Agent {
     #[must_use]
     pub fn with_boot_id(mut self, boot_id: &'static str) -> Self {
         self.boot_id = Some(boot_id);
+        self
+    }
+
+    /// Is in that network namespace, a file as `ip netns` makes them, from the next start of its agent on.
+    #[must_use]
+    pub fn in_network(mut self, namespace: impl Into<PathBuf>) -> Self {
+        self.network = Some(namespace.into());
         self
     }
 
@@ -356,6 +365,9 @@ impl Agent {
             let file = self.folder.path().join("boot_id");
             fs::write(&file, boot_id).unwrap();
             mounts.push(format!("mount --bind '{}' /proc/sys/kernel/random/boot_id", file.display()));
+        }
+        if let Some(network) = &self.network {
+            command.extend(["nsenter".to_owned(), format!("--net={}", network.display()), "--".to_owned()]);
         }
         if !mounts.is_empty() {
             command.extend(["unshare", "-rm", "sh", "-euc"].map(str::to_owned));

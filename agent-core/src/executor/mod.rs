@@ -8,6 +8,7 @@
 //! order is [`order`], and when to try again is [`failing`]. A pass never ends in an error;
 //! failures are part of its outcome.
 
+mod declared;
 mod failing;
 mod order;
 mod part;
@@ -22,13 +23,14 @@ use std::{
     fmt,
 };
 
-use agent_model::{Claim, DesiredState, ResourceKind, ResourceName};
+use agent_model::{Claim, DesiredState, ResourceKind};
 use tokio::time::Instant;
 
 use self::{
+    declared::Declared,
     failing::FailingClaims,
     order::Edge,
-    part::{Attempt, Part, Role},
+    part::{Attempt, Part},
     registry::{Request, Wanted},
 };
 use crate::{
@@ -43,9 +45,10 @@ pub use registry::Registry;
 /// What we hold on this device, by claim.
 pub type Inventory = BTreeMap<Claim, InventoryEntry>;
 
-/// Prepares passes and remembers, between them, what is failing.
+/// Prepares passes and remembers, between them, what is failing and what the document means.
 pub struct Executor {
     registry: Registry,
+    declared: Declared,
     failing: FailingClaims,
 }
 
@@ -58,7 +61,7 @@ impl fmt::Debug for Executor {
 impl Executor {
     /// An executor over these reconcilers; `seed` feeds the jitter of retries.
     pub fn new(registry: Registry, seed: u64) -> Self {
-        Self { registry, failing: FailingClaims::new(seed) }
+        Self { registry, declared: Declared::default(), failing: FailingClaims::new(seed) }
     }
 
     /// When the next failing resource is due.
@@ -68,28 +71,19 @@ impl Executor {
 
     /// Observes and plans for everything that is declared and everything that we hold.
     pub async fn prepare(&mut self, desired: &DesiredState, inventory: &Inventory, now: Moment) -> Pass {
-        let mut parts: Vec<Part> = Vec::new();
-        let mut requests = Vec::new();
-        let claims = claims_by_name(desired);
-        for resource in desired.resources() {
-            let digest = desired.effective_digest(resource);
-            let claim = resource.claim();
-            let entry = inventory.get(&claim);
+        self.declared.follow(desired);
+        let (held, dropped) = self.declared.tell_apart(inventory);
+        let count = held.len() + dropped.len();
+        let (mut parts, mut requests) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        for (resource, entry) in self.declared.resources().iter().zip(held) {
             requests.push(Request {
-                claim: claim.clone(),
-                wanted: Wanted::Present { spec: resource.spec.clone(), digest },
+                claim: resource.claim.clone(),
+                wanted: Wanted::Present { spec: resource.spec.clone(), digest: resource.wanted },
                 record: entry.map(|entry| entry.record.clone()),
             });
-            parts.push(Part::declared(
-                claim,
-                resource,
-                digest,
-                resource.waits_for().filter_map(|name| claims.get(name).cloned()).collect(),
-                entry,
-            ));
+            parts.push(Part::declared(resource, entry));
         }
-        let declared: BTreeSet<Claim> = parts.iter().map(|part| part.claim.clone()).collect();
-        for (claim, entry) in inventory.iter().filter(|(claim, _)| !declared.contains(*claim)) {
+        for (claim, entry) in dropped {
             requests.push(Request {
                 claim: claim.clone(),
                 wanted: Wanted::Absent,
@@ -101,8 +95,8 @@ impl Executor {
             let too_early = self.failing.too_early(&part.claim, part.wanted(), now).cloned();
             part.take_plan(prepared, too_early);
         }
-        let edges = edges(desired, &parts);
-        Pass::new(parts, edges)
+        let edges = edges(self.declared.waits(), &parts);
+        Pass::new(parts, edges, inventory.clone())
     }
 
     /// Notes what failed and what recovered, and completes the outcome with when each failing
@@ -134,25 +128,17 @@ impl Executor {
     }
 }
 
-fn claims_by_name(desired: &DesiredState) -> BTreeMap<&ResourceName, Claim> {
-    desired.resources().iter().map(|resource| (&resource.name, resource.claim())).collect()
-}
-
 /// What each part waits for:
-/// a declared one for what it depends on, and for the removal of whatever is in its way;
+/// a declared one for what it depends on, which is given, and for the removal of whatever is in its way;
 /// a removal for the removal of its dependents, and, unless it is in somebody's way, for all that
 /// is declared, so that the new is there before the old is gone.
-fn edges(desired: &DesiredState, parts: &[Part]) -> Vec<Vec<Edge>> {
-    let by_claim: BTreeMap<&Claim, usize> =
-        parts.iter().enumerate().map(|(i, part)| (&part.claim, i)).collect();
-    let declared = desired.resources().len();
-    let mut edges: Vec<Vec<Edge>> = vec![Vec::new(); parts.len()];
+fn edges(waits: &[Vec<Edge>], parts: &[Part]) -> Vec<Vec<Edge>> {
+    let declared = waits.len();
+    let mut edges = waits.to_vec();
+    edges.resize_with(parts.len(), Vec::new);
     let mut in_the_way = BTreeSet::new();
-    for (i, part) in parts.iter().enumerate().take(declared) {
-        edges[i].extend(
-            part.depends_on().iter().filter_map(|claim| by_claim.get(claim)).map(|j| Edge::WellDone(*j)),
-        );
-        for (j, removal) in parts.iter().enumerate().skip(declared) {
+    for (j, removal) in parts.iter().enumerate().skip(declared) {
+        for (i, part) in parts.iter().enumerate().take(declared) {
             if part.claim.conflict(&removal.claim).is_some() {
                 edges[i].push(Edge::WellDone(j));
                 in_the_way.insert(j);
@@ -160,7 +146,7 @@ fn edges(desired: &DesiredState, parts: &[Part]) -> Vec<Vec<Edge>> {
         }
     }
     let mut unseen: Vec<usize> = in_the_way.iter().copied().collect();
-    let dependents = removals_by_dependency(parts, &by_claim);
+    let dependents = removals_by_dependency(&parts[declared..], declared);
     for (needed, dependent) in &dependents {
         edges[*needed].push(Edge::WellDone(*dependent));
     }
@@ -175,13 +161,13 @@ fn edges(desired: &DesiredState, parts: &[Part]) -> Vec<Vec<Edge>> {
     edges
 }
 
-/// Pairs of removals: the first was needed by the second.
-fn removals_by_dependency(parts: &[Part], by_claim: &BTreeMap<&Claim, usize>) -> BTreeSet<(usize, usize)> {
-    let removed = |i: &usize| matches!(parts[*i].role, Role::Removed);
+/// Pairs of removals, the first of which is part `first`: one was needed by the other.
+fn removals_by_dependency(removals: &[Part], first: usize) -> BTreeSet<(usize, usize)> {
+    let by_claim: BTreeMap<&Claim, usize> = removals.iter().map(|part| &part.claim).zip(first..).collect();
     let mut pairs = BTreeSet::new();
-    for dependent in (0..parts.len()).filter(removed) {
-        let needed = parts[dependent].depends_on().iter().filter_map(|claim| by_claim.get(claim)).copied();
-        pairs.extend(needed.filter(removed).map(|needed| (needed, dependent)));
+    for (part, dependent) in removals.iter().zip(first..) {
+        let needed = part.depends_on().iter().filter_map(|claim| by_claim.get(claim));
+        pairs.extend(needed.map(|needed| (*needed, dependent)));
     }
     pairs
 }

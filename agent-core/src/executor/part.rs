@@ -1,12 +1,11 @@
 //! One claim of a pass: its plan, and how it came out.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
-use agent_model::{
-    Claim, Digest, Failure, Resource, ResourceName, Standing, Timestamp, status::ResourceState,
-};
+use agent_model::{Claim, Digest, Failure, ResourceName, Standing, Timestamp, status::ResourceState};
 
 use super::{
+    declared::DeclaredResource,
     failing::{Failing, Stage},
     registry::{Effect, Prepared, Work},
 };
@@ -59,7 +58,7 @@ pub struct ResourceOutcome {
     /// Where it stands.
     pub state: ResourceState,
     /// One PascalCase word.
-    pub reason: String,
+    pub reason: Cow<'static, str>,
     /// For people.
     pub message: String,
     /// Facts of the kind's own.
@@ -82,13 +81,18 @@ pub struct ResourceOutcome {
 
 impl ResourceOutcome {
     /// How a claim stands that nobody can say anything about: it waits, and is left as it is.
-    pub(super) fn left_alone(claim: Claim, entry: &InventoryEntry, reason: &str, message: &str) -> Self {
+    pub(super) fn left_alone(
+        claim: Claim,
+        entry: &InventoryEntry,
+        reason: &'static str,
+        message: &str,
+    ) -> Self {
         let mut outcome = Self {
             claim,
             name: entry.name.clone(),
             spec_digest: None,
             state: ResourceState::Pending,
-            reason: reason.to_owned(),
+            reason: reason.into(),
             message: message.to_owned(),
             details: serde_json::Value::Null,
             changes: 0,
@@ -130,18 +134,12 @@ pub(super) enum Attempt {
 }
 
 impl Part {
-    pub(super) fn declared(
-        claim: Claim,
-        resource: &Resource,
-        wanted: Digest,
-        depends_on: Vec<Claim>,
-        entry: Option<&InventoryEntry>,
-    ) -> Self {
-        let role = Role::Declared { spec_digest: resource.spec_digest(), wanted };
+    pub(super) fn declared(resource: &DeclaredResource, entry: Option<&InventoryEntry>) -> Self {
+        let DeclaredResource { claim, name, spec: _, spec_digest, wanted, depends_on } = resource.clone();
         Self {
             claim,
-            role,
-            name: resource.name.clone(),
+            role: Role::Declared { spec_digest, wanted },
+            name,
             depends_on,
             entry: entry.cloned(),
             plan: PartPlan::Settled { record: None, then: Standing::Gone },
@@ -241,7 +239,7 @@ impl Part {
     pub(super) fn outcome(
         &self,
         state: ResourceState,
-        reason: impl Into<String>,
+        reason: impl Into<Cow<'static, str>>,
         message: impl Into<String>,
     ) -> ResourceOutcome {
         let state = match (self.role, state) {
@@ -271,7 +269,7 @@ impl Part {
         }
     }
 
-    pub(super) fn held_back(&self, reason: &str, message: impl Into<String>) -> ResourceOutcome {
+    pub(super) fn held_back(&self, reason: &'static str, message: impl Into<String>) -> ResourceOutcome {
         ResourceOutcome {
             attempt: Attempt::HeldBack,
             ..self.outcome(ResourceState::Pending, reason, message)

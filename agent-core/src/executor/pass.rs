@@ -28,8 +28,10 @@ pub struct Pass {
     open: Vec<usize>,
     /// How each part came out that is over.
     outcomes: Vec<Option<ResourceOutcome>>,
-    /// What we hold, as far as parts are over.
+    /// What we hold: as before the pass, but for parts that are over.
     inventory: Inventory,
+    /// See [`PassOutcome::dropped`].
+    dropped: Vec<(ResourceKind, UntypedRecord)>,
     interrupted: bool,
 }
 
@@ -50,7 +52,7 @@ pub struct PassOutcome {
 
 impl PassOutcome {
     /// What is to be said where no pass can be made: all that we hold waits.
-    pub(crate) fn left_alone(inventory: &Inventory, reason: &str, message: &str) -> Self {
+    pub(crate) fn left_alone(inventory: &Inventory, reason: &'static str, message: &str) -> Self {
         let waiting = |(claim, entry): (&Claim, &InventoryEntry)| {
             ResourceOutcome::left_alone(claim.clone(), entry, reason, message)
         };
@@ -86,8 +88,9 @@ impl PassOutcome {
 }
 
 impl Pass {
-    /// Settles all parts that have no steps, or whose steps cannot have their turn.
-    pub(super) fn new(parts: Vec<Part>, edges: Vec<Vec<Edge>>) -> Self {
+    /// Settles all parts that have no steps, or whose steps cannot have their turn. `inventory` is what
+    /// we hold, with the very entries that the parts have.
+    pub(super) fn new(parts: Vec<Part>, edges: Vec<Vec<Edge>>, inventory: Inventory) -> Self {
         let outcomes = parts.iter().map(|_| None).collect();
         let order = Order::new(edges);
         let mut pass = Self {
@@ -95,7 +98,8 @@ impl Pass {
             order,
             open: Vec::new(),
             outcomes,
-            inventory: Inventory::new(),
+            inventory,
+            dropped: Vec::new(),
             interrupted: false,
         };
         for i in 0..pass.parts.len() {
@@ -124,7 +128,7 @@ impl Pass {
     }
 
     /// Leaves everything that has steps for a later pass.
-    pub fn hold_all_back(&mut self, reason: &str, message: &str) {
+    pub fn hold_all_back(&mut self, reason: &'static str, message: &str) {
         for i in std::mem::take(&mut self.open) {
             let part = &self.parts[i];
             let outcome = ResourceOutcome { attempt: Attempt::NotTried, ..part.held_back(reason, message) };
@@ -151,7 +155,7 @@ impl Pass {
     }
 
     /// What is to be said of the pass before its steps are done: those are `state`.
-    pub fn preview(&self, state: ResourceState, reason: &str, message: &str) -> PassOutcome {
+    pub fn preview(&self, state: ResourceState, reason: &'static str, message: &str) -> PassOutcome {
         let resources = self.parts.iter().zip(&self.outcomes);
         let resources = resources.map(|(part, outcome)| match outcome {
             Some(outcome) => outcome.clone(),
@@ -241,8 +245,18 @@ impl Pass {
     fn close(&mut self, i: usize, outcome: ResourceOutcome, entry: Option<InventoryEntry>) {
         let well_done = matches!(outcome.state, ResourceState::Ready | ResourceState::Skipped);
         self.order.over(i, well_done);
-        self.inventory.extend(entry.map(|entry| (self.parts[i].claim.clone(), entry)));
         self.outcomes[i] = Some(outcome);
+        let part = &self.parts[i];
+        if entry == part.entry {
+            return;
+        }
+        let record = part.entry.as_ref().map(|entry| &entry.record);
+        let replaced = record.filter(|record| entry.as_ref().is_none_or(|entry| entry.record != **record));
+        self.dropped.extend(replaced.map(|record| (part.claim.kind(), record.clone())));
+        match entry {
+            Some(entry) => self.inventory.insert(part.claim.clone(), entry),
+            None => self.inventory.remove(&part.claim),
+        };
     }
 
     /// What two documents left behind, each half applied, may depend on one another in a circle:
@@ -254,17 +268,7 @@ impl Pass {
     }
 
     fn outcome(self) -> PassOutcome {
-        let Self { parts, outcomes, inventory, interrupted, .. } = self;
-        let replaced = |part: &Part, record: &UntypedRecord| {
-            inventory.get(&part.claim).is_none_or(|entry| entry.record != *record)
-        };
-        let dropped = parts
-            .into_iter()
-            .filter_map(|part| {
-                let record = part.entry.as_ref()?.record.clone();
-                replaced(&part, &record).then(|| (part.claim.kind(), record))
-            })
-            .collect();
+        let Self { outcomes, inventory, dropped, interrupted, .. } = self;
         let resources = outcomes.into_iter().flatten().filter(|outcome| !outcome.gone).collect();
         PassOutcome { inventory, resources, interrupted, dropped }
     }

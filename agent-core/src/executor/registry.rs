@@ -1,7 +1,10 @@
 //! The kinds of resource that this agent can make: the only list of them, and the only place
 //! where their types are erased.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use agent_model::{
     Claim, Digest, Failure, Goal, Plan, Reconciler, ResourceKind, ResourceName, ResourceSpec, Standing, Step,
@@ -84,7 +87,7 @@ impl Registry {
     /// These and one more.
     #[must_use]
     pub fn with<R: Reconciler>(mut self, reconciler: R) -> Self {
-        self.0.insert(R::KIND, Arc::new(Erased(reconciler)));
+        self.0.insert(R::KIND, Arc::new(Erased { reconciler, last: Mutex::default() }));
         self
     }
 
@@ -162,7 +165,18 @@ impl Prepared {
     }
 }
 
-struct Erased<R>(R);
+struct Erased<R: Reconciler> {
+    reconciler: R,
+    /// The targets of the last pass. Records come from the ledger as JSON, and most are the same in every
+    /// pass: those are not read again.
+    last: Mutex<Vec<Known<R>>>,
+}
+
+/// A target, and the record as the ledger has it.
+struct Known<R: Reconciler> {
+    target: Target<R::Spec, R::Record>,
+    recorded: Option<UntypedRecord>,
+}
 
 struct TypedWork<R: Reconciler> {
     reconciler: Arc<Erased<R>>,
@@ -186,16 +200,42 @@ impl<R: Reconciler> Work for TypedWork<R> {
                 crash_point_at(format_args!("apply {}", self.target.claim));
             }
             tracing::info!(claim = %self.target.claim, step = step.summary(), "applying");
-            self.reconciler.0.apply(&self.target, step).await?;
+            self.reconciler.reconciler.apply(&self.target, step).await?;
         }
         crash_point();
         Ok(())
     }
 }
 
+impl<R: Reconciler> Erased<R> {
+    fn lock_last(&self) -> MutexGuard<'_, Vec<Known<R>>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<R: Reconciler> Known<R> {
+    /// Whether this is what the request asks about: the same spec wanted of the same claim, and the very
+    /// record that this one was read from.
+    fn answers(&self, request: &Request) -> bool {
+        let same_goal = match (&self.target.goal, &request.wanted) {
+            (Goal::Absent, Wanted::Absent) => true,
+            (Goal::Present { spec, digest }, Wanted::Present { spec: wanted, digest: wanted_digest }) => {
+                digest == wanted_digest && R::spec_of(wanted).is_some_and(|wanted| Arc::ptr_eq(spec, &wanted))
+            }
+            (Goal::Absent | Goal::Present { .. }, _) => false,
+        };
+        let same_record = match (&self.recorded, &request.record) {
+            (Some(known), Some(asked)) => Arc::ptr_eq(known, asked),
+            (known, asked) => known.is_none() && asked.is_none(),
+        };
+        same_goal && same_record && self.target.claim == request.claim
+    }
+}
+
 #[async_trait]
 impl<R: Reconciler> ErasedReconciler for Erased<R> {
     async fn prepare(self: Arc<Self>, requests: Vec<Request>) -> Vec<Prepared> {
+        let mut last = std::mem::take(&mut *self.lock_last()).into_iter();
         let mut answers: Vec<Option<Prepared>> = requests.iter().map(|_| None).collect();
         let mut places = Vec::with_capacity(requests.len());
         let mut targets = Vec::with_capacity(requests.len());
@@ -203,25 +243,26 @@ impl<R: Reconciler> ErasedReconciler for Erased<R> {
             if let Wanted::Present { .. } = request.wanted {
                 crash_point_at(format_args!("observe {}", request.claim));
             }
-            let record = request.record.clone();
-            match typed::<R>(request) {
+            let recorded = request.record.clone();
+            let known = last.next().filter(|known| known.answers(&request));
+            match known.map_or_else(|| typed::<R>(request), |known| Ok(known.target)) {
                 Ok(target) => {
-                    places.push((place, record));
+                    places.push((place, recorded));
                     targets.push(target);
                 }
-                Err(failure) => answers[place] = Some(Prepared::blocked(record, failure)),
+                Err(failure) => answers[place] = Some(Prepared::blocked(recorded, failure)),
             }
         }
-        let observations = self.0.observe(&targets).await;
-        for (((place, record), target), observed) in places.into_iter().zip(targets).zip(observations) {
+        let observations = self.reconciler.observe(&targets).await;
+        let mut known = Vec::with_capacity(targets.len());
+        for (((place, recorded), target), observed) in places.into_iter().zip(targets).zip(observations) {
             answers[place] = Some(match observed {
-                Err(failure) => Prepared::blocked(record, failure),
-                Ok(observed) => {
-                    let plan = R::plan(&target, &observed);
-                    erase(Arc::clone(&self), target, plan, record)
-                }
+                Err(failure) => Prepared::blocked(recorded.clone(), failure),
+                Ok(observed) => erase(&self, &target, R::plan(&target, &observed), recorded.as_ref()),
             });
+            known.push(Known { target, recorded });
         }
+        *self.lock_last() = known;
         answers.into_iter().map(|answer| answer.unwrap_or_else(Prepared::unanswered)).collect()
     }
 
@@ -231,18 +272,18 @@ impl<R: Reconciler> ErasedReconciler for Erased<R> {
         };
         // What cannot be read might need what would be let go of: then nothing is.
         if let (Ok(dropped), Ok(kept)) = (typed(dropped), typed(kept)) {
-            self.0.release(&dropped, &kept).await;
+            self.reconciler.release(&dropped, &kept).await;
         }
     }
 
     async fn marked(&self) -> Vec<(Claim, ResourceName, UntypedRecord)> {
         let untyped =
             |(claim, name, record)| Some((claim, name, Arc::new(serde_json::to_value(record).ok()?)));
-        self.0.marked().await.into_iter().filter_map(untyped).collect()
+        self.reconciler.marked().await.into_iter().filter_map(untyped).collect()
     }
 
     fn wakes(&self) -> BoxStream<'static, Claim> {
-        self.0.wakes().boxed()
+        self.reconciler.wakes().boxed()
     }
 }
 
@@ -270,20 +311,22 @@ fn typed<R: Reconciler>(request: Request) -> Result<Target<R::Spec, R::Record>, 
 }
 
 fn erase<R: Reconciler>(
-    reconciler: Arc<Erased<R>>,
-    target: Target<R::Spec, R::Record>,
+    reconciler: &Arc<Erased<R>>,
+    target: &Target<R::Spec, R::Record>,
     plan: Plan<R::Step, R::Record>,
-    recorded: Option<UntypedRecord>,
+    recorded: Option<&UntypedRecord>,
 ) -> Prepared {
     let Plan { intent, steps, record, then } = plan;
     // A no-op pass over a thousand claims should not write a thousand records out.
     let value = |typed: &Option<R::Record>| match typed {
-        same if *same == target.record => recorded.clone(),
+        same if *same == target.record => recorded.cloned(),
         Some(typed) => serde_json::to_value(typed).ok().map(Arc::new),
         None => None,
     };
     let (intent, record) = (value(&intent), value(&record));
-    let work: Option<Box<dyn Work>> =
-        if steps.is_empty() { None } else { Some(Box::new(TypedWork { reconciler, target, steps })) };
+    let work = |steps| -> Box<dyn Work> {
+        Box::new(TypedWork { reconciler: Arc::clone(reconciler), target: target.clone(), steps })
+    };
+    let work = Some(steps).filter(|steps| !steps.is_empty()).map(work);
     Prepared { intent, record, then, work }
 }

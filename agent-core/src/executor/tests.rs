@@ -1,4 +1,5 @@
 use agent_model::{Claim, DesiredState, Timestamp, status::ResourceState};
+use proptest::prelude::*;
 use tokio::time::Instant;
 
 use super::*;
@@ -47,7 +48,7 @@ impl Bench {
 }
 
 fn states(outcome: &PassOutcome) -> Vec<(&str, ResourceState, &str)> {
-    outcome.resources.iter().map(|r| (r.name.as_str(), r.state, r.reason.as_str())).collect()
+    outcome.resources.iter().map(|r| (r.name.as_str(), r.state, &*r.reason)).collect()
 }
 
 #[tokio::test]
@@ -257,4 +258,130 @@ async fn going_back_from_a_change_that_was_cut_off_is_a_change_and_no_repair() {
         let outcome = bench.pass(&one).await;
         assert_eq!((outcome.resources[0].changes, outcome.resources[0].drift_corrections), (2, 0));
     }
+}
+
+/// What may happen between two passes.
+#[derive(Debug, Clone)]
+enum Between {
+    /// A document with this content under these names, in this order; a path may change hands.
+    Document(Vec<(u8, u8)>),
+    /// The same document, made anew as after a restart.
+    SameDocument,
+    /// Somebody alters a path, or removes what is there.
+    Drift(u8, Option<u8>),
+    /// The ledger says something else, as after a pass that was cut off.
+    Record(u8, &'static str),
+}
+
+fn between() -> impl Strategy<Value = Between> {
+    let document = proptest::collection::vec((0..3u8, 0..2u8), 4).prop_map(Between::Document);
+    prop_oneof![
+        document,
+        Just(Between::SameDocument),
+        (0..3u8, proptest::option::of(0..2u8)).prop_map(|(path, content)| Between::Drift(path, content)),
+        (0..3u8, prop_oneof![Just("begun"), Just("0")]).prop_map(|(path, text)| Between::Record(path, text)),
+    ]
+}
+
+/// Names go by the place in the list, so that resources are renamed and reordered; each but the first
+/// waits for the one before it.
+fn document(resources: &[(u8, u8)]) -> DesiredState {
+    let mut taken = BTreeSet::new();
+    let resources: Vec<(String, String, String)> = resources
+        .iter()
+        .enumerate()
+        .filter(|(_, (path, _))| taken.insert(*path))
+        .map(|(place, (path, content))| (format!("n{place}"), format!("/{path}"), content.to_string()))
+        .collect();
+    let names: Vec<[&str; 1]> = resources.iter().map(|(name, ..)| [name.as_str()]).collect();
+    let waits = std::iter::once([].as_slice()).chain(names.iter().map(|name| name.as_slice()));
+    let all: Vec<(&str, &str, &str, &[&str])> = resources
+        .iter()
+        .zip(waits)
+        .map(|((name, path, content), waits)| (name.as_str(), path.as_str(), content.as_str(), waits))
+        .collect();
+    desired(&all)
+}
+
+proptest! {
+    /// What is kept from earlier passes makes a pass quicker and never another one: an executor that is
+    /// new to all of it prepares the same.
+    #[test]
+    fn what_is_kept_between_passes_changes_no_plan(happenings in proptest::collection::vec(between(), 1..12)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let mut bench = Bench::new();
+        let mut resources = vec![(0, 0), (1, 0), (2, 0)];
+        let mut state = document(&resources);
+        for happening in happenings {
+            let claim = |path: u8| format!("File:/{path}").parse::<Claim>().unwrap();
+            match happening {
+                Between::Document(other) => {
+                    resources = other;
+                    state = document(&resources);
+                }
+                Between::SameDocument => state = document(&resources),
+                Between::Drift(path, Some(content)) => {
+                    bench.fake.disk().contents.insert(claim(path), content.to_string());
+                }
+                Between::Drift(path, None) => {
+                    bench.fake.disk().contents.remove(&claim(path));
+                }
+                Between::Record(path, text) => {
+                    if let Some(entry) = bench.inventory.get_mut(&claim(path)) {
+                        entry.record = std::sync::Arc::new(text.into());
+                    }
+                }
+            }
+            let now = Moment { wall: Timestamp::UNIX_EPOCH, monotonic: bench.start };
+            let mut new = Executor::new(Registry::none().with(bench.fake.clone()), 7);
+            let told = |pass: Pass| {
+                let PassOutcome { inventory, resources, .. } =
+                    pass.preview(ResourceState::Applying, "Applying", "");
+                (pass.has_work(), inventory, format!("{resources:?}"))
+            };
+            let [kept, anew] = [&mut bench.executor, &mut new]
+                .map(|executor| told(runtime.block_on(executor.prepare(&state, &bench.inventory, now))));
+            prop_assert_eq!(kept, anew);
+            bench.executor.failing = FailingClaims::new(7);
+            runtime.block_on(bench.pass(&state));
+            bench.executor.failing = FailingClaims::new(7);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_restarts_a_resource_changes_its_effective_digest_though_its_own_spec_is_the_same() {
+    let restarted_by = |content: &str| {
+        let mut builder = agent_model::DesiredStateBuilder::default();
+        let file = |path: &str, content: &str| agent_model::FileSpec::new(path.parse().unwrap(), content);
+        builder.declare(agent_model::Declaration::new("", "cause".parse().unwrap(), file("/c", content)));
+        builder.declare(agent_model::Declaration {
+            restart_on: vec!["cause".parse().unwrap()],
+            ..agent_model::Declaration::new("", "a".parse().unwrap(), file("/a", "1"))
+        });
+        builder.finish().unwrap()
+    };
+    let mut bench = Bench::new();
+    for content in ["1", "2"] {
+        let state = restarted_by(content);
+        bench.pass(&state).await;
+        let entry = &bench.inventory[&"File:/a".parse().unwrap()];
+        assert_eq!(entry.applied_digest, Some(state.effective_digest(&state.resources()[1])));
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_is_told_in_each_pass_until_it_can() {
+    let mut bench = Bench::new();
+    let state = desired(&[("a", "/a", "1", &[])]);
+    bench.pass(&state).await;
+    let claim: Claim = "File:/a".parse().unwrap();
+    let readable = bench.inventory[&claim].record.clone();
+    bench.inventory.get_mut(&claim).unwrap().record = std::sync::Arc::new(7.into());
+    for _ in 0..2 {
+        let outcome = bench.pass(&state).await;
+        assert_eq!(states(&outcome), [("a", ResourceState::Failed, "RecordUnreadable")]);
+    }
+    bench.inventory.get_mut(&claim).unwrap().record = readable;
+    assert!(bench.pass(&state).await.is_converged());
 }

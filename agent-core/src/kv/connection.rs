@@ -13,6 +13,7 @@ use tokio::{sync::watch, time::Instant};
 use super::{
     names,
     server_address::{InvalidServerAddress, server_addresses},
+    tls::{InvalidTlsFile, Tls},
     token_bucket::TokenBucket,
     url_login::log_in_as_in,
 };
@@ -44,6 +45,8 @@ pub struct ConnectionSettings {
     pub agent: AgentId,
     /// File with the JWT and the seed of the device's NATS user.
     pub credentials: Option<PathBuf>,
+    /// How both sides prove who they are; by default only as the URLs and the server ask for it.
+    pub tls: Tls,
 }
 
 /// Why a connection cannot even be tried. Only other settings help; a server that is out of reach
@@ -68,6 +71,9 @@ pub enum ConnectError {
         #[source]
         source: std::io::Error,
     },
+    /// A file for TLS cannot be used.
+    #[error(transparent)]
+    Tls(#[from] InvalidTlsFile),
     /// The client refused its settings.
     #[error("cannot set up the NATS client: check the server URLs and the credentials")]
     Client {
@@ -127,6 +133,7 @@ impl Connection {
                 .map_err(|source| ConnectError::Credentials { path: path.clone(), source })?,
             None => options,
         };
+        let options = settings.tls.secure(options)?;
         let client =
             options.connect(servers).await.map_err(|error| ConnectError::Client { source: error.into() })?;
         Ok(Self { jetstream: jetstream::new(client.clone()), client, link })
@@ -251,6 +258,7 @@ mod tests {
             urls: urls.iter().map(|url| (*url).to_owned()).collect(),
             agent: agent.clone(),
             credentials,
+            tls: Tls::default(),
         };
         assert!(matches!(Connection::open(&settings(&[], None)).await, Err(ConnectError::NoUrl)));
 

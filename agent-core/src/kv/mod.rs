@@ -23,6 +23,7 @@ pub mod names;
 mod probe;
 mod server_address;
 mod status_writer;
+mod tls;
 mod token_bucket;
 mod url_login;
 
@@ -37,4 +38,5 @@ pub use marker::{KV_OPERATION, is_deletion};
 pub use probe::{ReachedServer, ReadEntry};
 pub use server_address::{InvalidServerAddress, server_addresses};
 pub use status_writer::{PriorStatus, StatusWriter, StatusWriterSettings, WriterStanding};
+pub use tls::{InvalidTlsFile, Tls, TlsIdentity};
 pub use url_login::log_in_as_in;

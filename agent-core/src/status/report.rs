@@ -330,7 +330,7 @@ fn resource_part(outcome: &ResourceOutcome, since: Timestamp) -> ResourceStatus 
         kind: outcome.claim.kind().as_str().to_owned(),
         name: outcome.name.as_str().to_owned(),
         state: outcome.state,
-        reason: outcome.reason.clone(),
+        reason: outcome.reason.clone().into_owned(),
         message: outcome.message.clone(),
         since,
         spec_digest: outcome.spec_digest,

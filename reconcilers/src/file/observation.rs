@@ -15,7 +15,7 @@ pub struct FileObservation {
     pub(super) found: Found,
     /// The folders above it that do not exist, the topmost first.
     pub(super) missing_parents: Vec<TargetPath>,
-    /// The folders above it that another of our files created.
+    /// The folders above it that another of our files created, but for those that its record names.
     pub(super) shared_parents: Vec<TargetPath>,
     /// User and group that the file should have.
     pub(super) owner: Owner,

@@ -4,12 +4,7 @@
 //! folder: files are looked at in the order of their paths, so that those of one folder share it,
 //! and a content is hashed only when its size could matter and its stamp is news.
 
-use std::{
-    collections::{HashMap, HashSet},
-    fs::File,
-    io,
-    sync::Arc,
-};
+use std::{collections::HashSet, fs::File, io, sync::Arc};
 
 use agent_model::{Failure, FileSpec, Goal, Target, TargetPath};
 use rustix::fs::FileType;
@@ -30,6 +25,7 @@ use super::{
 pub(super) struct Question {
     subject: Subject,
     known: Option<KnownContents>,
+    /// The folders above it that another of our files created, but for those that its record names.
     shared_parents: Vec<TargetPath>,
 }
 
@@ -82,7 +78,12 @@ pub(super) fn questions(targets: &[Target<FileSpec, FileRecord>]) -> Result<Vec<
         .collect();
     let question = |target: &Target<FileSpec, FileRecord>| {
         let path = claimed_path(&target.claim)?;
-        let shared = path.ancestors().filter(|_| !created.is_empty()).filter(|path| created.contains(path));
+        let own = target.record.as_ref().map_or([].as_slice(), |record| &record.created_parents);
+        let shared = path
+            .ancestors()
+            .filter(|_| !created.is_empty())
+            .filter(|path| own.iter().all(|own| own.as_str() != *path))
+            .filter(|path| created.contains(path));
         Ok(Question {
             subject: match &target.goal {
                 Goal::Present { spec, .. } => Subject::Declared(Arc::clone(spec)),
@@ -108,43 +109,59 @@ pub(super) fn answer(device: &Device, questions: &[Question]) -> Vec<Result<File
 
     let mut order: Vec<usize> = (0..questions.len()).collect();
     order.sort_unstable_by_key(|index| questions[*index].path());
-    let mut places = HashMap::new();
-    let mut answers: Vec<(usize, _)> = order
-        .into_iter()
-        .map(|index| {
-            let question = &questions[index];
-            let answer = look_at(device, pass, &mut walker, &mut principals, question);
-            if let (Subject::Declared(spec), Ok(seen)) = (&question.subject, &answer)
-                && let Some(folder) = seen.folder
-            {
-                places.entry((folder, spec.path.file_name())).or_insert_with(Vec::new).push(index);
-            }
-            (index, answer.map(|seen| seen.observation))
-        })
-        .collect();
-    answers.sort_unstable_by_key(|(index, _)| *index);
-    for (rival, holder) in rivals(questions, places.into_values()) {
-        answers[rival].1 = Err(failures::same_file(questions[rival].path(), questions[holder].path()));
+    // Before anything is looked at, so that no event is taken for nobody's.
+    let declared = |index: &&usize| matches!(questions[**index].subject, Subject::Declared(_));
+    let declared = order.iter().filter(declared).map(|index| questions[*index].path());
+    let mut last = device.sightings.declare(declared, pass).into_iter();
+    let mut places = Vec::with_capacity(questions.len());
+    let mut answers: Vec<Option<_>> = questions.iter().map(|_| None).collect();
+    for index in order {
+        let question = &questions[index];
+        let last = match &question.subject {
+            Subject::Declared(_) => last.next().flatten(),
+            Subject::Dropped(_) => None,
+        };
+        let answer = look_at(device, &mut walker, &mut principals, question, last);
+        if let (Subject::Declared(spec), Ok(seen)) = (&question.subject, &answer)
+            && let Some(folder) = seen.folder
+        {
+            places.push(Place { folder, name: spec.path.file_name(), claimant: index });
+        }
+        answers[index] = Some(answer.map(|seen| seen.observation));
+    }
+    for (rival, holder) in rivals(questions, places) {
+        answers[rival] = Some(Err(failures::same_file(questions[rival].path(), questions[holder].path())));
     }
 
     device.sightings.forget_before(pass);
     device.watcher.forget_before(pass);
     let hashed = device.sightings.hashed() - hashed_before;
     tracing::debug!(files = questions.len(), hashed, "looked at the files");
-    answers.into_iter().map(|(_, answer)| answer).collect()
+    answers.into_iter().flatten().collect()
+}
+
+/// Where a declared path leads, and the question that it is of.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Place<'q> {
+    folder: Inode,
+    name: &'q str,
+    claimant: usize,
 }
 
 /// Each declared path that leads through a link to a file that another one has, with that other
 /// one: the one that was written already, else the first by name.
-fn rivals(
-    questions: &[Question],
-    places: impl Iterator<Item = Vec<usize>>,
-) -> impl Iterator<Item = (usize, usize)> {
-    places.flat_map(|mut claimants| {
-        claimants.sort_unstable_by_key(|index| (questions[*index].is_untaken(), questions[*index].path()));
-        let holder = claimants[0];
-        claimants.into_iter().skip(1).map(move |rival| (rival, holder))
-    })
+fn rivals(questions: &[Question], mut places: Vec<Place<'_>>) -> Vec<(usize, usize)> {
+    // Stable, because that is quick where they come folder by folder, sorted by name.
+    places.sort();
+    let mut rivals = Vec::new();
+    for places in places.chunk_by(|one, two| (one.folder, one.name) == (two.folder, two.name)) {
+        let claimants = places.iter().map(|place| place.claimant);
+        let holder =
+            claimants.clone().min_by_key(|index| (questions[*index].is_untaken(), questions[*index].path()));
+        let Some(holder) = holder else { continue };
+        rivals.extend(claimants.filter(|index| *index != holder).map(|rival| (rival, holder)));
+    }
+    rivals
 }
 
 /// An observation, and the folder that was found on the way to it.
@@ -155,19 +172,15 @@ struct Seen {
 
 fn look_at<'q>(
     device: &Device,
-    pass: u64,
     walker: &mut Walker<'_>,
     principals: &mut Principals<'q>,
     question: &'q Question,
+    last: Option<Sighting>,
 ) -> Result<Seen, Failure> {
     let path = question.path();
-    let (owner, last) = match &question.subject {
-        Subject::Declared(spec) => {
-            // Before anything is looked at, so that no event is taken for nobody's.
-            let last = device.sightings.declare(path, pass);
-            (principals.owner_of(spec)?, last)
-        }
-        Subject::Dropped(_) => (principals.own(), None),
+    let owner = match &question.subject {
+        Subject::Declared(spec) => principals.owner_of(spec)?,
+        Subject::Dropped(_) => principals.own(),
     };
     let shared_parents = question.shared_parents.clone();
     let (folder, missing_parents) = match (walker.locate(path), &question.subject) {

@@ -75,15 +75,32 @@ impl Sightings {
         Self { entries: Mutex::default(), idle: Condvar::new(), hashed: AtomicU64::new(0), clock }
     }
 
-    /// Declares `path` in this pass, before it is looked at, and tells what was seen there last.
-    pub(super) fn declare(&self, path: &TargetPath, pass: u64) -> Option<Sighting> {
+    /// Declares `paths` in this pass, before anything is looked at, and tells what was seen at each last.
+    /// They come sorted, so that one walk over the entries finds them all.
+    pub(super) fn declare<'p>(
+        &self,
+        paths: impl Iterator<Item = &'p TargetPath>,
+        pass: u64,
+    ) -> Vec<Option<Sighting>> {
         let mut entries = self.lock();
-        if let Some(entry) = entries.get_mut(path) {
-            entry.pass = pass;
-            return entry.sighting;
+        let mut known = entries.iter_mut().peekable();
+        let mut new = Vec::new();
+        let mut seen = Vec::with_capacity(paths.size_hint().1.unwrap_or(0));
+        for path in paths {
+            while known.next_if(|(before, _)| *before < path).is_some() {}
+            seen.push(match known.next_if(|(same, _)| *same == path) {
+                Some((_, entry)) => {
+                    entry.pass = pass;
+                    entry.sighting
+                }
+                None => {
+                    new.push((path.clone(), Entry { pass, ..Entry::default() }));
+                    None
+                }
+            });
         }
-        entries.insert(path.clone(), Entry { pass, ..Entry::default() });
-        None
+        entries.extend(new);
+        seen
     }
 
     /// Remembers what was seen, if the path is declared. A look that saw the same without reading
@@ -204,7 +221,7 @@ mod tests {
     fn a_look_that_read_nothing_takes_no_digest_away_unless_the_file_changed() {
         let sightings = Sightings::new(SystemTime::now);
         let path = "/a".parse().unwrap();
-        sightings.declare(&path, 1);
+        sightings.declare([&path].into_iter(), 1);
         let digest = Some(Digest::of_bytes(b"x"));
         let known = || sightings.when_idle(&path).flatten().unwrap().digest;
         sightings.saw(&path, Sighting::new(Some(stamp(100)), digest, at(100)));
@@ -215,11 +232,27 @@ mod tests {
     }
 
     #[test]
+    fn each_path_gets_what_was_seen_there_and_those_not_declared_again_are_forgotten() {
+        let sightings = Sightings::new(SystemTime::now);
+        let [a, b, c, d] = ["/a", "/b", "/c", "/d"].map(|path| path.parse::<TargetPath>().unwrap());
+        let changed = |seen: Vec<Option<Sighting>>| {
+            seen.iter().map(|it| Some((*it)?.stamp?.changed.seconds)).collect::<Vec<_>>()
+        };
+        assert_eq!(changed(sightings.declare([&a, &c].into_iter(), 1)), [None, None]);
+        for (path, at_second) in [(&a, 1), (&c, 3)] {
+            sightings.saw(path, Sighting::new(Some(stamp(at_second)), None, at(100)));
+        }
+        let seen = sightings.declare([&b, &c, &d].into_iter(), 2);
+        assert_eq!(changed(seen), [None, Some(3), None]);
+        sightings.forget_before(2);
+        assert_eq!(sightings.declared_at(None), [b, c, d]);
+    }
+
+    #[test]
     fn paths_at_or_below_a_folder_are_found_and_its_namesakes_are_not() {
         let sightings = Sightings::new(SystemTime::now);
-        for path in ["/a", "/a-b/c", "/a/b", "/a/b/c", "/b"] {
-            sightings.declare(&path.parse().unwrap(), 1);
-        }
+        let paths = ["/a", "/a-b/c", "/a/b", "/a/b/c", "/b"].map(|path| path.parse().unwrap());
+        sightings.declare(paths.iter(), 1);
         let found = |top: Option<&str>| {
             let found = sightings.declared_at(top.map(|top| top.parse().unwrap()).as_ref());
             found.iter().map(TargetPath::to_string).collect::<Vec<_>>()

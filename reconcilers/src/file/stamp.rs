@@ -8,7 +8,7 @@ use rustix::fs::{FileType, Stat};
 use super::record::Attributes;
 
 /// One inode among all mounted file systems.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Inode {
     pub(super) dev: u64,
     pub(super) ino: u64,
