@@ -7,6 +7,7 @@
 //! convergence   agent (a process) │ bare_device (a loop)
 //! noop_pass     executor + files  │ stat                   ──▶ report ──▶ RESULTS.md
 //! idle          agent (a process) │ bounds
+//! crowd         many agents       │ as many loops
 //! ```
 
 #![allow(
@@ -19,9 +20,12 @@
 
 mod bare_device;
 mod convergence;
+mod crowd;
 mod idle;
 mod machine;
 mod noop_pass;
+mod process_cost;
+mod replacing;
 mod report;
 mod samples;
 
@@ -30,8 +34,16 @@ use std::{fs, path::Path};
 use convergence::Sync;
 use report::Report;
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() {
+fn main() {
+    if let Some(work) = crowd::assignment() {
+        return work();
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(measure());
+}
+
+async fn measure() {
+    let sizes = crowd::sizes();
     // First, so that it tells what is measured and not what this run leaves behind.
     let machine = machine::describe();
 
@@ -45,7 +57,13 @@ async fn main() {
     println!("idle agent: {} s", idle::DURATION.as_secs());
     let idle = idle::measure().await;
 
-    let report = Report { machine, convergence, noop_pass, idle };
+    let mut crowds = Vec::new();
+    for devices in sizes {
+        println!("a crowd of {devices} agents, then of bare devices");
+        crowds.extend(crowd::measure(devices).await);
+    }
+
+    let report = Report { machine, convergence, noop_pass, idle, crowds };
     let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("RESULTS.md");
     fs::write(results, report.to_string()).unwrap();
     println!("\n{}\nWritten to bench/RESULTS.md.", report.tables());

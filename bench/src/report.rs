@@ -7,6 +7,7 @@ use std::{
 
 use crate::{
     convergence::{CONTENT_LEN, Convergence, PACE},
+    crowd::{self, Crowd},
     idle::{DURATION, Idle, PROCESSES},
     machine::Machine,
     noop_pass::{FILES, FOLDERS, NoopPass},
@@ -14,7 +15,7 @@ use crate::{
 };
 
 /// The most that convergence and a pass without changes should cost, in floors.
-const RATIO_AIM: f64 = 2.0;
+pub(crate) const RATIO_AIM: f64 = 2.0;
 /// The most memory an idle agent should take (PSS).
 const PSS_AIM_MIB: f64 = 8.0;
 /// The most memory that a shim should take (PSS).
@@ -28,6 +29,7 @@ pub(crate) struct Report {
     pub(crate) convergence: Vec<Convergence>,
     pub(crate) noop_pass: NoopPass,
     pub(crate) idle: Idle,
+    pub(crate) crowds: Vec<Crowd>,
 }
 
 impl Report {
@@ -50,13 +52,13 @@ impl Report {
             bound("agent: processor", "% of a core", cpu, CPU_AIM_PERCENT),
             bound("largest shim: memory (PSS)", "MiB", shim_pss, SHIM_PSS_AIM_MIB),
         ];
-        format!("{}\n{}", table(&ratios), table(&bounds))
+        format!("{}\n{}\n{}", table(&ratios), table(&bounds), crowd::summary(&self.crowds))
     }
 }
 
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { machine, convergence, noop_pass, idle } = self;
+        let Self { machine, convergence, noop_pass, idle, crowds } = self;
         let first = &convergence[0];
         writeln!(
             f,
@@ -107,12 +109,13 @@ impl Display for Report {
             f,
             "**Idle**: a connected agent with one converged file, {} processes that sleep, and default intervals, \
              over {} s, in which it used {} ticks of {} ms. PSS counts what several programs share by its \
-             part: the more shims there are, the less each takes.",
+             part: the more shims there are, the less each takes.\n",
             PROCESSES.len(),
             DURATION.as_secs(),
             idle.ticks,
             1000 / idle.ticks_per_second,
-        )
+        )?;
+        f.write_str(&crowd::words(crowds))
     }
 }
 
@@ -151,7 +154,7 @@ fn bound(what: &str, unit: &str, measured: f64, aim: f64) -> [String; 4] {
     [what.to_owned(), format!("{measured:.2} {unit}"), format!("<= {aim} {unit}"), verdict(measured, aim)]
 }
 
-fn verdict(measured: f64, aim: f64) -> String {
+pub(crate) fn verdict(measured: f64, aim: f64) -> String {
     (if measured <= aim { "met" } else { "missed" }).to_owned()
 }
 
@@ -160,9 +163,10 @@ fn time(duration: Duration) -> String {
 }
 
 /// A Markdown table that can be read as it is; the first row is its head.
-fn table<const N: usize>(rows: &[[String; N]]) -> String {
-    let widths: [usize; N] =
-        std::array::from_fn(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0).max(3));
+pub(crate) fn table<const N: usize>(rows: &[[String; N]]) -> String {
+    let widths: [usize; N] = std::array::from_fn(|column| {
+        rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0).max(3)
+    });
     let line = |cells: [String; N]| format!("| {} |\n", cells.join(" | "));
     let padded = |row: &[String; N]| line(std::array::from_fn(|i| format!("{:1$}", row[i], widths[i])));
     let rule = line(widths.map(|width| "-".repeat(width)));
