@@ -8,6 +8,7 @@ use std::{
 use crate::{
     convergence::{CONTENT_LEN, Convergence, PACE},
     crowd::{self, Crowd},
+    endurance::{self, Endurance, Growth},
     idle::{DURATION, Idle, PROCESSES},
     machine::Machine,
     noop_pass::{FILES, FOLDERS, NoopPass},
@@ -23,12 +24,17 @@ const SHIM_PSS_AIM_MIB: f64 = 0.5;
 /// The most of a core it should take, in percent.
 const CPU_AIM_PERCENT: f64 = 0.1;
 
+/// The most that an agent should grow by what it goes through, which is what one and the same agent differs
+/// by from one moment to the next.
+const GROWTH_AIM_MIB: f64 = 0.25;
+
 /// All that a run found.
 pub(crate) struct Report {
     pub(crate) machine: Machine,
     pub(crate) convergence: Vec<Convergence>,
     pub(crate) noop_pass: NoopPass,
     pub(crate) idle: Idle,
+    pub(crate) endurance: Endurance,
     pub(crate) crowds: Vec<Crowd>,
 }
 
@@ -52,13 +58,20 @@ impl Report {
             bound("agent: processor", "% of a core", cpu, CPU_AIM_PERCENT),
             bound("largest shim: memory (PSS)", "MiB", shim_pss, SHIM_PSS_AIM_MIB),
         ];
-        format!("{}\n{}\n{}", table(&ratios), table(&bounds), crowd::summary(&self.crowds))
+        let Endurance { documents, touches, .. } = &self.endurance;
+        let growth = vec![
+            ["agent: growth of memory (PSS)", "measured", "aim", ""].map(str::to_owned),
+            grown(format!("by {} documents", endurance::DOCUMENTS), documents),
+            grown(format!("by {} touches of its files", endurance::TOUCHES), touches),
+        ];
+        let tables = [table(&ratios), table(&bounds), table(&growth), crowd::summary(&self.crowds)];
+        tables.join("\n")
     }
 }
 
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { machine, convergence, noop_pass, idle, crowds } = self;
+        let Self { machine, convergence, noop_pass, idle, endurance, crowds } = self;
         let first = &convergence[0];
         writeln!(
             f,
@@ -115,6 +128,20 @@ impl Display for Report {
             idle.ticks,
             1000 / idle.ticks_per_second,
         )?;
+        writeln!(
+            f,
+            "**Growth of memory**: an agent with {} files gets {} documents, of which it reads the last of each burst: \
+             it put {} in force. Then its files are touched {} times, so that they are not as declared: it repaired \
+             {} and looked again and again. Growth is from after a tenth of each kind of work, by when everything has \
+             happened that happens once, to its end. In KiB after each tenth: documents {}; touches {}.\n",
+            endurance::FILES,
+            endurance::DOCUMENTS,
+            endurance.applied,
+            endurance::TOUCHES,
+            endurance.repairs,
+            endurance.documents,
+            endurance.touches,
+        )?;
         f.write_str(&crowd::words(crowds))
     }
 }
@@ -152,6 +179,10 @@ fn phases(noop_pass: &NoopPass) -> String {
 
 fn bound(what: &str, unit: &str, measured: f64, aim: f64) -> [String; 4] {
     [what.to_owned(), format!("{measured:.2} {unit}"), format!("<= {aim} {unit}"), verdict(measured, aim)]
+}
+
+fn grown(what: String, growth: &Growth) -> [String; 4] {
+    bound(&what, "MiB", growth.kib() as f64 / 1024.0, GROWTH_AIM_MIB)
 }
 
 pub(crate) fn verdict(measured: f64, aim: f64) -> String {

@@ -5,7 +5,8 @@
 //!
 //! | | messages of the device | synced |
 //! |---|---|---|
-//! | attach | hint subscription, two Direct Gets, status by CAS, heartbeat, one more Direct Get | ledger |
+//! | attach | hint subscription, two Direct Gets, status by CAS, heartbeat, one more Direct Get | ledger, once |
+//! | again | the same, after the claim of its status by CAS | |
 //! | a document | Direct Get, status by CAS, heartbeat | intent, file, record |
 
 use std::{
@@ -117,6 +118,10 @@ impl BareDevice {
         if !self.ledger.exists() {
             replace(&self.ledger, &self.ledger_body).unwrap();
         }
+        // Claimed with what it said last, so that nobody sees it as less than it was.
+        if self.revision > 0 {
+            self.write(wire).await;
+        }
         if let Some(desired) = desired {
             self.apply(&desired.payload);
         }
@@ -155,13 +160,17 @@ impl BareDevice {
     }
 
     async fn report(&mut self, wire: &Wire) {
+        self.write(wire).await;
+        self.beat(wire).await;
+    }
+
+    async fn write(&mut self, wire: &Wire) {
         let publish = PublishMessage::build()
             .payload(serde_json::to_vec(&self.status).unwrap().into())
             .expected_last_subject_sequence(self.revision);
         let subject = format!("$KV.{ACTUAL_STATE}.{}", self.id);
         let ack = wire.jetstream.send_publish(subject, publish).await.unwrap();
         self.revision = ack.await.expect("nobody else writes this entry").sequence;
-        self.beat(wire).await;
     }
 
     async fn beat(&self, wire: &Wire) {

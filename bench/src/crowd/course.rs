@@ -167,6 +167,7 @@ impl Crowd {
         let wanted = generation.map(|(generation, _)| generation);
         let (seen, ()) = join!(self.seen(&mut statuses, start, wanted), put(platform, documents));
         let now = self.server.monitoring.counts();
+        statuses.end().await;
         Phase {
             seen,
             server: self.server.processor_time() - server,

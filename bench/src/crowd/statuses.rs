@@ -1,9 +1,12 @@
 //! All statuses as they are stored: what a dashboard watches.
 
 use agent_model::status::Phase;
-use async_nats::jetstream::consumer::{
-    DeliverPolicy,
-    push::{Ordered, OrderedConfig},
+use async_nats::jetstream::{
+    consumer::{
+        DeliverPolicy,
+        push::{Ordered, OrderedConfig},
+    },
+    stream::Stream,
 };
 use futures_util::StreamExt;
 use serde::Deserialize;
@@ -24,24 +27,38 @@ struct Applied {
 }
 
 /// A watch over all statuses: the last of each device, and from then on every one.
-pub(super) struct Statuses(Ordered);
+pub(super) struct Statuses {
+    bucket: Stream,
+    consumer: String,
+    messages: Ordered,
+}
 
 impl Statuses {
     pub(super) async fn watch(platform: &Platform) -> Self {
-        let stream = platform.jetstream.get_stream(format!("KV_{ACTUAL_STATE}")).await.unwrap();
-        let consumer = stream.create_consumer(OrderedConfig {
+        let bucket = platform.jetstream.get_stream(format!("KV_{ACTUAL_STATE}")).await.unwrap();
+        let consumer = bucket.create_consumer(OrderedConfig {
             deliver_subject: platform.client.new_inbox(),
             filter_subject: format!("$KV.{ACTUAL_STATE}.*"),
             deliver_policy: DeliverPolicy::LastPerSubject,
             ..OrderedConfig::default()
         });
-        Self(consumer.await.unwrap().messages().await.unwrap())
+        let consumer = consumer.await.unwrap();
+        let name = consumer.cached_info().name.clone();
+        Self { bucket, consumer: name, messages: consumer.messages().await.unwrap() }
+    }
+
+    /// Takes its consumer away from the server, which would keep it for a while.
+    pub(super) async fn end(self) {
+        let Self { bucket, consumer, messages } = self;
+        drop(messages);
+        // Where the client has made it anew under another name, the count of consumers tells.
+        let _ = bucket.delete_consumer(&consumer).await;
     }
 
     /// The number of the device that said something next, and the generation that it converged on.
     /// Cancel-safe.
     pub(super) async fn next(&mut self) -> (usize, Option<u64>) {
-        let message = self.0.next().await.expect("a watch never ends").unwrap();
+        let message = self.messages.next().await.expect("a watch never ends").unwrap();
         let device = message.subject.rsplit('.').next().and_then(number).expect("a device of the crowd");
         let said: Said = serde_json::from_slice(&message.payload).unwrap();
         let converged = said.applied.filter(|_| said.phase == Phase::Converged);
