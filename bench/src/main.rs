@@ -7,6 +7,7 @@
 //! convergence   agent (a process) │ bare_device (a loop)
 //! noop_pass     executor + files  │ stat                   ──▶ report ──▶ RESULTS.md
 //! idle          agent (a process) │ bounds
+//! endurance     agent (a process) │ bounds
 //! crowd         many agents       │ as many loops
 //! ```
 
@@ -21,6 +22,7 @@
 mod bare_device;
 mod convergence;
 mod crowd;
+mod endurance;
 mod idle;
 mod machine;
 mod noop_pass;
@@ -57,13 +59,12 @@ async fn measure() {
     println!("idle agent: {} s", idle::DURATION.as_secs());
     let idle = idle::measure().await;
 
-    let mut crowds = Vec::new();
-    for devices in sizes {
-        println!("a crowd of {devices} agents, then of bare devices");
-        crowds.extend(crowd::measure(devices).await);
-    }
+    println!("memory after {} documents and {} touches", endurance::DOCUMENTS, endurance::TOUCHES);
+    let endurance = endurance::measure().await;
+    println!("crowds of {sizes:?} agents, then of bare devices");
+    let crowds = crowd::measure(&sizes).await;
 
-    let report = Report { machine, convergence, noop_pass, idle, crowds };
+    let report = Report { machine, convergence, noop_pass, idle, endurance, crowds };
     let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("RESULTS.md");
     fs::write(results, report.to_string()).unwrap();
     println!("\n{}\nWritten to bench/RESULTS.md.", report.tables());

@@ -32,8 +32,8 @@ const PUTS_IN_FLIGHT: usize = 1000;
 const PATIENCE: Duration = Duration::from_secs(300);
 /// How often it is looked whether the workers still run.
 const LOOK: Duration = Duration::from_secs(1);
-/// Until what follows a connect is over: the last of it is one more read some six seconds later.
-const UNTIL_QUIET: Duration = Duration::from_secs(10);
+/// Until what follows a connect is over: the last of it is one more read, at most 6.25 s later.
+const UNTIL_QUIET: Duration = Duration::from_secs(8);
 /// How long an idle crowd is watched.
 pub(super) const IDLE: Duration = Duration::from_secs(30);
 
@@ -102,7 +102,7 @@ pub(super) async fn run(
     let server = Server::start(cell.sync).await;
     let folder = TempDir::with_prefix_in("harmony-crowd-", cell.state.folder()).unwrap();
     let mut crowd = Crowd { devices, population, folder, server, workers: None };
-    let platform = Platform::connect(&crowd.server.nats).await;
+    let platform = crowd.server.platform().await;
 
     let before = crowd.server.rss_kib();
     let attach = crowd.phase(&platform, true, None).await;
@@ -232,7 +232,7 @@ impl Crowd {
         self.server.nats.kill();
         self.server.nats.start_again().await;
         let server_back = start.elapsed();
-        let platform = Platform::connect(&self.server.nats).await;
+        let platform = self.server.platform().await;
         let mut statuses = Statuses::watch(&platform).await;
         let monitoring = self.server.monitoring;
         let devices = self.devices;

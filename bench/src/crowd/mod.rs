@@ -48,6 +48,13 @@ pub(crate) struct Cell {
     pub(crate) sync: Sync,
 }
 
+const CELLS: [Cell; 4] = [
+    Cell { state: StateOn::Tmpfs, sync: Sync::Default },
+    Cell { state: StateOn::Tmpfs, sync: Sync::Always },
+    Cell { state: StateOn::Disk, sync: Sync::Default },
+    Cell { state: StateOn::Disk, sync: Sync::Always },
+];
+
 /// A crowd, and its floor.
 pub(crate) struct Crowd {
     devices: usize,
@@ -84,18 +91,25 @@ fn raise_open_files() -> Option<u64> {
     bound.maximum
 }
 
-/// Measures a crowd of that size under all conditions.
-pub(crate) async fn measure(devices: usize) -> Vec<Crowd> {
+/// Measures crowds of these sizes, the largest under all conditions.
+pub(crate) async fn measure(sizes: &[usize]) -> Vec<Crowd> {
+    let largest = sizes.iter().max();
     let mut crowds = Vec::new();
-    for state in [StateOn::Tmpfs, StateOn::Disk] {
-        for sync in [Sync::Default, Sync::Always] {
-            let cell = Cell { state, sync };
+    for size in sizes {
+        let cells = if Some(size) == largest { &CELLS[..] } else { &CELLS[..1] };
+        for (number, cell) in cells.iter().enumerate() {
             // What follows is the same however often the server and the devices sync.
-            let to_the_end = crowds.is_empty();
-            let (agents, likeness) = course::run(devices, cell, Population::Agents, to_the_end).await;
-            let (floor, _) = course::run(devices, cell, Population::BareDevices(likeness), false).await;
-            crowds.push(Crowd { devices, cell, agents, floor });
+            let crowd = measure_in(*cell, *size, number == 0).await;
+            // At once: the whole of it takes long.
+            println!("{}", summary(std::slice::from_ref(&crowd)));
+            crowds.push(crowd);
         }
     }
     crowds
+}
+
+async fn measure_in(cell: Cell, devices: usize, to_the_end: bool) -> Crowd {
+    let (agents, likeness) = course::run(devices, cell, Population::Agents, to_the_end).await;
+    let (floor, _) = course::run(devices, cell, Population::BareDevices(likeness), false).await;
+    Crowd { devices, cell, agents, floor }
 }

@@ -18,6 +18,8 @@ use crate::{
     process_cost::{peak_rss_kib, processor_time, rss_kib},
 };
 
+/// How long a document may take to be stored while all devices keep the disk busy.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long its monitoring may take to answer.
 const MONITORING_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -53,6 +55,13 @@ impl Server {
         let nats = NatsServer::start(settings).await;
         provision_all(&nats).await;
         Self { nats, monitoring: Monitoring(port) }
+    }
+
+    /// A connection of the platform that has patience with a busy disk.
+    pub(super) async fn platform(&self) -> Platform {
+        let mut platform = Platform::connect(&self.nats).await;
+        platform.jetstream.set_timeout(REQUEST_TIMEOUT);
+        platform
     }
 
     pub(super) fn processor_time(&self) -> Duration {
