@@ -242,11 +242,12 @@ impl Crowd {
             }
             start.elapsed()
         };
+        let connected = timeout(PATIENCE, connected);
         let (connected, seen, ()) =
             join!(connected, self.seen(&mut statuses, start, Some(generation)), put(&platform, documents));
         Storm {
             server_back,
-            connected,
+            connected: connected.expect("all devices return"),
             seen,
             server: self.server.processor_time(),
             server_peak_kib: self.server.peak_rss_kib(),
