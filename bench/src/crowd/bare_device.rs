@@ -1,12 +1,12 @@
 //! The floor of a crowd: a device without an agent.
 //!
 //! On the wire it does what the agent does, message for message, and on the disk it syncs what the
-//! agent syncs, as often. It does nothing else: no checks, no plan, no look at what is there.
+//! agent syncs, as often. It does nothing else: no checks, no plan, no look at what is there. An agent
+//! that starts where there is a status already may claim that first, with one more write.
 //!
 //! | | messages of the device | synced |
 //! |---|---|---|
-//! | attach | hint subscription, two Direct Gets, status by CAS, heartbeat, one more Direct Get | ledger, once |
-//! | again | the same, after the claim of its status by CAS | |
+//! | attach | hint subscription, two Direct Gets, status by CAS, heartbeat, one more Direct Get | ledger, if it is the first time |
 //! | a document | Direct Get, status by CAS, heartbeat | intent, file, record |
 
 use std::{
@@ -118,10 +118,6 @@ impl BareDevice {
         if !self.ledger.exists() {
             replace(&self.ledger, &self.ledger_body).unwrap();
         }
-        // Claimed with what it said last, so that nobody sees it as less than it was.
-        if self.revision > 0 {
-            self.write(wire).await;
-        }
         if let Some(desired) = desired {
             self.apply(&desired.payload);
         }
@@ -160,17 +156,13 @@ impl BareDevice {
     }
 
     async fn report(&mut self, wire: &Wire) {
-        self.write(wire).await;
-        self.beat(wire).await;
-    }
-
-    async fn write(&mut self, wire: &Wire) {
         let publish = PublishMessage::build()
             .payload(serde_json::to_vec(&self.status).unwrap().into())
             .expected_last_subject_sequence(self.revision);
         let subject = format!("$KV.{ACTUAL_STATE}.{}", self.id);
         let ack = wire.jetstream.send_publish(subject, publish).await.unwrap();
         self.revision = ack.await.expect("nobody else writes this entry").sequence;
+        self.beat(wire).await;
     }
 
     async fn beat(&self, wire: &Wire) {

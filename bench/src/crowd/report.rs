@@ -60,7 +60,8 @@ pub(crate) fn words(crowds: &[Crowd]) -> String {
         "**A crowd**: agents in {WORKERS} processes, each agent with a connection and folders of its own and the \
          default intervals, at one server. They are wired as the daemon is, but without inotify: a user may have 128 \
          instances, so none is given any, and changes by other hands would be found by the drift timer. Floor: as many \
-         bare devices in as many processes, which send and receive the same messages and sync the same files as often. \
+         bare devices in as many processes, which send and receive the same messages and sync the same files as often; \
+         only the claim of a status that is there already, which an agent may write before its first, they leave out. \
          Each of the two has a new server, and they take turns in this order:\n\n\
          - attach: from starting the processes, without documents, until the first status of each device is seen\n\
          - first converge: all are killed, the documents are written, the processes are started; until each is seen to \

@@ -3,8 +3,8 @@
 use agent_model::status::Phase;
 use async_nats::jetstream::{
     consumer::{
-        DeliverPolicy,
-        push::{Ordered, OrderedConfig},
+        AckPolicy, DeliverPolicy,
+        push::{Config, Messages},
     },
     stream::Stream,
 };
@@ -27,20 +27,25 @@ struct Applied {
 }
 
 /// A watch over all statuses: the last of each device, and from then on every one.
+///
+/// It has no heartbeats, which would be missed, and the consumer made anew, while all devices come at
+/// once. Nothing is lost on a connection that lasts.
 pub(super) struct Statuses {
     bucket: Stream,
     consumer: String,
-    messages: Ordered,
+    messages: Messages,
 }
 
 impl Statuses {
     pub(super) async fn watch(platform: &Platform) -> Self {
         let bucket = platform.jetstream.get_stream(format!("KV_{ACTUAL_STATE}")).await.unwrap();
-        let consumer = bucket.create_consumer(OrderedConfig {
+        let consumer = bucket.create_consumer(Config {
             deliver_subject: platform.client.new_inbox(),
             filter_subject: format!("$KV.{ACTUAL_STATE}.*"),
             deliver_policy: DeliverPolicy::LastPerSubject,
-            ..OrderedConfig::default()
+            ack_policy: AckPolicy::None,
+            memory_storage: true,
+            ..Config::default()
         });
         let consumer = consumer.await.unwrap();
         let name = consumer.cached_info().name.clone();
@@ -51,8 +56,7 @@ impl Statuses {
     pub(super) async fn end(self) {
         let Self { bucket, consumer, messages } = self;
         drop(messages);
-        // Where the client has made it anew under another name, the count of consumers tells.
-        let _ = bucket.delete_consumer(&consumer).await;
+        bucket.delete_consumer(&consumer).await.unwrap();
     }
 
     /// The number of the device that said something next, and the generation that it converged on.
