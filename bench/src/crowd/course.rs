@@ -52,6 +52,17 @@ pub(super) struct Course {
     pub(super) storm: Option<Storm>,
 }
 
+impl Course {
+    /// What has a floor, by name.
+    pub(super) fn phases(&self) -> [(&'static str, &Phase); 3] {
+        [
+            ("attach", &self.attach),
+            ("first converge", &self.first_converge),
+            ("one document to all", &self.new_document),
+        ]
+    }
+}
+
 /// Something that all devices do.
 pub(super) struct Phase {
     /// When each was seen to have done it, since the phase began.
@@ -209,7 +220,7 @@ impl Crowd {
     /// What the floor has to write: like what a converged agent writes.
     async fn likeness(&self, platform: &Platform) -> Likeness {
         if let Population::BareDevices(likeness) = &self.population {
-            return likeness.clone();
+            return Likeness::clone(likeness);
         }
         let status: AgentStatus = platform.status(&id(0)).await.unwrap();
         let ledger = state_dir(self.folder.path(), &id(0)).join("ledger.json");

@@ -110,6 +110,6 @@ pub(crate) async fn measure(sizes: &[usize]) -> Vec<Crowd> {
 
 async fn measure_in(cell: Cell, devices: usize, to_the_end: bool) -> Crowd {
     let (agents, likeness) = course::run(devices, cell, Population::Agents, to_the_end).await;
-    let (floor, _) = course::run(devices, cell, Population::BareDevices(likeness), false).await;
+    let (floor, _) = course::run(devices, cell, Population::BareDevices(likeness.into()), false).await;
     Crowd { devices, cell, agents, floor }
 }

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, time::Duration};
 
 use super::{
     Crowd, StateOn,
-    course::{Course, IDLE, Phase},
+    course::{IDLE, Phase},
     workers::WORKERS,
 };
 use crate::{
@@ -12,20 +12,14 @@ use crate::{
     samples::Samples,
 };
 
-const PHASES: [(&str, fn(&Course) -> &Phase); 3] = [
-    ("attach", |course| &course.attach),
-    ("first converge", |course| &course.first_converge),
-    ("one document to all", |course| &course.new_document),
-];
-
 /// Every figure that has an aim.
 pub(crate) fn summary(crowds: &[Crowd]) -> String {
     let head =
         ["", "floor p50", "p99", "all", "agents p50", "p99", "all", "ratio", "aim", ""].map(str::to_owned);
     let mut ratios = vec![head];
     for crowd in crowds {
-        for (what, phase) in PHASES {
-            let (floor, agents) = (&phase(&crowd.floor).seen, &phase(&crowd.agents).seen);
+        for ((what, floor), (_, agents)) in crowd.floor.phases().into_iter().zip(crowd.agents.phases()) {
+            let (floor, agents) = (&floor.seen, &agents.seen);
             let ratio = worst_ratio(floor, agents);
             ratios.push([
                 format!("{}: {what}", crowd.name()),
@@ -140,10 +134,9 @@ fn shares(crowds: &[Crowd]) -> String {
     ];
     for crowd in crowds {
         let devices = crowd.devices;
-        for (what, phase) in PHASES {
-            let [floor, agents] = [&crowd.floor, &crowd.agents].map(|course| share(phase(course), devices));
-            let [a, b, c, d] = floor;
-            let [e, f, g, h] = agents;
+        for ((what, floor), (_, agents)) in crowd.floor.phases().into_iter().zip(crowd.agents.phases()) {
+            let [a, b, c, d] = share(floor, devices);
+            let [e, f, g, h] = share(agents, devices);
             rows.push([format!("{}: {what}", crowd.name()), a, b, c, d, e, f, g, h]);
         }
     }

@@ -26,7 +26,7 @@ pub(super) enum Population {
     /// Agents as they ship.
     Agents,
     /// Devices without one: the floor.
-    BareDevices(Likeness),
+    BareDevices(Box<Likeness>),
 }
 
 /// Which devices a worker has.
@@ -81,7 +81,7 @@ fn work(assignment: Assignment) {
                 tasks.spawn_local(async move { panic!("an agent ended: {:?}", agent.run().await) });
             }),
             Population::BareDevices(likeness) => {
-                let likeness = Rc::new(likeness);
+                let likeness: Rc<Likeness> = likeness.into();
                 devices.for_each(|number| {
                     let device = BareDevice::new(id(number), &folder, Rc::clone(&likeness));
                     tasks.spawn_local(device.run(url.clone()));
