@@ -66,3 +66,34 @@ impl SimulatedAgent {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use agent_core::{state_dir::StateLayout, status::snapshot::Snapshot};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn it_works_in_folders_of_its_own_and_lets_go_of_them_when_it_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = StateLayout::of(folder.path().join("state"));
+        let agent = SimulatedAgent {
+            agent: "edge-0001".parse().unwrap(),
+            url: "nats://127.0.0.1:9".to_owned(),
+            state_dir: layout.path().to_owned(),
+            root: folder.path().join("root"),
+        };
+        let tells_of_itself = async {
+            while Snapshot::read(&layout).is_none() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::select! {
+            ended = agent.run() => panic!("it ended: {ended:?}"),
+            told = tokio::time::timeout(Duration::from_secs(60), tells_of_itself) => told.unwrap(),
+        }
+        assert!(!layout.is_locked().unwrap());
+    }
+}
