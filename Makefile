@@ -48,7 +48,8 @@ lint: ## Check formatting, lints, licences, dependencies
 demo: ## See three devices converge, repair themselves, and refuse a bad document
 	scripts/demo
 
-# The agent is built by itself, so that what is measured is what ships.
+# The agent is built by itself, so that what is measured is what ships. CROWD="1000" makes for fewer agents
+# at one server than the usual sizes (bench/src/crowd/mod.rs), or more: the server needs a descriptor for each.
 bench: ## Measure what the agent costs, beside its floor, and write bench/RESULTS.md
 	cargo build --release --locked --package harmony-agent --package process-shim
 	cargo bench --locked --package bench

@@ -3,12 +3,7 @@
 //! It takes the same steps on the wire and on the disk, one after the other, and nothing else: no
 //! checks, no plan, no look at what is there.
 
-use std::{
-    fs::{self, File},
-    io::{self, Write},
-    path::Path,
-    thread::JoinHandle,
-};
+use std::thread::JoinHandle;
 
 use agent_model::status::AgentStatus;
 use async_nats::{
@@ -23,6 +18,8 @@ use tests::{
     platform::{ACTUAL_STATE, DESIRED_STATE},
 };
 use tokio::sync::oneshot;
+
+use crate::replacing::replace;
 
 /// What the loop writes besides the file itself, as large as what the agent writes.
 pub(crate) struct Likeness {
@@ -106,14 +103,4 @@ async fn converge(client: Client, mut hints: Subscriber, id: &str, likeness: Lik
         let ack = jetstream.send_publish(status_subject.clone(), publish).await.unwrap();
         revision = ack.await.expect("nobody else writes this entry").sequence;
     }
-}
-
-/// Replaces a file so that a power cut leaves the old or the new one, whole.
-fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension("tmp");
-    let mut file = File::create(&temporary)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    File::open(path.parent().unwrap())?.sync_all()
 }

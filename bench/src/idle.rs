@@ -1,6 +1,6 @@
 //! What an agent costs that has nothing to do, and what holds its processes.
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
 use agent_model::status::Phase;
 use tests::{
@@ -9,6 +9,8 @@ use tests::{
     nats_server::{NatsServer, Settings},
     platform::{Platform, provision_all},
 };
+
+use crate::process_cost::{pss_kib, ticks};
 
 /// The processes that it keeps.
 pub(crate) const PROCESSES: [&str; 3] = ["one", "two", "three"];
@@ -66,18 +68,4 @@ pub(crate) async fn measure() -> Idle {
     };
     agent.stop().await;
     idle
-}
-
-/// proc_pid_stat(5): `utime` and `stime`, the 14th and 15th field. The second is the program's
-/// name in parentheses and may hold anything.
-fn ticks(pid: u32) -> u64 {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let (_, from_third) = stat.rsplit_once(')').unwrap();
-    from_third.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().unwrap()).sum()
-}
-
-fn pss_kib(pid: u32) -> u64 {
-    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
-    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
 }

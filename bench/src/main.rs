@@ -8,6 +8,8 @@
 //! noop_pass     executor + files  │ stat                   ──▶ report ──▶ RESULTS.md
 //! idle          agent (a process) │ bounds
 //! traffic       agent on a wire   │ bound
+//! endurance     agent (a process) │ bounds
+//! crowd         many agents       │ as many loops
 //! ```
 //!
 //! To look into one part alone, `cargo bench --package bench -- noop`, or `traffic`, prints what it
@@ -23,9 +25,13 @@
 
 mod bare_device;
 mod convergence;
+mod crowd;
+mod endurance;
 mod idle;
 mod machine;
 mod noop_pass;
+mod process_cost;
+mod replacing;
 mod report;
 mod samples;
 mod traffic;
@@ -36,8 +42,15 @@ use std::{env, fs, path::Path};
 use convergence::Sync;
 use report::Report;
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() {
+fn main() {
+    if let Some(work) = crowd::assignment() {
+        return work();
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(measure());
+}
+
+async fn measure() {
     let only = |part: &str| env::args().any(|argument| argument == part);
     if only("noop") {
         return print!("{}", report::noop_pass(&noop_pass::measure().await));
@@ -45,6 +58,7 @@ async fn main() {
     if only("traffic") {
         return print!("{}", report::traffic(&traffic::measure().await));
     }
+    let sizes = crowd::sizes();
     // First, so that it tells what is measured and not what this run leaves behind.
     let machine = machine::describe();
 
@@ -60,7 +74,12 @@ async fn main() {
     println!("control traffic: some seven minutes");
     let traffic = traffic::measure().await;
 
-    let report = Report { machine, convergence, noop_pass, idle, traffic };
+    println!("memory after {} documents and {} touches", endurance::DOCUMENTS, endurance::TOUCHES);
+    let endurance = endurance::measure().await;
+    println!("crowds of {sizes:?} agents, then of bare devices");
+    let crowds = crowd::measure(&sizes).await;
+
+    let report = Report { machine, convergence, noop_pass, idle, traffic, endurance, crowds };
     let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("RESULTS.md");
     fs::write(results, report.to_string()).unwrap();
     println!("\n{}\nWritten to bench/RESULTS.md.", report.tables());

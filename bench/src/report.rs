@@ -7,6 +7,8 @@ use std::{
 
 use crate::{
     convergence::{CONTENT_LEN, Convergence, PACE},
+    crowd::{self, Crowd},
+    endurance::{self, Endurance, Growth},
     idle::{DURATION, Idle, PROCESSES},
     machine::Machine,
     noop_pass::{FILES, FOLDERS, NoopPass},
@@ -15,7 +17,7 @@ use crate::{
 };
 
 /// The most that convergence and a pass without changes should cost, in floors.
-const RATIO_AIM: f64 = 2.0;
+pub(crate) const RATIO_AIM: f64 = 2.0;
 /// The most memory an idle agent should take (PSS).
 const PSS_AIM_MIB: f64 = 8.0;
 /// The most memory that a shim should take (PSS).
@@ -25,6 +27,10 @@ const TRAFFIC_AIM_MB: f64 = 10.0;
 /// The most of a core it should take, in percent.
 const CPU_AIM_PERCENT: f64 = 0.1;
 
+/// The most that an agent should grow by what it goes through, which is what one and the same agent differs
+/// by from one moment to the next.
+const GROWTH_AIM_MIB: f64 = 0.25;
+
 /// All that a run found.
 pub(crate) struct Report {
     pub(crate) machine: Machine,
@@ -32,6 +38,8 @@ pub(crate) struct Report {
     pub(crate) noop_pass: NoopPass,
     pub(crate) idle: Idle,
     pub(crate) traffic: Traffic,
+    pub(crate) endurance: Endurance,
+    pub(crate) crowds: Vec<Crowd>,
 }
 
 impl Report {
@@ -53,13 +61,26 @@ impl Report {
             bound("agent: processor", "% of a core", cpu, CPU_AIM_PERCENT),
             bound("largest shim: memory (PSS)", "MiB", shim_pss, SHIM_PSS_AIM_MIB),
         ];
-        format!("{}\n{}\n{}", table(&ratios), table(&bounds), traffic(&self.traffic))
+        let Endurance { documents, touches, .. } = &self.endurance;
+        let growth = vec![
+            ["agent: growth of memory (PSS)", "measured", "aim", ""].map(str::to_owned),
+            grown(format!("by {} documents", endurance::DOCUMENTS), documents),
+            grown(format!("by {} touches of its files", endurance::TOUCHES), touches),
+        ];
+        let tables = [
+            table(&ratios),
+            table(&bounds),
+            traffic(&self.traffic),
+            table(&growth),
+            crowd::summary(&self.crowds),
+        ];
+        tables.join("\n")
     }
 }
 
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { machine, convergence, noop_pass, idle, traffic } = self;
+        let Self { machine, convergence, noop_pass, idle, traffic, endurance, crowds } = self;
         let first = &convergence[0];
         writeln!(
             f,
@@ -122,13 +143,28 @@ impl Display for Report {
              namespace and the server, over TLS, with a document of {} bytes that stays converged and a status of \
              {} bytes. Each piece is the average of many in a row and is multiplied by how often it occurs in 30 \
              days with the default intervals. To see whether the pieces add up: in {} s with the default intervals \
-             {} bytes crossed the wire, of {:.0} expected.",
+             {} bytes crossed the wire, of {:.0} expected.\n",
             traffic.document_len,
             traffic.status_len,
             WINDOW.as_secs(),
             traffic.window_bytes,
             traffic.expected_in_window(),
-        )
+        )?;
+        writeln!(
+            f,
+            "**Growth of memory**: an agent with {} files gets {} documents, of which it reads the last of each burst: \
+             it put {} in force. Then its files are touched {} times, so that they are not as declared: it repaired \
+             {} and looked again and again. Growth is from after a tenth of each kind of work, by when everything has \
+             happened that happens once, to its end. In KiB after each tenth: documents {}; touches {}.\n",
+            endurance::FILES,
+            endurance::DOCUMENTS,
+            endurance.applied,
+            endurance::TOUCHES,
+            endurance.repairs,
+            endurance.documents,
+            endurance.touches,
+        )?;
+        f.write_str(&crowd::words(crowds))
     }
 }
 
@@ -196,7 +232,11 @@ fn bound(what: &str, unit: &str, measured: f64, aim: f64) -> [String; 4] {
     [what.to_owned(), format!("{measured:.2} {unit}"), format!("<= {aim} {unit}"), verdict(measured, aim)]
 }
 
-fn verdict(measured: f64, aim: f64) -> String {
+fn grown(what: String, growth: &Growth) -> [String; 4] {
+    bound(&what, "MiB", growth.kib() as f64 / 1024.0, GROWTH_AIM_MIB)
+}
+
+pub(crate) fn verdict(measured: f64, aim: f64) -> String {
     (if measured <= aim { "met" } else { "missed" }).to_owned()
 }
 
@@ -205,9 +245,10 @@ fn time(duration: Duration) -> String {
 }
 
 /// A Markdown table that can be read as it is; the first row is its head.
-fn table<const N: usize>(rows: &[[String; N]]) -> String {
-    let widths: [usize; N] =
-        std::array::from_fn(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0).max(3));
+pub(crate) fn table<const N: usize>(rows: &[[String; N]]) -> String {
+    let widths: [usize; N] = std::array::from_fn(|column| {
+        rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0).max(3)
+    });
     let line = |cells: [String; N]| format!("| {} |\n", cells.join(" | "));
     let padded = |row: &[String; N]| line(std::array::from_fn(|i| format!("{:1$}", row[i], widths[i])));
     let rule = line(widths.map(|width| "-".repeat(width)));

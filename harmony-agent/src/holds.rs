@@ -21,6 +21,13 @@ pub(crate) struct Holds {
     pub(crate) safe_mode: watch::Receiver<bool>,
 }
 
+impl Holds {
+    /// Those that there are now, for an agent whose state folder nobody watches.
+    pub(crate) fn as_found(layout: &StateLayout) -> Self {
+        Teller::new(layout.clone()).1
+    }
+}
+
 /// The holds of that state folder.
 pub(crate) fn follow(layout: &StateLayout) -> Holds {
     // Watched before they are read, so that nothing between the two is missed.

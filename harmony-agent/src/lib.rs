@@ -21,6 +21,8 @@ mod reset_generation;
 mod run;
 mod scores;
 mod service_manager;
+mod serving;
+mod simulated;
 mod status;
 mod wiring;
 
@@ -30,6 +32,8 @@ use agent_core::dispatcher::Formats;
 use agent_manifest_v1::AgentManifestV1;
 use agent_model::ManifestFormat;
 use clap::Parser;
+
+pub use simulated::SimulatedAgent;
 
 use crate::{
     cli::{Cli, Command},

@@ -1,16 +1,11 @@
 //! `harmony-agent run`: the daemon.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use agent_core::{
-    kv::{
-        Connection, ConnectionSettings, DesiredWatch, DesiredWatchSettings, EventQueue, HeartbeatTask,
-        StatusWriter, StatusWriterSettings,
-    },
-    runtime::{self, Channels},
+    kv::{Connection, ConnectionSettings},
     state_dir::StateDir,
 };
-use agent_model::status::AgentStatus;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -18,14 +13,18 @@ use tokio::{
 };
 
 use crate::{
-    Agent, CommandError, Exit, cli::RunArgs, configuration, configuration::Configuration, holds, logging,
-    service_manager::ServiceManager, wiring,
+    Agent, CommandError, Exit,
+    cli::RunArgs,
+    configuration,
+    configuration::Configuration,
+    holds, logging,
+    service_manager::ServiceManager,
+    serving::{Intervals, Serving, serve},
+    wiring,
 };
 
 /// More descriptors than the most resources that a document may have can need.
 const MOST_OPEN_FILES: u64 = 8192;
-/// How long a stopping agent waits for its last report to arrive.
-const LAST_REPORT: Duration = Duration::from_secs(2);
 /// How long it waits until the service manager was told.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
@@ -55,39 +54,17 @@ pub(crate) async fn run(args: RunArgs, program: Agent) -> Result<Exit, CommandEr
     };
     let connection =
         Connection::open(&settings).await.map_err(|error| CommandError::Usage(crate::with_causes(&error)))?;
-    let (reports, newest_report) = watch::channel::<Option<Arc<AgentStatus>>>(None);
-    let (heartbeats, newest_heartbeat) = watch::channel(None);
-    let (phase, current_phase) = watch::channel(None);
-    let resync_interval = configuration.resync_interval;
-    let desired = DesiredWatch::spawn(&connection, &agent, DesiredWatchSettings { resync_interval });
-    let writer = StatusWriter::spawn(
-        &connection,
-        StatusWriterSettings { agent: agent.clone(), instance: wired.instance, resync_interval },
-        newest_report,
-    );
-    let _heartbeat =
-        HeartbeatTask::spawn(&connection, &agent, configuration.heartbeat_interval, newest_heartbeat);
-    let events = EventQueue::spawn(&connection, &agent);
-    let holds = holds::follow(state.layout());
-    let channels = Channels {
-        entries: desired.entries(),
-        prior: writer.prior(),
-        standing: writer.standing(),
-        reports,
-        heartbeats,
-        phase,
-        pause: holds.pause,
-        safe_mode: holds.safe_mode,
-        events: events.sender(),
+    let intervals = Intervals {
+        resync: configuration.resync_interval,
+        drift: configuration.drift_interval,
+        heartbeat: configuration.heartbeat_interval,
     };
-    let wakes = wired.registry.wakes();
-    // Up from here on, whether a server is in reach or not: what was accepted is enforced.
+    let (phase, current_phase) = watch::channel(None);
     let informing =
         ServiceManager::from_environment().map(|manager| manager.keep_informed(current_phase, stop.clone()));
-    runtime::run(wired.device, state.layout().clone(), channels, wakes, configuration.drift_interval, stop)
-        .await;
-    tracing::info!("stopping; what runs on this device goes on running");
-    writer.stop(LAST_REPORT).await;
+    let layout = state.layout().clone();
+    let holds = holds::follow(&layout);
+    serve(wired, Serving { agent, layout, connection, intervals, holds, phase, stop }).await;
     if let Some(informing) = informing {
         informing.end(LAST_WORD).await;
     }

@@ -57,6 +57,11 @@ impl NatsServer {
         &self.name
     }
 
+    /// The id of its process.
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().expect("the server runs").id()
+    }
+
     /// Where it listens; the same port after each restart.
     pub fn port(&self) -> u16 {
         self.port.expect("the server was started")

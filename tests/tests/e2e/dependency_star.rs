@@ -32,7 +32,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("motd-score", &["agent-model", "agent-score-bridge", "harmony-agent"]),
     ("planted-format", &["agent-model", "harmony-agent"]),
     ("tests", &["agent-model", "fleet", "process-shim"]),
-    ("bench", &["agent-core", "agent-model", "reconcilers", "tests"]),
+    ("bench", &["agent-core", "agent-model", "harmony-agent", "reconcilers", "tests"]),
 ];
 
 /// Who may name the NATS client. The compiler of the others cannot even spell it.

@@ -1,0 +1,204 @@
+//! The floor of a crowd: a device without an agent.
+//!
+//! On the wire it does what the agent does, message for message, and on the disk it syncs what the
+//! agent syncs, as often. It does nothing else: no checks, no plan, no look at what is there. An agent
+//! that starts where there is a status already may claim that first, with one more write.
+//!
+//! | | messages of the device | synced |
+//! |---|---|---|
+//! | attach | hint subscription, two Direct Gets, status by CAS, heartbeat, one more Direct Get | ledger, if it is the first time |
+//! | a document | Direct Get, status by CAS, heartbeat | intent, file, record |
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    pin::pin,
+    rc::Rc,
+    time::Duration,
+};
+
+use agent_model::status::{AgentStatus, Applied, Heartbeat, Phase};
+use async_nats::{
+    Client, ConnectOptions,
+    jetstream::{
+        self, Context,
+        message::{PublishMessage, StreamMessage},
+        stream::DirectGetErrorKind,
+    },
+};
+use futures_util::{StreamExt, join};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tests::platform::{ACTUAL_STATE, DESIRED_STATE, HEARTBEAT};
+use tokio::time::{Instant, sleep_until};
+
+use crate::replacing::{replace, sync_folder};
+
+/// As the agent: in a cluster, a change can fall between the first read and the first hint.
+const SETTLING: Duration = Duration::from_secs(5);
+/// As the agent, without its jitter.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(120);
+/// Longer than a crowd may keep the server busy.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What the device writes besides the file itself, as large as what the agent writes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Likeness {
+    /// A status of an agent that converged.
+    pub(super) status: AgentStatus,
+    /// Length of the agent's ledger, in bytes.
+    pub(super) ledger_len: usize,
+}
+
+/// One device.
+pub(super) struct BareDevice {
+    id: String,
+    root: PathBuf,
+    ledger: PathBuf,
+    ledger_body: Vec<u8>,
+    status: AgentStatus,
+    /// Of the likeness: only its generation changes.
+    applied: Option<Applied>,
+    /// Of its status.
+    revision: u64,
+}
+
+impl BareDevice {
+    /// A device with a folder of its own in that one.
+    pub(super) fn new(id: String, folder: &Path, likeness: Rc<Likeness>) -> Self {
+        let (root, state) = (folder.join(&id).join("root"), super::worker::state_dir(folder, &id));
+        fs::create_dir_all(&root).unwrap();
+        fs::create_dir_all(&state).unwrap();
+        let mut status = likeness.status.clone();
+        status.agent = id.parse().unwrap();
+        status.phase = Phase::Unassigned;
+        Self {
+            id,
+            root,
+            ledger: state.join("ledger.json"),
+            ledger_body: vec![b'x'; likeness.ledger_len],
+            applied: status.applied.take(),
+            status,
+            revision: 0,
+        }
+    }
+
+    /// Works until it is dropped.
+    pub(super) async fn run(mut self, url: String) {
+        let wire = Wire::connect(&url, &self.id).await;
+        let mut hints = wire.client.subscribe(format!("{DESIRED_STATE}.{}", self.id)).await.unwrap();
+        wire.client.flush().await.unwrap();
+        self.attach(&wire).await;
+        let mut settled = pin!(sleep_until(Instant::now() + SETTLING));
+        let mut settling = true;
+        let mut beat_at = Instant::now() + HEARTBEAT_INTERVAL;
+        loop {
+            // Nothing is begun in an arm, and whichever is dropped is waited for again.
+            tokio::select! {
+                hint = hints.next() => {
+                    hint.unwrap();
+                    self.converge(&wire).await;
+                    beat_at = Instant::now() + HEARTBEAT_INTERVAL;
+                }
+                () = &mut settled, if settling => {
+                    settling = false;
+                    wire.last(DESIRED_STATE, &self.id).await;
+                }
+                () = sleep_until(beat_at) => {
+                    self.beat(&wire).await;
+                    beat_at = Instant::now() + HEARTBEAT_INTERVAL;
+                }
+            }
+        }
+    }
+
+    async fn attach(&mut self, wire: &Wire) {
+        let (desired, own) = join!(wire.last(DESIRED_STATE, &self.id), wire.last(ACTUAL_STATE, &self.id));
+        self.revision = own.map_or(0, |own| own.sequence);
+        if !self.ledger.exists() {
+            replace(&self.ledger, &self.ledger_body).unwrap();
+        }
+        if let Some(desired) = desired {
+            self.apply(&desired.payload);
+        }
+        self.report(wire).await;
+    }
+
+    async fn converge(&mut self, wire: &Wire) {
+        let entry = wire.last(DESIRED_STATE, &self.id).await.expect("what is hinted at is there");
+        self.apply(&entry.payload);
+        self.report(wire).await;
+    }
+
+    fn apply(&mut self, document: &[u8]) {
+        let document: Value = serde_json::from_slice(document).unwrap();
+        let file = &document["spec"]["resources"][0]["spec"];
+        let path = self.root.join(file["path"].as_str().unwrap().trim_start_matches('/'));
+        let content = file["content"].as_str().unwrap();
+
+        replace(&self.ledger, &self.ledger_body).unwrap();
+        self.make_parents(path.parent().unwrap());
+        replace(&path, content.as_bytes()).unwrap();
+        replace(&self.ledger, &self.ledger_body).unwrap();
+
+        let generation = document["metadata"]["generation"].as_u64().unwrap().try_into().unwrap();
+        self.status.phase = Phase::Converged;
+        self.status.applied = self.applied.clone().map(|applied| Applied { generation, ..applied });
+    }
+
+    fn make_parents(&self, folder: &Path) {
+        if !folder.exists() {
+            let above = folder.parent().unwrap();
+            self.make_parents(above);
+            fs::create_dir(folder).unwrap();
+            sync_folder(above).unwrap();
+        }
+    }
+
+    async fn report(&mut self, wire: &Wire) {
+        let publish = PublishMessage::build()
+            .payload(serde_json::to_vec(&self.status).unwrap().into())
+            .expected_last_subject_sequence(self.revision);
+        let subject = format!("$KV.{ACTUAL_STATE}.{}", self.id);
+        let ack = wire.jetstream.send_publish(subject, publish).await.unwrap();
+        self.revision = ack.await.expect("nobody else writes this entry").sequence;
+        self.beat(wire).await;
+    }
+
+    async fn beat(&self, wire: &Wire) {
+        let accepted_generation = self.status.applied.as_ref().map(|applied| applied.generation);
+        let beat = Heartbeat { epoch: 1, accepted_generation, phase: self.status.phase };
+        let subject = format!("$KV.{HEARTBEAT}.{}", self.id);
+        wire.client.publish(subject, serde_json::to_vec(&beat).unwrap().into()).await.unwrap();
+    }
+}
+
+/// The device's connection.
+struct Wire {
+    client: Client,
+    jetstream: Context,
+}
+
+impl Wire {
+    async fn connect(url: &str, id: &str) -> Self {
+        let options = ConnectOptions::new()
+            .custom_inbox_prefix(format!("_INBOX_{id}"))
+            .request_timeout(Some(REQUEST_TIMEOUT))
+            .connection_timeout(REQUEST_TIMEOUT)
+            .subscription_capacity(256);
+        let client = options.connect(url).await.unwrap();
+        let mut jetstream = jetstream::new(client.clone());
+        jetstream.set_timeout(REQUEST_TIMEOUT);
+        Self { client, jetstream }
+    }
+
+    /// The last entry of that device in a bucket.
+    async fn last(&self, bucket: &str, id: &str) -> Option<StreamMessage> {
+        let stream = self.jetstream.get_stream_no_info(format!("KV_{bucket}")).await.unwrap();
+        match stream.direct_get_last_for_subject(format!("$KV.{bucket}.{id}")).await {
+            Ok(entry) => Some(entry),
+            Err(error) if error.kind() == DirectGetErrorKind::NotFound => None,
+            Err(error) => panic!("cannot read {bucket} of {id}: {error}"),
+        }
+    }
+}

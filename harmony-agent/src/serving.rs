@@ -1,0 +1,77 @@
+//! An agent at work: its device joined to the platform, until it is told to stop.
+//!
+//! What belongs to a process of its own (signals, limits, the log, the service manager) is not here:
+//! `run` has that around it, and a [`SimulatedAgent`](crate::SimulatedAgent) goes without.
+
+use std::{sync::Arc, time::Duration};
+
+use agent_core::{
+    kv::{
+        Connection, DesiredWatch, DesiredWatchSettings, EventQueue, HeartbeatTask, StatusWriter,
+        StatusWriterSettings,
+    },
+    runtime::{self, Channels},
+    state_dir::StateLayout,
+};
+use agent_model::{
+    AgentId,
+    status::{AgentStatus, Phase},
+};
+use tokio::sync::watch;
+
+use crate::{holds::Holds, wiring::Wired};
+
+/// How long a stopping agent waits for its last report to arrive.
+const LAST_REPORT: Duration = Duration::from_secs(2);
+
+/// How often things are done that nothing asks for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Intervals {
+    pub(crate) resync: Duration,
+    pub(crate) drift: Duration,
+    pub(crate) heartbeat: Duration,
+}
+
+/// What a wired device works with.
+pub(crate) struct Serving {
+    pub(crate) agent: AgentId,
+    pub(crate) layout: StateLayout,
+    pub(crate) connection: Connection,
+    pub(crate) intervals: Intervals,
+    pub(crate) holds: Holds,
+    /// The phase, known without a server too.
+    pub(crate) phase: watch::Sender<Option<Phase>>,
+    /// Ends the work once it holds true.
+    pub(crate) stop: watch::Receiver<bool>,
+}
+
+/// Works, whether a server is in reach or not: what was accepted is enforced.
+pub(crate) async fn serve(wired: Wired, serving: Serving) {
+    let Serving { agent, layout, connection, intervals, holds, phase, stop } = serving;
+    let (reports, newest_report) = watch::channel::<Option<Arc<AgentStatus>>>(None);
+    let (heartbeats, newest_heartbeat) = watch::channel(None);
+    let resync_interval = intervals.resync;
+    let desired = DesiredWatch::spawn(&connection, &agent, DesiredWatchSettings { resync_interval });
+    let writer = StatusWriter::spawn(
+        &connection,
+        StatusWriterSettings { agent: agent.clone(), instance: wired.instance, resync_interval },
+        newest_report,
+    );
+    let _heartbeat = HeartbeatTask::spawn(&connection, &agent, intervals.heartbeat, newest_heartbeat);
+    let events = EventQueue::spawn(&connection, &agent);
+    let channels = Channels {
+        entries: desired.entries(),
+        prior: writer.prior(),
+        standing: writer.standing(),
+        reports,
+        heartbeats,
+        phase,
+        pause: holds.pause,
+        safe_mode: holds.safe_mode,
+        events: events.sender(),
+    };
+    let wakes = wired.registry.wakes();
+    runtime::run(wired.device, layout, channels, wakes, intervals.drift, stop).await;
+    tracing::info!("stopping; what runs on this device goes on running");
+    writer.stop(LAST_REPORT).await;
+}

@@ -1,0 +1,73 @@
+//! Agents without a process of their own, so that one machine can be a whole fleet.
+
+use std::{error::Error, path::PathBuf};
+
+use agent_core::{
+    kv::{Connection, ConnectionSettings, DesiredWatchSettings, HeartbeatTask, Tls},
+    runtime::DEFAULT_DRIFT_INTERVAL,
+    state_dir::StateDir,
+};
+use agent_model::AgentId;
+use tokio::sync::watch;
+
+use crate::{
+    Agent,
+    cli::ScorePermission,
+    holds::Holds,
+    serving::{Intervals, Serving, serve},
+    wiring,
+};
+
+/// One agent among many in a process, with a connection and folders of its own and the intervals that
+/// an agent has unless configured. It takes any document as the agent does with `--allow-unsigned`.
+///
+/// It is the whole agent but for what belongs to a process (signals, limits, the log, the service
+/// manager) and for the watch on its state folder, because a user may have few of these: a pause or
+/// the end of safe mode shows at its next start.
+#[derive(Debug)]
+pub struct SimulatedAgent {
+    /// Which device it is.
+    pub agent: AgentId,
+    /// The server, as `--nats-url` takes it.
+    pub url: String,
+    /// As `--state-dir`.
+    pub state_dir: PathBuf,
+    /// As `--root`.
+    pub root: PathBuf,
+}
+
+impl SimulatedAgent {
+    /// Works until it is dropped, which is as good as a power cut.
+    ///
+    /// # Errors
+    /// Those with which the agent would end at its start.
+    pub async fn run(self) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let Self { agent, url, state_dir, root } = self;
+        let state = StateDir::open(state_dir).await?;
+        let settings = wiring::Settings { root, own_files: Vec::new(), scores: ScorePermission::Disabled };
+        let mut wired = wiring::wire(Agent::new(), &agent, &state, settings).await?;
+        wired.device.guard_against_crashes(state.layout());
+        let connection = ConnectionSettings {
+            urls: vec![url],
+            agent: agent.clone(),
+            credentials: None,
+            tls: Tls::default(),
+        };
+        let (_never, stop) = watch::channel(false);
+        let serving = Serving {
+            connection: Connection::open(&connection).await?,
+            agent,
+            layout: state.layout().clone(),
+            intervals: Intervals {
+                resync: DesiredWatchSettings::default().resync_interval,
+                drift: DEFAULT_DRIFT_INTERVAL,
+                heartbeat: HeartbeatTask::DEFAULT_INTERVAL,
+            },
+            holds: Holds::as_found(state.layout()),
+            phase: watch::channel(None).0,
+            stop,
+        };
+        serve(wired, serving).await;
+        Ok(())
+    }
+}
