@@ -10,7 +10,7 @@ use tests::{
     nats_cluster::NatsCluster,
     nats_server::{NatsServer, Settings},
     platform::{DESIRED_STATE, Platform, provision_all},
-    proxy::{Flow, Proxy},
+    proxy::{Fate, Flow, Messages, Proxy},
     site::{Access, DEVICE, Site},
     systemd_container::SystemdContainer,
 };
@@ -115,6 +115,83 @@ async fn a_held_direction_delivers_nothing_until_it_is_let_go_and_the_other_one_
 
     proxy.set(Flow::Delay(Duration::from_millis(1)), Flow::Delay(Duration::from_millis(1)));
     assert_eq!(next(&mut at_far).await, "held");
+}
+
+#[tokio::test]
+async fn single_messages_are_lost_doubled_delayed_and_kept_and_the_others_pass() {
+    let server = NatsServer::start(Settings::default()).await;
+    let proxy = Proxy::start(server.port()).await;
+    let (far, near) = (async_nats::connect(proxy.url()).await.unwrap(), server.connect().await);
+    let mut at_far = far.subscribe("far.>").await.unwrap();
+    let mut at_near = near.subscribe("near.>").await.unwrap();
+    subscribed(&far).await;
+    subscribed(&near).await;
+    let fates = [
+        proxy.intercept(Messages::Published("near.lost".to_owned()), Fate::Lose),
+        proxy.intercept_next(1, Messages::Published("near.doubled".to_owned()), Fate::Double),
+        proxy.intercept(Messages::Delivered("far.late".to_owned()), Fate::Delay(Duration::from_millis(50))),
+    ];
+    for subject in ["near.lost", "near.doubled", "near.doubled", "near.passes"] {
+        far.publish(subject, subject.into()).await.unwrap();
+    }
+    for expected in ["near.doubled", "near.doubled", "near.doubled", "near.passes"] {
+        assert_eq!(next(&mut at_near).await, expected);
+    }
+    let kept = proxy.intercept(Messages::Delivered("far.kept".to_owned()), Fate::Keep);
+    for subject in ["far.kept", "far.late", "far.passes"] {
+        near.publish(subject, subject.into()).await.unwrap();
+    }
+    assert_eq!(next(&mut at_far).await, "far.passes");
+    assert_eq!(next(&mut at_far).await, "far.late");
+    kept.let_go().await;
+    assert_eq!(next(&mut at_far).await, "far.kept");
+    assert_eq!(fates.map(|fate| fate.met()), [1, 2, 1]);
+
+    // An answer is known by what it answers, whichever inbox it goes to.
+    let mut requests = near.subscribe("asked").await.unwrap();
+    subscribed(&near).await;
+    let mut answers = proxy.intercept_next(1, Messages::AnswersTo("asked".to_owned()), Fate::Lose);
+    let answering = async {
+        for _ in 0..2 {
+            let request = requests.next().await.unwrap();
+            near.publish(request.reply.unwrap(), "answer".into()).await.unwrap();
+        }
+    };
+    let asking = async {
+        let request = async_nats::Request::new().timeout(Some(Duration::from_millis(200)));
+        assert!(far.send_request("asked", request).await.is_err(), "the answer was not lost");
+        assert_eq!(far.request("asked", "".into()).await.unwrap().payload, "answer");
+    };
+    tokio::join!(answering, asking);
+    answers.meets(2).await;
+}
+
+#[tokio::test]
+async fn a_delay_is_a_length_of_the_way_and_not_a_pause_between_messages() {
+    const MESSAGES: usize = 100;
+    const WAY: Duration = Duration::from_secs(1);
+    let server = NatsServer::start(Settings::default()).await;
+    let proxy = Proxy::start(server.port()).await;
+    let (far, near) = (async_nats::connect(proxy.url()).await.unwrap(), server.connect().await);
+    let mut at_far = far.subscribe("to-far").await.unwrap();
+    subscribed(&far).await;
+    proxy.set(Flow::Pass, Flow::Delay(WAY));
+    let start = tokio::time::Instant::now();
+    let sending = async {
+        for number in 0..MESSAGES {
+            near.publish("to-far", number.to_string().into()).await.unwrap();
+            // One by one, so that they are no single read of the proxy.
+            near.flush().await.unwrap();
+        }
+    };
+    let receiving = async {
+        for number in 0..MESSAGES {
+            assert_eq!(next(&mut at_far).await, number.to_string());
+        }
+    };
+    // Were the way a pause, they would take 100 s, for which nobody here waits.
+    tokio::time::timeout(PATIENCE, async { tokio::join!(sending, receiving) }).await.expect("all arrive");
+    assert!(start.elapsed() >= WAY, "they took no time at all");
 }
 
 #[tokio::test]
