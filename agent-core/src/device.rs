@@ -73,12 +73,14 @@ pub struct Device {
     asks_for_floor: bool,
     /// An entry that cannot be judged before the floor is known, or in safe mode.
     unjudged: Option<DesiredValue>,
+    /// The newest entry, when it was refused as expired, and what the clock said then.
+    expired: Option<(DesiredValue, Timestamp)>,
     /// What was kept for claims that the ledger is about to forget.
     dropped: Vec<(ResourceKind, UntypedRecord)>,
     entry: SeenEntry,
     judgement: Judgement,
     outcome: Option<PassOutcome>,
-    pause: Option<Pause>,
+    pause: Option<Heeded>,
     first_passes: FirstPasses,
     /// Whether the last pass left things undone because of a pause.
     held_back: bool,
@@ -109,6 +111,7 @@ impl Device {
             unreadable: None,
             candidate: None,
             unjudged: None,
+            expired: None,
             dropped: Vec::new(),
             entry: SeenEntry::Unread,
             judgement: Judgement::NotYet,
@@ -154,27 +157,32 @@ impl Device {
         self.asks_for_floor = false;
     }
 
-    /// Holds changes back from the next pass on, or no longer.
+    /// Holds changes back from the next pass on, or no longer. From here on the clock that never jumps tells
+    /// how long.
     pub fn set_pause(&mut self, pause: Option<Pause>) {
-        if pause != self.pause {
-            match pause.filter(|pause| pause.lasts(self.clock.now().wall)) {
-                Some(pause) => tracing::warn!("paused: changes are held back {}", pause.end_in_words()),
-                None if pause.is_none() => tracing::info!("resumed"),
-                None => {}
-            }
+        if pause == self.pause.map(|heeded| heeded.pause) {
+            return;
         }
-        self.pause = pause;
+        let now = self.clock.now();
+        let ends = |pause: Pause| pause.remaining(now.wall).map(|remaining| now.monotonic + remaining);
+        self.pause = pause.map(|pause| Heeded { pause, ends: ends(pause) });
+        match (pause, self.pause_in_force()) {
+            (_, Some(pause)) => tracing::warn!("paused: changes are held back {}", pause.end_in_words()),
+            (None, None) => tracing::info!("resumed"),
+            (Some(_), None) => {}
+        }
     }
 
     /// The pause whose time is up: it is over for good, whatever the clock says later. Told once.
     pub fn pause_that_is_over(&mut self) -> Option<Pause> {
-        let now = self.clock.now().wall;
-        self.pause.take_if(|pause| !pause.lasts(now))
+        let now = self.clock.now().monotonic;
+        self.pause.take_if(|heeded| !heeded.lasts(now)).map(|heeded| heeded.pause)
     }
 
     /// The pause, while it lasts.
     pub fn pause_in_force(&self) -> Option<Pause> {
-        self.pause.filter(|pause| pause.lasts(self.clock.now().wall))
+        let now = self.clock.now().monotonic;
+        self.pause.filter(|heeded| heeded.lasts(now)).map(|heeded| heeded.pause)
     }
 
     /// From now on notes in the state folder what it is at for the first time, and counts this start if
@@ -216,6 +224,7 @@ impl Device {
     /// status while a long pass is under way.
     pub async fn pass(&mut self, superseded: impl Fn() -> bool, progress: impl FnMut(AgentStatus)) {
         self.held_back = false;
+        self.judge_again_after_the_clock_went_back();
         if self.safe_mode().is_some() {
             return self.leave_alone("SafeMode");
         }
@@ -321,8 +330,8 @@ impl Device {
             return self.store_retry;
         }
         let now = self.clock.now();
-        if let Some(pause) = self.pause_in_force() {
-            return pause.until.map(|until| now.monotonic + until.since(now.wall));
+        if let Some(heeded) = self.pause.filter(|heeded| heeded.lasts(now.monotonic)) {
+            return heeded.ends;
         }
         let interrupted = self.outcome.as_ref().is_some_and(|outcome| outcome.interrupted);
         if interrupted || self.held_back || self.candidate.is_some() {
@@ -427,6 +436,21 @@ impl Device {
             Some(message) => StoreHealth::Recovered { message: message.clone() },
             None => StoreHealth::Healthy,
         };
+    }
+}
+
+/// A pause that this process knows of.
+#[derive(Debug, Clone, Copy)]
+struct Heeded {
+    pause: Pause,
+    /// When it ends by itself. A wall clock that is set while somebody works on the device neither ends it nor
+    /// makes it last for years.
+    ends: Option<Instant>,
+}
+
+impl Heeded {
+    fn lasts(&self, now: Instant) -> bool {
+        self.ends.is_none_or(|ends| now < ends)
     }
 }
 

@@ -190,11 +190,45 @@ pub(crate) fn device(
     formats: Formats,
     previous: Option<AgentStatus>,
 ) -> Device {
+    device_with_clock(fake, folder, formats, previous, SteppedClock::default().clock())
+}
+
+/// A wall clock that goes with tokio's, which tests may pause and advance, and that can be set.
+#[derive(Clone)]
+pub(crate) struct SteppedClock(Arc<Mutex<(Timestamp, tokio::time::Instant)>>);
+
+impl Default for SteppedClock {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new((Timestamp::now(), tokio::time::Instant::now()))))
+    }
+}
+
+impl SteppedClock {
+    /// Sets it.
+    pub(crate) fn set(&self, wall: Timestamp) {
+        *self.0.lock().unwrap() = (wall, tokio::time::Instant::now());
+    }
+
+    /// The clock as a device has it.
+    pub(crate) fn clock(&self) -> Clock {
+        let set = self.0.clone();
+        Clock::from_fn(move || {
+            let (wall, at) = *set.lock().unwrap();
+            wall.saturating_add(at.elapsed())
+        })
+    }
+}
+
+/// The same device with that clock.
+pub(crate) fn device_with_clock(
+    fake: &FakeReconciler,
+    folder: &TempDir,
+    formats: Formats,
+    previous: Option<AgentStatus>,
+    clock: Clock,
+) -> Device {
     let agent: AgentId = "edge-1".parse().unwrap();
     let registry = Registry::none().with(fake.clone());
-    // Goes with tokio's clock, which tests may pause and advance.
-    let (start, began) = (Timestamp::now(), tokio::time::Instant::now());
-    let clock = Clock::from_fn(move || start.saturating_add(began.elapsed()));
     let info = AgentInfo {
         version: "0".into(),
         formats: formats.advertised(),

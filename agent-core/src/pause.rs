@@ -3,7 +3,7 @@
 //! A pause is a file in the state folder, so that it survives a restart and can be begun and ended
 //! while no agent runs. Documents are accepted meanwhile; nothing is applied or repaired.
 
-use std::{fs, io};
+use std::{fs, io, time::Duration};
 
 use agent_model::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -79,6 +79,14 @@ impl Pause {
         self.until.is_none_or(|until| now < until)
     }
 
+    /// How long it lasts from that time on; `None` when somebody has to end it. Never longer than it was to
+    /// last in all, whatever has become of the clock since it was begun.
+    pub fn remaining(&self, now: Timestamp) -> Option<Duration> {
+        let until = self.until?;
+        let remaining = until.since(now);
+        Some(self.begun.map_or(remaining, |begun| remaining.min(until.since(begun))))
+    }
+
     /// What ends it, for people.
     pub fn end_in_words(&self) -> String {
         match self.until {
@@ -90,8 +98,6 @@ impl Pause {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agent_model::{Digest, status::Desired};
+use agent_model::{Digest, RefusalReason, status::Desired};
 
 use super::{Device, high_water_mark};
 use crate::{
@@ -53,6 +53,7 @@ impl Device {
     pub fn take_entry(&mut self, value: DesiredValue) -> bool {
         self.candidate = None;
         self.unjudged = None;
+        self.expired = None;
         let DesiredValue::Some { revision, raw } = value else {
             tracing::info!("no entry for this device; what was accepted stays in force");
             (self.entry, self.judgement) = (SeenEntry::None, Judgement::NoEntry);
@@ -97,6 +98,15 @@ impl Device {
         is_candidate || ends_safe_mode
     }
 
+    /// A document that was refused as expired may have been so by a wrong clock alone, and nothing else would
+    /// ever bring it back.
+    pub(super) fn judge_again_after_the_clock_went_back(&mut self) {
+        let now = self.clock.now().wall;
+        if let Some((value, _)) = self.expired.take_if(|(_, judged_at)| now < *judged_at) {
+            self.take_entry(value);
+        }
+    }
+
     /// Whether the document waits to be put in force now.
     fn judge(&mut self, revision: u64, raw: &[u8], received: Received) -> bool {
         let digest = received.digest;
@@ -122,6 +132,9 @@ impl Device {
             }
             Err(refusal) => {
                 tracing::warn!(revision, reason = %refusal.reason, message = refusal.message, "document refused");
+                if refusal.reason == RefusalReason::Expired {
+                    self.expired = Some((DesiredValue::Some { revision, raw: raw.to_vec() }, now));
+                }
                 self.judgement = Judgement::Refused(refusal);
                 false
             }

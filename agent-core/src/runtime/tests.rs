@@ -12,10 +12,12 @@ use tokio::{
     time::{advance, timeout},
 };
 
+mod clock_steps;
+
 use super::*;
 use crate::{
     dispatcher::Formats,
-    fakes::{FakeFormat, FakeReconciler, device, document},
+    fakes::{FakeFormat, FakeReconciler, SteppedClock, device, device_with_clock, document},
     safe_mode::SafeMode,
 };
 
@@ -50,7 +52,17 @@ impl Bench {
     }
 
     fn start_on(fake: FakeReconciler, folder: TempDir, drift_interval: Duration) -> Self {
-        let mut device = device(&fake, &folder, Formats::none().with(FakeFormat), None);
+        Self::start_with_clock(fake, folder, drift_interval, &SteppedClock::default())
+    }
+
+    fn start_with_clock(
+        fake: FakeReconciler,
+        folder: TempDir,
+        drift_interval: Duration,
+        clock: &SteppedClock,
+    ) -> Self {
+        let formats = Formats::none().with(FakeFormat);
+        let mut device = device_with_clock(&fake, &folder, formats, None, clock.clock());
         device.guard_against_crashes(&StateLayout::of(folder.path()));
         Self::run(device, fake, folder, drift_interval)
     }
