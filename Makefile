@@ -24,6 +24,7 @@ build: ## Build the programs: target/debug/harmony-agent, harmony-agent-with-sco
 # which a test may kill it. All are built here because `cargo test` builds no programs.
 test: build ## Run all tests, on a real NATS server and a real systemd, which are fetched where they are missing
 	scripts/nats-server pinned
+	scripts/nats-server 2.12.8
 	cargo build --workspace --locked --features harmony-agent/crash-points,harmony-agent/score-bridge --bin harmony-agent-crash-points
 	cargo test --workspace --locked
 	cargo test --package harmony-agent --locked --features score-bridge --lib

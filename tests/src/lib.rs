@@ -20,9 +20,11 @@
 pub mod agent;
 pub mod document;
 pub mod eventually;
+pub mod folder_copy;
 pub mod harmonyctl;
 pub mod nats_cluster;
 pub mod nats_server;
+pub mod network;
 pub mod platform;
 pub mod podman;
 pub mod process;
@@ -30,4 +32,5 @@ pub mod proxy;
 pub mod site;
 pub mod snapshot;
 pub mod systemd_container;
+pub mod traffic;
 mod workloads;

@@ -1,10 +1,13 @@
 //! Three servers that hold each stream three times.
 
+use fleet::provisioning::Layout;
 use serde_json::Value;
 
 use crate::{
     eventually::eventually,
-    nats_server::{NatsServer, Settings, free_ports},
+    nats_server::{NatsServer, Place, Settings, free_ports},
+    network::Host,
+    platform::{Platform, provision_with},
 };
 
 /// A cluster of three. Gone when dropped.
@@ -12,25 +15,49 @@ use crate::{
 pub struct NatsCluster {
     /// Its members.
     pub servers: [NatsServer; 3],
+    /// The ports on which they talk to each other.
+    pub routes: [u16; 3],
 }
 
 impl NatsCluster {
     /// Starts three servers and waits until they have a leader.
     pub async fn start() -> Self {
+        Self::start_on([None, None, None]).await
+    }
+
+    /// The same, with those that have a host on it. The others are on the test's side, and listen there on all
+    /// addresses.
+    pub async fn start_on(hosts: [Option<Host>; 3]) -> Self {
         let routes: [u16; 3] = free_ports();
-        let all = routes.map(|port| format!("\"nats-route://127.0.0.1:{port}\"")).join(", ");
-        let mut servers = routes.map(|port| {
-            NatsServer::prepare(Settings {
+        let is_spread = hosts.iter().any(Option::is_some);
+        let mut servers = Vec::new();
+        for (place, host) in hosts.iter().enumerate() {
+            let all: Vec<String> = (0..3)
+                .map(|other| {
+                    let address = match (&hosts[other], host) {
+                        (Some(other), _) => other.address().to_owned(),
+                        (None, Some(host)) => host.gateway(),
+                        (None, None) => "127.0.0.1".to_owned(),
+                    };
+                    format!("\"nats-route://{address}:{}\"", routes[other])
+                })
+                .collect();
+            let listen = if is_spread { "0.0.0.0" } else { "127.0.0.1" };
+            servers.push(NatsServer::prepare(Settings {
                 configuration: format!(
-                    "cluster {{ name: \"cluster\", listen: \"127.0.0.1:{port}\", routes: [{all}] }}"
+                    "cluster {{ name: \"cluster\", listen: \"{listen}:{}\", routes: [{}] }}",
+                    routes[place],
+                    all.join(", ")
                 ),
+                place: host.clone().map_or(Place::Loopback, Place::Host),
                 ..Settings::default()
-            })
-        });
+            }));
+        }
         for server in &mut servers {
             server.launch().await;
         }
-        let cluster = Self { servers };
+        let servers = servers.try_into().expect("three places make three servers");
+        let cluster = Self { servers, routes };
         for server in &cluster.servers {
             server.assert_it_answers().await;
         }
@@ -62,8 +89,21 @@ impl NatsCluster {
         async_nats::connect(&urls[..]).await.expect("a running cluster can be connected to")
     }
 
+    /// Makes all buckets, each held by all three.
+    pub async fn provision(&self) -> Platform {
+        provision_with(&self.servers[0], &Layout { replicas: Some(3), ..Layout::default() }).await;
+        Platform::connect(&self.servers[0]).await
+    }
+
     /// Ends the member that leads the stream and returns its place.
     pub async fn kill_leader_of(&mut self, stream: &str) -> usize {
+        let place = self.leader_of(stream).await;
+        self.servers[place].kill();
+        place
+    }
+
+    /// The place of the member that leads the stream.
+    pub async fn leader_of(&self, stream: &str) -> usize {
         let jetstream = async_nats::jetstream::new(self.connect().await);
         let leader = eventually("the stream has a leader", async || {
             let stream = jetstream.get_stream(stream).await.map_err(|error| error.to_string())?;
@@ -71,8 +111,6 @@ impl NatsCluster {
         })
         .await;
         let place = self.servers.iter().position(|server| server.name() == leader);
-        let place = place.expect("the leader is a member");
-        self.servers[place].kill();
-        place
+        place.expect("the leader is a member")
     }
 }

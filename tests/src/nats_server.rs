@@ -11,7 +11,7 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{eventually::eventually, process::Process};
+use crate::{eventually::eventually, folder_copy::copy_folder, network::Host, process::Process};
 
 /// How a server is set up, besides JetStream with a store of its own.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +23,42 @@ pub struct Settings {
     pub sync_always: bool,
     /// Name and password of a user who may look at everything, where `configuration` asks for one.
     pub credentials: Option<(&'static str, &'static str)>,
+    /// Which release of the server.
+    pub version: Version,
+    /// Where it is.
+    pub place: Place,
+}
+
+/// Where a server is.
+#[derive(Debug, Clone, Default)]
+pub enum Place {
+    /// Where the test is, for those alone who are there too.
+    #[default]
+    Loopback,
+    /// Where the test is, for hosts as well. Only in a network of the test's own.
+    AllAddresses,
+    /// On that host.
+    Host(Host),
+}
+
+/// A release of nats-server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Version {
+    /// The one that the project works with.
+    #[default]
+    Pinned,
+    /// The oldest one that `scripts/nats-server` knows of and the wire contract allows.
+    Oldest,
+}
+
+impl Version {
+    /// Its name for `scripts/nats-server`.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Pinned => "pinned",
+            Self::Oldest => "2.12.8",
+        }
+    }
 }
 
 /// A server on a free port of the loopback interface, with its own folder. Gone when dropped.
@@ -69,13 +105,23 @@ impl NatsServer {
 
     /// Its URL, without credentials.
     pub fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port())
+        format!("nats://{}:{}", self.address(), self.port())
+    }
+
+    /// Where others reach it.
+    pub fn address(&self) -> &str {
+        match &self.settings.place {
+            Place::Loopback | Place::AllAddresses => "127.0.0.1",
+            Place::Host(host) => host.address(),
+        }
     }
 
     /// Its URL, with the credentials of the user who may look at everything, if one is needed.
     pub fn url_with_credentials(&self) -> String {
         match self.settings.credentials {
-            Some((user, password)) => format!("nats://{user}:{password}@127.0.0.1:{}", self.port()),
+            Some((user, password)) => {
+                format!("nats://{user}:{password}@{}:{}", self.address(), self.port())
+            }
             None => self.url(),
         }
     }
@@ -109,8 +155,12 @@ impl NatsServer {
         fs::create_dir(&ports).unwrap();
         let configuration = self.folder.path().join("nats.conf");
         fs::write(&configuration, self.configuration(&ports)).unwrap();
-        let command =
-            [program().display().to_string(), "--config".to_owned(), configuration.display().to_string()];
+        let program = program(self.settings.version).display().to_string();
+        let mut command = match &self.settings.place {
+            Place::Loopback | Place::AllAddresses => Vec::new(),
+            Place::Host(host) => host.launcher(),
+        };
+        command.extend([program, "--config".to_owned(), configuration.display().to_string()]);
         let mut process = Process::start(&self.name, &command, &[], &self.log_file()).unwrap();
         let ports_file = ports.join(format!("nats-server_{}.ports", process.id()));
         let port = eventually("the server listens", async || {
@@ -150,6 +200,20 @@ impl NatsServer {
         fs::remove_dir_all(self.store()).unwrap();
     }
 
+    /// Has what it stored now in a folder of its own, as a backup would. Only while it does not run.
+    pub fn copy_of_store(&self) -> TempDir {
+        assert!(self.process.is_none(), "the server runs");
+        let copy = TempDir::with_prefix("harmony-store-").unwrap();
+        copy_folder(&self.store(), copy.path());
+        copy
+    }
+
+    /// Has stored what such a copy holds, and nothing else. Only while it does not run.
+    pub fn restore_store(&mut self, copy: &TempDir) {
+        self.empty_store();
+        copy_folder(copy.path(), &self.store());
+    }
+
     /// All that it logged so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.log_file()).unwrap_or_default()
@@ -165,24 +229,33 @@ impl NatsServer {
 
     fn configuration(&self, ports: &Path) -> String {
         let Self { name, settings, .. } = self;
+        let address = match settings.place {
+            Place::AllAddresses => "0.0.0.0",
+            Place::Loopback | Place::Host(_) => self.address(),
+        };
         let port = self.port.map_or("-1".to_owned(), |port| port.to_string());
         let store = self.store();
         let sync = if settings.sync_always { "sync_interval: always" } else { "" };
         // Bounds are those of the test, not of the disk it happens to run on.
         format!(
-            "server_name: {name:?}\nlisten: \"127.0.0.1:{port}\"\nports_file_dir: {ports:?}\n\
+            "server_name: {name:?}\nlisten: \"{address}:{port}\"\nports_file_dir: {ports:?}\n\
              jetstream {{ store_dir: {store:?}, max_mem: 256MB, max_file: 64GB, {sync} }}\n{}\n",
             settings.configuration
         )
     }
 }
 
-/// The server's binary, of the version that the script pins; fetched once where need be.
-pub fn program() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
+/// The server's binary, of that version; fetched once where need be.
+pub fn program(version: Version) -> &'static Path {
+    static PINNED: OnceLock<PathBuf> = OnceLock::new();
+    static OLDEST: OnceLock<PathBuf> = OnceLock::new();
+    let program = match version {
+        Version::Pinned => &PINNED,
+        Version::Oldest => &OLDEST,
+    };
+    program.get_or_init(|| {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/nats-server");
-        let output = Command::new(&script).arg("pinned").output().expect("scripts/nats-server runs");
+        let output = Command::new(&script).arg(version.name()).output().expect("scripts/nats-server runs");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "no nats-server to test with:\n{said}");
         PathBuf::from(String::from_utf8(output.stdout).unwrap().trim_end())

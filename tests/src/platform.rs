@@ -42,9 +42,14 @@ pub struct Platform {
 
 /// Makes every bucket and stream of the wire contract, as `harmonyctl init` does.
 pub async fn provision_all(server: &NatsServer) -> Vec<Provisioned> {
+    provision_with(server, &Layout::default()).await
+}
+
+/// The same, laid out like this.
+pub async fn provision_with(server: &NatsServer, layout: &Layout) -> Vec<Provisioned> {
     let endpoint = Endpoint { url: server.url_with_credentials(), credentials: None, timeout: PATIENCE };
     let fleet = Fleet::connect(&endpoint).await.expect("a running server can be connected to");
-    provision(&fleet, &Layout::default()).await.expect("a new server can be provisioned")
+    provision(&fleet, layout).await.expect("a new server can be provisioned")
 }
 
 /// One entry of a bucket.
@@ -111,6 +116,18 @@ impl Platform {
             Err(error) if error.kind() == DirectGetErrorKind::NotFound => Ok(None),
             Err(error) => Err(error.to_string()),
         }
+    }
+
+    /// All entries of a device that a bucket still holds, the oldest first.
+    pub async fn history(&self, bucket: &str, agent: &str) -> Vec<Entry> {
+        let stream = self.jetstream.get_stream_no_info(format!("KV_{bucket}")).await.expect("it is named");
+        let (subject, mut entries) = (format!("$KV.{bucket}.{agent}"), Vec::new());
+        let mut from = 1;
+        while let Ok(message) = stream.direct_get_next_for_subject(&subject, Some(from)).await {
+            from = message.sequence + 1;
+            entries.push(Entry { revision: message.sequence, value: message.payload.to_vec() });
+        }
+        entries
     }
 
     /// What a device says about itself.

@@ -6,7 +6,7 @@ use crate::{
     agent::{Agent, Bridge},
     document::Format,
     eventually::eventually,
-    nats_server::{NatsServer, Settings},
+    nats_server::{NatsServer, Settings, Version},
     platform::{HEARTBEAT, Platform, provision_all},
     proxy::Proxy,
 };
@@ -37,7 +37,17 @@ pub struct Site {
 impl Site {
     /// Starts a server and provisions it. Documents are manifests there.
     pub async fn start(access: Access) -> Self {
-        let server = NatsServer::start(settings(access)).await;
+        Self::start_on(Version::Pinned, access).await
+    }
+
+    /// The same on that version of the server.
+    pub async fn start_on(version: Version, access: Access) -> Self {
+        Self::start_with(Settings { version, ..settings(access) }).await
+    }
+
+    /// The same on a server that is set up by hand.
+    pub async fn start_with(settings: Settings) -> Self {
+        let server = NatsServer::start(settings).await;
         provision_all(&server).await;
         let platform = Platform::connect(&server).await;
         Self { server, platform, format: Format::AgentManifest }
@@ -80,7 +90,8 @@ impl Site {
         (self.device_at(&proxy.url()), proxy)
     }
 
-    fn device_at(&self, url: &str) -> Agent {
+    /// The device of this site, which will look for the server at that URL.
+    pub fn device_at(&self, url: &str) -> Agent {
         let device = Agent::new(DEVICE, url);
         match self.format {
             Format::AgentManifest => device,
@@ -99,9 +110,9 @@ impl Site {
     }
 }
 
-/// The server's settings. A connection without credentials is the device's, so that a device is
+/// The settings of a site's server. A connection without credentials is the device's, so that a device is
 /// started alike at both kinds of site.
-fn settings(access: Access) -> Settings {
+pub fn settings(access: Access) -> Settings {
     let configuration = match access {
         Access::Open => String::new(),
         Access::Restricted => format!(
@@ -146,5 +157,5 @@ fn settings(access: Access) -> Settings {
     };
     let credentials = (access == Access::Restricted).then_some(("platform", "platform"));
     // Synced, because tests that kill a server want back what it acknowledged.
-    Settings { configuration, credentials, sync_always: true }
+    Settings { configuration, credentials, sync_always: true, ..Settings::default() }
 }

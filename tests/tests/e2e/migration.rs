@@ -10,7 +10,7 @@ use std::{
 
 use tempfile::TempDir;
 use tests::{
-    nats_server,
+    nats_server::{self, Version},
     process::{Process, built},
 };
 
@@ -57,7 +57,7 @@ async fn rehearse(page: &str) -> Result<(), String> {
     for name in PROGRAMS {
         put_program(&path("bin").join(name), &built(name));
     }
-    put_program(&path("bin").join("nats-server"), nats_server::program());
+    put_program(&path("bin").join("nats-server"), nats_server::program(Version::Pinned));
     let (script, log) = (path("commands.sh"), path("output"));
     fs::write(&script, shell_script(&blocks)).unwrap();
 
