@@ -26,6 +26,14 @@ at_each_site!(
     a_file_is_written_after_those_it_depends_on,
 );
 
+on_the_oldest_server_too!(
+    a_document_converges_and_the_status_says_all_that_the_contract_promises,
+    an_update_alters_what_changed_and_nothing_else,
+    what_is_declared_no_longer_goes_and_what_was_there_before_comes_back,
+    a_renamed_resource_leaves_its_file_alone,
+    a_file_is_written_after_those_it_depends_on,
+);
+
 async fn a_document_converges_and_the_status_says_all_that_the_contract_promises(site: &mut Site) {
     let mut device = site.device();
     device.start();

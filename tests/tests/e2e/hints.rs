@@ -2,13 +2,14 @@
 
 use std::time::Instant;
 
-use async_nats::{HeaderMap, Subscriber};
+use async_nats::HeaderMap;
 use futures_util::{FutureExt as _, StreamExt as _};
 use tests::{
     document::file,
     eventually::eventually,
     platform::{ACTUAL_STATE, DESIRED_STATE, Platform},
     site::{DEVICE, Site},
+    traffic::Traffic,
 };
 
 use crate::status_words::converged_at;
@@ -19,22 +20,11 @@ at_each_site!(
     a_flood_of_hints_costs_the_server_a_bounded_number_of_reads,
 );
 
-/// Sees every read of the device's desired state.
-async fn watch_reads(platform: &Platform) -> Subscriber {
-    let subject = format!("$JS.API.DIRECT.GET.KV_{DESIRED_STATE}.$KV.{DESIRED_STATE}.{DEVICE}");
-    let reads = platform.client.subscribe(subject).await.unwrap();
-    platform.client.flush().await.unwrap();
-    reads
-}
-
-/// How many reads were seen since the last time.
-fn count(reads: &mut Subscriber) -> u64 {
-    let mut count = 0;
-    while let Some(Some(_)) = reads.next().now_or_never() {
-        count += 1;
-    }
-    count
-}
+on_the_oldest_server_too!(
+    a_lost_hint_is_caught_by_the_next_resync,
+    a_forged_hint_changes_nothing,
+    a_flood_of_hints_costs_the_server_a_bounded_number_of_reads,
+);
 
 /// Publishes a hint that names that revision.
 async fn forge_hint(platform: &Platform, revision: u64) {
@@ -69,7 +59,7 @@ async fn a_forged_hint_changes_nothing(site: &mut Site) {
     site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
     let before = site.platform.entry(ACTUAL_STATE, DEVICE).await.unwrap().unwrap();
 
-    let mut reads = watch_reads(&site.platform).await;
+    let mut traffic = Traffic::watch(&site.platform, DEVICE).await;
     for revision in [revision + 1_000_000, revision, 0] {
         forge_hint(&site.platform, revision).await;
     }
@@ -78,7 +68,7 @@ async fn a_forged_hint_changes_nothing(site: &mut Site) {
     let forged = site.document(9, &[file("a", "/etc/a", "forged")]).to_string();
     site.platform.client.publish(hint.clone(), forged.into()).await.unwrap();
     site.platform.client.publish(hint, "no headers".into()).await.unwrap();
-    eventually("the hint woke the device", async || match count(&mut reads) {
+    eventually("the hint woke the device", async || match traffic.counts().reads {
         0 => Err("no read was seen".to_owned()),
         _ => Ok(()),
     })
@@ -103,7 +93,7 @@ async fn a_flood_of_hints_costs_the_server_a_bounded_number_of_reads(site: &mut 
     site.platform.put(DEVICE, &site.document(1, &[file("a", "/etc/a", "1")])).await;
     site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
 
-    let mut reads = watch_reads(&site.platform).await;
+    let mut traffic = Traffic::watch(&site.platform, DEVICE).await;
     let start = Instant::now();
     for revision in 0..HINTS {
         forge_hint(&site.platform, 1_000_000 + revision).await;
@@ -113,7 +103,7 @@ async fn a_flood_of_hints_costs_the_server_a_bounded_number_of_reads(site: &mut 
     site.platform.put(DEVICE, &site.document(2, &[file("a", "/etc/a", "2")])).await;
     site.platform.status_where(DEVICE, "converged at 2", converged_at(2)).await;
     site.platform.client.flush().await.unwrap();
-    let reads = count(&mut reads);
+    let reads = traffic.counts().reads;
     let allowed = READS_A_SECOND * (start.elapsed().as_secs() + 2);
     assert!(reads >= 1, "no read was seen");
     assert!(reads <= allowed, "{reads} reads for {HINTS} hints, {allowed} allowed");

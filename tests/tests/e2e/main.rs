@@ -27,14 +27,34 @@ macro_rules! in_each_format {
     };
 }
 
+/// Makes a test more of each scenario, on the oldest server that may be used.
+macro_rules! on_the_oldest_server_too {
+    ($($scenario:ident),+ $(,)?) => {
+        scenarios!(oldest_server, Restricted, AgentManifest, Oldest: $($scenario),+);
+    };
+}
+
+/// Makes two tests of each scenario about the transport alone: on the server that the project works with, and on
+/// the oldest one that may be used.
+macro_rules! on_each_server {
+    ($($scenario:ident),+ $(,)?) => {
+        scenarios!(pinned_server, Restricted, AgentManifest: $($scenario),+);
+        on_the_oldest_server_too!($($scenario),+);
+    };
+}
+
 macro_rules! scenarios {
     ($module:ident, $access:ident, $format:ident: $($scenario:ident),+) => {
+        scenarios!($module, $access, $format, Pinned: $($scenario),+);
+    };
+    ($module:ident, $access:ident, $format:ident, $version:ident: $($scenario:ident),+) => {
         mod $module {
-            use tests::{document::Format, site::{Access, Site}};
+            use tests::{document::Format, nats_server::Version, site::{Access, Site}};
             $(
                 #[tokio::test]
                 async fn $scenario() {
-                    let mut site = Site::start(Access::$access).await.with_format(Format::$format);
+                    let site = Site::start_on(Version::$version, Access::$access).await;
+                    let mut site = site.with_format(Format::$format);
                     super::$scenario(&mut site).await;
                     site.assert_nothing_was_forbidden();
                 }
@@ -75,3 +95,4 @@ mod state_disk;
 mod state_folder_lock;
 mod status_words;
 mod third_format;
+mod transport;

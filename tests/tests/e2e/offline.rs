@@ -18,6 +18,12 @@ at_each_site!(
     a_silent_network_keeps_nothing_from_being_repaired_and_loses_no_document,
 );
 
+on_the_oldest_server_too!(
+    a_device_that_boots_with_no_server_enforces_what_it_accepted,
+    a_document_written_while_the_device_was_cut_off_is_applied,
+    a_silent_network_keeps_nothing_from_being_repaired_and_loses_no_document,
+);
+
 async fn a_device_that_boots_with_no_server_enforces_what_it_accepted(site: &mut Site) {
     let mut device = site.device();
     device.start();

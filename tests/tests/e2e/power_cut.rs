@@ -13,6 +13,7 @@ use tests::{
     agent::{Agent, Bridge, crashed},
     document::{Format, file, file_after, manifest},
     eventually::eventually,
+    nats_server::Version,
     platform::Platform,
     site::{Access, Site},
     snapshot::{FileState, snapshot, temporary_files},
@@ -45,8 +46,8 @@ struct Change {
 /// What a crash did to the device's knowledge may show only when that is used. So each device then
 /// gets other content for all the same paths, and at last nothing at all: it must be as it was when
 /// it left the factory.
-async fn survives_every_crash(change: Change) -> usize {
-    let site = Site::start(Access::Open).await;
+async fn survives_every_crash(version: Version, change: Change) -> usize {
+    let site = Site::start_on(version, Access::Open).await;
     for passed in 0..TOO_MANY {
         let id = format!("edge-{passed}");
         let mut device = Agent::new(&id, &site.server.url());
@@ -153,85 +154,114 @@ async fn crashed_on_its_way(platform: &Platform, device: &mut Agent, generation:
 
 #[tokio::test]
 async fn a_first_document_survives_a_power_cut_at_every_step() {
-    let points = survives_every_crash(Change {
-        prepare: |device| device.write_by_hand("/etc/kept", "factory"),
-        from: None,
-        to: vec![file("new", "/opt/deep/new", "ours"), file_after("kept", &["new"], "/etc/kept", "ours")],
-        format: Format::AgentManifest,
-        check: |device| {
-            assert_eq!(
-                (device.read("/opt/deep/new"), device.read("/etc/kept")),
-                ("ours".into(), "ours".into())
-            );
+    let points = survives_every_crash(
+        Version::Pinned,
+        Change {
+            prepare: |device| device.write_by_hand("/etc/kept", "factory"),
+            from: None,
+            to: vec![file("new", "/opt/deep/new", "ours"), file_after("kept", &["new"], "/etc/kept", "ours")],
+            format: Format::AgentManifest,
+            check: |device| {
+                assert_eq!(
+                    (device.read("/opt/deep/new"), device.read("/etc/kept")),
+                    ("ours".into(), "ours".into())
+                );
+            },
         },
-    })
+    )
     .await;
     assert_about(points, 42);
 }
 
 #[tokio::test]
 async fn an_update_survives_a_power_cut_at_every_step() {
-    let points = survives_every_crash(Change {
-        prepare: |device| device.write_by_hand("/etc/kept", "factory"),
-        from: Some(vec![file("a", "/etc/a", "1"), file("b", "/etc/b", "1"), file("kept", "/etc/kept", "1")]),
-        to: vec![file("a", "/etc/a", "2"), file("c", "/etc/c", "2"), file("kept", "/etc/kept", "2")],
-        format: Format::AgentManifest,
-        check: |device| {
-            let read = ["/etc/a", "/etc/c", "/etc/kept"].map(|path| device.read(path));
-            assert_eq!(read, ["2", "2", "2"].map(str::to_owned));
-            assert!(!device.path("/etc/b").exists());
+    an_update_survives_on(Version::Pinned).await;
+}
+
+#[tokio::test]
+async fn an_update_survives_a_power_cut_at_every_step_on_the_oldest_server_too() {
+    an_update_survives_on(Version::Oldest).await;
+}
+
+async fn an_update_survives_on(version: Version) {
+    let points = survives_every_crash(
+        version,
+        Change {
+            prepare: |device| device.write_by_hand("/etc/kept", "factory"),
+            from: Some(vec![
+                file("a", "/etc/a", "1"),
+                file("b", "/etc/b", "1"),
+                file("kept", "/etc/kept", "1"),
+            ]),
+            to: vec![file("a", "/etc/a", "2"), file("c", "/etc/c", "2"), file("kept", "/etc/kept", "2")],
+            format: Format::AgentManifest,
+            check: |device| {
+                let read = ["/etc/a", "/etc/c", "/etc/kept"].map(|path| device.read(path));
+                assert_eq!(read, ["2", "2", "2"].map(str::to_owned));
+                assert!(!device.path("/etc/b").exists());
+            },
         },
-    })
+    )
     .await;
     assert_about(points, 42);
 }
 
 #[tokio::test]
 async fn a_change_that_comes_as_scores_survives_a_power_cut_at_every_step() {
-    let points = survives_every_crash(Change {
-        prepare: |device| device.write_by_hand("/etc/kept", "factory"),
-        from: Some(vec![file("a", "/etc/a", "1"), file("b", "/etc/b", "1"), file("kept", "/etc/kept", "1")]),
-        to: vec![
-            file("a", "/etc/a", "1"),
-            file_after("c", &["kept"], "/etc/c", "2"),
-            file("kept", "/etc/kept", "2"),
-        ],
-        format: Format::Score,
-        check: |device| {
-            let read = ["/etc/a", "/etc/c", "/etc/kept"].map(|path| device.read(path));
-            assert_eq!(read, ["1", "2", "2"].map(str::to_owned));
-            assert!(!device.path("/etc/b").exists());
+    let points = survives_every_crash(
+        Version::Pinned,
+        Change {
+            prepare: |device| device.write_by_hand("/etc/kept", "factory"),
+            from: Some(vec![
+                file("a", "/etc/a", "1"),
+                file("b", "/etc/b", "1"),
+                file("kept", "/etc/kept", "1"),
+            ]),
+            to: vec![
+                file("a", "/etc/a", "1"),
+                file_after("c", &["kept"], "/etc/c", "2"),
+                file("kept", "/etc/kept", "2"),
+            ],
+            format: Format::Score,
+            check: |device| {
+                let read = ["/etc/a", "/etc/c", "/etc/kept"].map(|path| device.read(path));
+                assert_eq!(read, ["1", "2", "2"].map(str::to_owned));
+                assert!(!device.path("/etc/b").exists());
+            },
         },
-    })
+    )
     .await;
     assert_about(points, 34);
 }
 
 #[tokio::test]
 async fn originals_come_back_whole_after_a_power_cut_at_every_step() {
-    let points = survives_every_crash(Change {
-        prepare: |device| {
-            device.write_by_hand("/etc/kept", "factory");
-            device.write_by_hand("/etc/linked", "factory");
-            std::os::unix::fs::symlink("linked", device.path("/etc/link")).unwrap();
+    let points = survives_every_crash(
+        Version::Pinned,
+        Change {
+            prepare: |device| {
+                device.write_by_hand("/etc/kept", "factory");
+                device.write_by_hand("/etc/linked", "factory");
+                std::os::unix::fs::symlink("linked", device.path("/etc/link")).unwrap();
+            },
+            from: Some(vec![
+                file("kept", "/etc/kept", "ours"),
+                file_after("link", &["kept"], "/etc/link", "ours"),
+                file("new", "/opt/deep/new", "ours"),
+            ]),
+            to: Vec::new(),
+            format: Format::AgentManifest,
+            check: |device| {
+                assert_eq!(
+                    (device.read("/etc/kept"), device.read("/etc/linked")),
+                    ("factory".into(), "factory".into())
+                );
+                let link = fs::read_link(device.path("/etc/link")).unwrap();
+                assert_eq!(link, Path::new("linked"));
+                assert!(!device.path("/opt").exists());
+            },
         },
-        from: Some(vec![
-            file("kept", "/etc/kept", "ours"),
-            file_after("link", &["kept"], "/etc/link", "ours"),
-            file("new", "/opt/deep/new", "ours"),
-        ]),
-        to: Vec::new(),
-        format: Format::AgentManifest,
-        check: |device| {
-            assert_eq!(
-                (device.read("/etc/kept"), device.read("/etc/linked")),
-                ("factory".into(), "factory".into())
-            );
-            let link = fs::read_link(device.path("/etc/link")).unwrap();
-            assert_eq!(link, Path::new("linked"));
-            assert!(!device.path("/opt").exists());
-        },
-    })
+    )
     .await;
     assert_about(points, 37);
 }
