@@ -19,7 +19,7 @@ async fn device_on_a_host(network: &Network) -> (Site, Host, Agent) {
     let site =
         Site::start_with(Settings { place: Place::AllAddresses, ..settings(Access::Restricted) }).await;
     let url = format!("nats://{}:{}", host.gateway(), site.server.port());
-    let mut device = site.device_at(&url).with_host(&host).with("heartbeat_interval", "1s");
+    let mut device = site.device_at(&url).in_network(host.namespace()).with("heartbeat_interval", "1s");
     device.start();
     site.platform.put(DEVICE, &site.document(1, &[file("a", "/etc/a", "1")])).await;
     site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
