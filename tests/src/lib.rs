@@ -30,6 +30,7 @@ pub mod platform;
 pub mod podman;
 pub mod process;
 pub mod proxy;
+pub mod schedule;
 pub mod site;
 pub mod snapshot;
 pub mod systemd_container;

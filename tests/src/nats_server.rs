@@ -223,7 +223,8 @@ impl NatsServer {
         self.folder.path().join("server.log")
     }
 
-    fn store(&self) -> PathBuf {
+    /// The folder of all that it stores. To be touched only while it does not run.
+    pub(crate) fn store(&self) -> PathBuf {
         self.folder.path().join("store")
     }
 

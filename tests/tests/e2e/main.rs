@@ -83,6 +83,7 @@ mod pause;
 mod power_cut;
 mod processes;
 mod provisioning;
+mod random_faults;
 mod rebuilt_buckets;
 mod refusals;
 mod reset_generation;

@@ -1,0 +1,85 @@
+//! What a schedule does to a fleet. Plain data.
+
+use std::{fmt, time::Duration};
+
+use super::paper::Paper;
+use crate::proxy::Flow;
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Write a document for a device.
+    Write(usize, Paper),
+    /// Put a deletion marker in its place.
+    Unassign(usize),
+    /// Do something to the cable of a device.
+    Cable(usize, Cable),
+    /// End its agent without a word.
+    Kill(usize),
+    /// Ask it to end.
+    Stop(usize),
+    /// Start it, if it does not run.
+    Start(usize),
+    /// Start it so that it dies after having passed so many crash points.
+    Crash(usize, u32),
+    /// Alter a file of a device, or remove it where there is no content.
+    Alter(usize, &'static str, Option<String>),
+    /// Publish so many hints of revisions that are not there.
+    Forge(usize, u64),
+    /// Start a clone of a device from a copy of its disk.
+    Clone(usize),
+    /// End that clone, and start the original anew.
+    EndClone(usize),
+    /// Do something to the server that takes it away for a while.
+    Server(Server, Duration),
+}
+
+/// What happens to a cable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cable {
+    /// It is as it should be.
+    Plugged,
+    /// It is pulled out.
+    Cut,
+    /// What is sent to the server and to the client fares like this.
+    Flows(Flow, Flow),
+}
+
+/// What happens to the server, which is started again in the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Server {
+    /// It is stopped in good order.
+    Stop,
+    /// It is killed.
+    Kill,
+    /// It is stopped, and what it has stored is copied.
+    BackUp,
+    /// It is killed, and gets what was copied last for its store.
+    Restore,
+    /// It is killed, and its store is empty.
+    Empty,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Write(device, Paper { document, .. }) => {
+                let kind = if document.acceptable { "document" } else { "bad document" };
+                write!(f, "device {device}: write {kind} {} {:?}", document.generation, document.declares)
+            }
+            Self::Unassign(device) => write!(f, "device {device}: delete the entry"),
+            Self::Cable(device, cable) => write!(f, "device {device}: cable {cable:?}"),
+            Self::Kill(device) => write!(f, "device {device}: kill the agent"),
+            Self::Stop(device) => write!(f, "device {device}: stop the agent"),
+            Self::Start(device) => write!(f, "device {device}: start the agent"),
+            Self::Crash(device, passed) => {
+                write!(f, "device {device}: start the agent, to crash after {passed} points")
+            }
+            Self::Alter(device, path, content) => write!(f, "device {device}: {path} becomes {content:?}"),
+            Self::Forge(device, hints) => write!(f, "device {device}: forge {hints} hints"),
+            Self::Clone(device) => write!(f, "device {device}: kill it, and start it and a clone"),
+            Self::EndClone(device) => write!(f, "device {device}: end the clone"),
+            Self::Server(what, away) => write!(f, "server: {what:?}, away for {away:?}"),
+        }
+    }
+}

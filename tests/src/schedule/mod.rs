@@ -1,0 +1,131 @@
+//! Random schedules of faults: from a seed comes a list of things to do, and a fleet to which they are done.
+//!
+//! ```text
+//! Seed ─▶ Schedule (plain data) ─▶ Field: server, cables, agents ─▶ healed, at rest
+//!                                     │ looked at by
+//!                                     ▼
+//!                                   eyes ─▶ Coordinator ─▶ Verdict
+//! ```
+//!
+//! The same seed gives the same schedule. What becomes of it differs from run to run, as the machine does.
+
+mod action;
+mod drawing;
+mod eyes;
+mod field;
+mod paper;
+
+use std::{fmt, str::FromStr, time::Duration};
+
+pub use self::{
+    action::{Action, Cable, Server},
+    paper::Paper,
+};
+use self::{drawing::Drawing, field::Field};
+
+/// How many devices there are. The first holds a process, the others can be cloned.
+const DEVICES: usize = 4;
+
+/// What a schedule is drawn from. Written as `NUMBER-STEPS`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seed {
+    /// Of the random numbers.
+    pub number: u64,
+    /// How many things are done. A longer schedule begins as a shorter one of the same number.
+    pub steps: usize,
+}
+
+impl Seed {
+    /// A seed that nobody had before.
+    pub fn fresh(steps: usize) -> Self {
+        // Short enough to be copied from a screen.
+        Self { number: u64::from(rand::random::<u32>()), steps }
+    }
+}
+
+impl fmt::Display for Seed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.number, self.steps)
+    }
+}
+
+impl FromStr for Seed {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parsed = text.split_once('-').and_then(|(number, steps)| {
+            Some(Self { number: number.parse().ok()?, steps: steps.parse().ok()? })
+        });
+        parsed.ok_or_else(|| {
+            format!("{text:?} is no seed: copy it from the run that printed it, like 123456-60")
+        })
+    }
+}
+
+/// One step: a pause, and then something is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// How long nothing is done before.
+    pub after: Duration,
+    /// What is done.
+    pub action: Action,
+}
+
+/// All that is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schedule {
+    /// One after the other.
+    pub steps: Vec<Step>,
+    /// Written at the end for those that have a clone then, so that the two meet.
+    pub when_cloned: Vec<Paper>,
+    /// Written to all when they have come to rest, to see whether they still follow.
+    pub last: Vec<Paper>,
+}
+
+impl Schedule {
+    /// The schedule of that seed.
+    pub fn draw(seed: Seed) -> Self {
+        let mut drawing = Drawing::new(seed.number);
+        let steps = (0..seed.steps).map(|_| drawing.step()).collect();
+        Self { steps, when_cloned: drawing.paper_for_each(), last: drawing.paper_for_each() }
+    }
+}
+
+/// Runs the schedule of that seed on a fleet of its own, and tells how much was seen.
+///
+/// # Panics
+/// When the fleet is found guilty, with the seed, what was done, and the evidence.
+pub async fn run(seed: Seed) -> String {
+    let schedule = Schedule::draw(seed);
+    let mut field = Field::start(seed).await;
+    for step in &schedule.steps {
+        tokio::time::sleep(step.after).await;
+        field.carry_out(&step.action).await;
+        field.assert_not_guilty();
+    }
+    field.heal(&schedule.when_cloned).await;
+    field.comes_to_rest().await;
+    field.write_to_all(&schedule.last).await;
+    field.comes_to_rest().await;
+    field.summary()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_reads_back_as_it_is_printed_and_gives_the_same_schedule() {
+        let seed = Seed { number: 7, steps: 200 };
+        assert_eq!(seed.to_string().parse(), Ok(seed));
+        assert_eq!(Schedule::draw(seed), Schedule::draw(seed));
+        assert_ne!(Schedule::draw(seed).steps, Schedule::draw(Seed { number: 8, ..seed }).steps);
+        assert!("7".parse::<Seed>().is_err());
+    }
+
+    #[test]
+    fn a_longer_schedule_begins_as_a_shorter_one() {
+        let [short, long] = [20, 40].map(|steps| Schedule::draw(Seed { number: 7, steps }).steps);
+        assert_eq!(short, long[..20]);
+    }
+}
