@@ -130,6 +130,9 @@ impl Next {
     }
 }
 
+/// What a message on the server means, by the device that it is about.
+type SeenOf = fn(usize) -> Event;
+
 /// Looks until it is dropped.
 #[derive(Debug)]
 pub(super) struct Eyes {
@@ -143,12 +146,12 @@ impl Eyes {
         tasks.spawn(watch_disks(scene.clone()));
         tasks.spawn(follow_statuses(platform.clone(), scene.clone()));
         let reads = |bucket: &str| format!("$JS.API.DIRECT.GET.KV_{bucket}.$KV.{bucket}.*");
-        let events: [(String, fn(usize) -> Event); 3] = [
+        let traffic: [(String, SeenOf); 3] = [
             (reads(DESIRED_STATE), |device| Event::Reads(device, DESIRED_STATE)),
             (reads(ACTUAL_STATE), |device| Event::Reads(device, ACTUAL_STATE)),
             (format!("$KV.{ACTUAL_STATE}.*"), Event::Writes),
         ];
-        for (subject, event) in events {
+        for (subject, event) in traffic {
             let mut messages = platform.client.subscribe(subject).await.expect("connected");
             let coordinator = scene.coordinator.clone();
             tasks.spawn(async move {

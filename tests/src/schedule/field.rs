@@ -264,7 +264,7 @@ impl Field {
     /// one of the two finds that out, and is told apart from the other as an operator would.
     pub(super) async fn heal(&mut self, when_cloned: &[Paper]) {
         self.done.push("heal everything".to_owned());
-        for device in 0..DEVICES {
+        for (device, paper) in when_cloned.iter().enumerate() {
             self.devices[device].cable.plug();
             if self.devices[device].clone.is_none() {
                 self.end_agent(device);
@@ -276,7 +276,7 @@ impl Field {
                 self.start_agent(device);
             }
             // What it makes them do is news that both want to tell.
-            self.write(device, &when_cloned[device]).await;
+            self.write(device, paper).await;
             eventually(&format!("device {device} or its clone knows of the other"), async || {
                 self.assert_not_guilty();
                 let bodies = self.scene.bodies.lock();
