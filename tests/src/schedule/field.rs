@@ -42,6 +42,8 @@ pub(super) fn device_of(subject: &str) -> usize {
 #[derive(Debug)]
 struct Device {
     agent: Agent,
+    /// Whether it runs to crash.
+    armed: bool,
     cable: Proxy,
     /// How many clones it ever had.
     clones: usize,
@@ -85,7 +87,7 @@ impl Field {
             let agent = Agent::new(&agent(device), &cable.url());
             let whereabouts = Whereabouts::of(&agent, device == 0);
             field.scene.bodies.lock().insert(Body::original(device), whereabouts);
-            field.devices.push(Device { agent, cable, clones: 0, clone: None });
+            field.devices.push(Device { agent, armed: false, cable, clones: 0, clone: None });
             field.start_agent(device);
         }
         field
@@ -128,13 +130,13 @@ impl Field {
             }
             Action::Start(device) => {
                 if !self.devices[*device].agent.is_running() {
-                    self.end_agent(*device);
-                    self.start_agent(*device);
+                    self.start_anew(*device);
                 }
             }
             Action::Crash(device, passed) => {
                 self.end_agent(*device);
                 self.note(Event::Started(Body::original(*device)));
+                self.devices[*device].armed = true;
                 self.devices[*device].agent.start_to_crash_after(*passed);
             }
             Action::Alter(device, path, content) => {
@@ -184,7 +186,13 @@ impl Field {
 
     fn start_agent(&mut self, device: usize) {
         self.note(Event::Started(Body::original(device)));
+        self.devices[device].armed = false;
         self.devices[device].agent.start();
+    }
+
+    fn start_anew(&mut self, device: usize) {
+        self.end_agent(device);
+        self.start_agent(device);
     }
 
     /// Ends the agent of a device where it did not end yet.
@@ -201,7 +209,7 @@ impl Field {
 
     fn start_clone(&mut self, device: usize) {
         self.end_agent(device);
-        let Device { agent: original, cable, clones, clone } = &mut self.devices[device];
+        let Device { agent: original, cable, clones, clone, .. } = &mut self.devices[device];
         let mut copy = Agent::new(&agent(device), &cable.url());
         copy_folder(&original.state_dir(), &copy.state_dir());
         copy_folder(&original.root(), &copy.root());
@@ -221,8 +229,7 @@ impl Field {
             self.scene.bodies.lock().remove(&body);
             self.note(Event::Ended(body));
         }
-        self.end_agent(device);
-        self.start_agent(device);
+        self.start_anew(device);
     }
 
     async fn take_server_away(&mut self, what: Server, away: Duration) {
@@ -266,14 +273,12 @@ impl Field {
         self.done.push("heal everything".to_owned());
         for (device, paper) in when_cloned.iter().enumerate() {
             self.devices[device].cable.plug();
-            if self.devices[device].clone.is_none() {
-                self.end_agent(device);
-                self.start_agent(device);
-                continue;
+            // No other is started anew: what it lost must not be found by a start.
+            if self.devices[device].armed || !self.devices[device].agent.is_running() {
+                self.start_anew(device);
             }
-            if !self.devices[device].agent.is_running() {
-                self.end_agent(device);
-                self.start_agent(device);
+            if self.devices[device].clone.is_none() {
+                continue;
             }
             // What it makes them do is news that both want to tell.
             self.write(device, paper).await;
