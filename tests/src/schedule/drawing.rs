@@ -94,9 +94,23 @@ impl Drawing {
         Step { after, action: self.action(device, kind) }
     }
 
+    /// Takes note that everything is put right. Gives a document in which everything is new for each device
+    /// that has a clone until then.
+    pub(super) fn heal(&mut self) -> BTreeMap<usize, Paper> {
+        let cloned: Vec<usize> = (0..DEVICES).filter(|device| self.devices[*device].cloned).collect();
+        for plan in &mut self.devices {
+            (plan.running, plan.unplugged, plan.cloned) = (true, None, false);
+        }
+        cloned.into_iter().map(|device| (device, self.new_paper(device))).collect()
+    }
+
     /// A document for each device in which everything is new.
     pub(super) fn paper_for_each(&mut self) -> Vec<Paper> {
-        (0..DEVICES).map(|device| self.paper(device, |_, _| Fate::New)).collect()
+        (0..DEVICES).map(|device| self.new_paper(device)).collect()
+    }
+
+    fn new_paper(&mut self, device: usize) -> Paper {
+        self.paper(device, |_, _| Fate::New)
     }
 
     /// What can be done to a device as it stands, the likelier the heavier.

@@ -88,7 +88,8 @@ impl Whereabouts {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Scene {
     pub(super) coordinator: Shared<Coordinator>,
-    pub(super) bodies: Shared<BTreeMap<Body, Whereabouts>>,
+    /// All that there ever were. `None` for clones that are gone: what they said may be heard yet.
+    pub(super) bodies: Shared<BTreeMap<Body, Option<Whereabouts>>>,
     /// The next status to be heard of.
     pub(super) next: Shared<Next>,
 }
@@ -172,6 +173,7 @@ async fn watch_disks(scene: Scene) {
     loop {
         let bodies = scene.bodies.lock().clone();
         for (body, whereabouts) in bodies {
+            let Some(whereabouts) = whereabouts else { continue };
             let last = seen.entry(body).or_default();
             for (claim, content) in whereabouts.files() {
                 if last.insert(claim.clone(), content.clone()) != Some(content.clone()) {
@@ -230,11 +232,13 @@ fn told(message: &StreamMessage, scene: &Scene, starts: &mut BTreeMap<Timestamp,
     let bodies = scene.bodies.lock();
     let mut candidates = bodies.iter().filter(|(body, _)| body.device == device);
     let about = starts.get(&started_at).copied().or_else(|| {
-        let found = candidates.clone().find(|(_, whereabouts)| whereabouts.started_at() == Some(started_at));
+        let is_its = |whereabouts: &Whereabouts| whereabouts.started_at() == Some(started_at);
+        let found = candidates.clone().find(|(_, whereabouts)| whereabouts.as_ref().is_some_and(is_its));
         let only = || candidates.next().filter(|_| candidates.next().is_none());
         found.or_else(only).map(|(body, _)| *body)
     });
     starts.extend(about.map(|body| (started_at, body)));
-    let disk = about.and_then(|body| bodies.get(&body)).map(Whereabouts::files).unwrap_or_default();
+    let whereabouts = about.and_then(|body| bodies.get(&body)?.as_ref());
+    let disk = whereabouts.map(Whereabouts::files).unwrap_or_default();
     Told { device, about, revision: message.sequence, status, disk }
 }

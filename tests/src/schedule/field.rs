@@ -1,6 +1,6 @@
 //! The fleet that a schedule is carried out on: a server, and devices each on a cable of its own.
 
-use std::{path::Path, process::Command, time::Duration};
+use std::{collections::BTreeMap, path::Path, process::Command, time::Duration};
 
 use async_nats::{HeaderMap, jetstream::stream::LastRawMessageErrorKind};
 use tempfile::TempDir;
@@ -10,11 +10,11 @@ use super::{
     DEVICES, Seed,
     action::{Action, Cable, Server},
     eyes::{Eyes, Scene, Whereabouts},
-    paper::Paper,
+    paper::{FILES, Paper},
 };
 use crate::{
     agent::Agent,
-    coordinator::{AtRest, Body, Event, LastEntry, Verdict},
+    coordinator::{AtRest, BY_HAND, Body, Event, LastEntry, Verdict},
     eventually::eventually,
     nats_server::{NatsServer, Settings},
     platform::{ACTUAL_STATE, DESIRED_STATE, Platform, provision_all},
@@ -26,6 +26,9 @@ use crate::{
 const REST: Duration = Duration::from_secs(180);
 /// How often it is looked at meanwhile.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// How often a device with a clone is given cause to tell something.
+const CLONE_LOOK: Duration = Duration::from_secs(1);
 
 /// The id of a device.
 pub(super) fn agent(device: usize) -> String {
@@ -86,7 +89,7 @@ impl Field {
             let cable = Proxy::start(field.server.port()).await;
             let agent = Agent::new(&agent(device), &cable.url());
             let whereabouts = Whereabouts::of(&agent, device == 0);
-            field.scene.bodies.lock().insert(Body::original(device), whereabouts);
+            field.scene.bodies.lock().insert(Body::original(device), Some(whereabouts));
             field.devices.push(Device { agent, armed: false, cable, clones: 0, clone: None });
             field.start_agent(device);
         }
@@ -215,7 +218,7 @@ impl Field {
         copy_folder(&original.root(), &copy.root());
         *clones += 1;
         let body = Body { device, copy: *clones };
-        self.scene.bodies.lock().insert(body, Whereabouts::of(&copy, false));
+        self.scene.bodies.lock().insert(body, Some(Whereabouts::of(&copy, false)));
         self.scene.coordinator.lock().note(Event::Started(body));
         copy.start();
         *clone = Some(copy);
@@ -226,7 +229,7 @@ impl Field {
         let Device { clone, clones, .. } = &mut self.devices[device];
         let body = Body { device, copy: *clones };
         if clone.take().is_some() {
-            self.scene.bodies.lock().remove(&body);
+            self.scene.bodies.lock().insert(body, None);
             self.note(Event::Ended(body));
         }
         self.start_anew(device);
@@ -269,28 +272,40 @@ impl Field {
 
     /// Puts everything right, so that from here on nothing is in anybody's way. Where a device has a clone,
     /// one of the two finds that out, and is told apart from the other as an operator would.
-    pub(super) async fn heal(&mut self, when_cloned: &[Paper]) {
+    pub(super) async fn heal(&mut self, to_cloned: &BTreeMap<usize, Paper>) {
         self.done.push("heal everything".to_owned());
-        for (device, paper) in when_cloned.iter().enumerate() {
+        for device in 0..DEVICES {
             self.devices[device].cable.plug();
             // No other is started anew: what it lost must not be found by a start.
             if self.devices[device].armed || !self.devices[device].agent.is_running() {
                 self.start_anew(device);
             }
-            if self.devices[device].clone.is_none() {
-                continue;
-            }
-            // What it makes them do is news that both want to tell.
+            let Some(paper) = to_cloned.get(&device) else { continue };
             self.write(device, paper).await;
-            eventually(&format!("device {device} or its clone knows of the other"), async || {
-                self.assert_not_guilty();
-                let bodies = self.scene.bodies.lock();
-                let mut of_device = bodies.iter().filter(|(body, _)| body.device == device);
-                let knows = of_device.any(|(_, whereabouts)| whereabouts.knows_of_a_duplicate());
-                if knows { Ok(()) } else { Err("neither does".to_owned()) }
-            })
-            .await;
+            self.is_known_to_have_a_clone(device).await;
             self.end_clone(device);
+        }
+    }
+
+    /// Waits until a device or its clone knows of the other. Whichever comes second finds out only when it has
+    /// something to tell, and so both are given cause to.
+    async fn is_known_to_have_a_clone(&self, device: usize) {
+        let deadline = Instant::now() + REST;
+        for n in 0.. {
+            self.assert_not_guilty();
+            let bodies = self.scene.bodies.lock().clone();
+            let mut of_device = bodies.iter().filter(|(body, _)| body.device == device);
+            if of_device.clone().flat_map(|(_, here)| here).any(Whereabouts::knows_of_a_duplicate) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "neither device {device} nor its clone knows of the other");
+            let path = FILES[0];
+            of_device.by_ref().for_each(|(body, _)| self.note(Event::Altered(*body, path.to_owned())));
+            let Device { agent, clone, .. } = &self.devices[device];
+            for agent in [agent].into_iter().chain(clone) {
+                agent.write_by_hand(path, &format!("{BY_HAND} to be repaired and told of, {n}"));
+            }
+            tokio::time::sleep(CLONE_LOOK).await;
         }
     }
 
@@ -312,7 +327,8 @@ impl Field {
     async fn judge_at_rest(&self, device: usize) -> Result<(), Verdict> {
         let entry = self.last_entry(device).await;
         let body = Body::original(device);
-        let contents = self.scene.bodies.lock()[&body].contents();
+        let whereabouts = self.scene.bodies.lock()[&body].clone();
+        let contents = whereabouts.expect("originals stay").contents();
         let coordinator = self.scene.coordinator.lock();
         let status = coordinator.last_told(device).map(|told| &told.status);
         let at_rest = AtRest { device, entry, floor: coordinator.floor(body), status, contents: &contents };

@@ -15,7 +15,7 @@ mod eyes;
 mod field;
 mod paper;
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
 
 pub use self::{
     action::{Action, Cable, Server},
@@ -25,6 +25,9 @@ use self::{drawing::Drawing, field::Field};
 
 /// How many devices there are. The first holds a process, the others can be cloned.
 const DEVICES: usize = 4;
+
+/// So many at most, between one rest and the next.
+const STEPS_OF_A_ROUND: usize = 30;
 
 /// What a schedule is drawn from. Written as `NUMBER-STEPS`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,13 +74,21 @@ pub struct Step {
     pub action: Action,
 }
 
+/// Steps, after which all is healed and has to come to rest: what was lost must show before something newer
+/// takes its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Round {
+    /// One after the other.
+    pub steps: Vec<Step>,
+    /// Written at the end to those that have a clone then, so that the two meet.
+    pub to_cloned: BTreeMap<usize, Paper>,
+}
+
 /// All that is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
     /// One after the other.
-    pub steps: Vec<Step>,
-    /// Written at the end for those that have a clone then, so that the two meet.
-    pub when_cloned: Vec<Paper>,
+    pub rounds: Vec<Round>,
     /// Written to all when they have come to rest, to see whether they still follow.
     pub last: Vec<Paper>,
 }
@@ -86,8 +97,15 @@ impl Schedule {
     /// The schedule of that seed.
     pub fn draw(seed: Seed) -> Self {
         let mut drawing = Drawing::new(seed.number);
-        let steps = (0..seed.steps).map(|_| drawing.step()).collect();
-        Self { steps, when_cloned: drawing.paper_for_each(), last: drawing.paper_for_each() }
+        let mut left = seed.steps;
+        let mut rounds = Vec::new();
+        while left > 0 {
+            let count = left.min(STEPS_OF_A_ROUND);
+            let steps = (0..count).map(|_| drawing.step()).collect();
+            rounds.push(Round { steps, to_cloned: drawing.heal() });
+            left -= count;
+        }
+        Self { rounds, last: drawing.paper_for_each() }
     }
 }
 
@@ -98,13 +116,15 @@ impl Schedule {
 pub async fn run(seed: Seed) -> String {
     let schedule = Schedule::draw(seed);
     let mut field = Field::start(seed).await;
-    for step in &schedule.steps {
-        tokio::time::sleep(step.after).await;
-        field.carry_out(&step.action).await;
-        field.assert_not_guilty();
+    for round in &schedule.rounds {
+        for step in &round.steps {
+            tokio::time::sleep(step.after).await;
+            field.carry_out(&step.action).await;
+            field.assert_not_guilty();
+        }
+        field.heal(&round.to_cloned).await;
+        field.comes_to_rest().await;
     }
-    field.heal(&schedule.when_cloned).await;
-    field.comes_to_rest().await;
     field.write_to_all(&schedule.last).await;
     field.comes_to_rest().await;
     field.summary()
@@ -119,13 +139,13 @@ mod tests {
         let seed = Seed { number: 7, steps: 200 };
         assert_eq!(seed.to_string().parse(), Ok(seed));
         assert_eq!(Schedule::draw(seed), Schedule::draw(seed));
-        assert_ne!(Schedule::draw(seed).steps, Schedule::draw(Seed { number: 8, ..seed }).steps);
+        assert_ne!(Schedule::draw(seed).rounds, Schedule::draw(Seed { number: 8, ..seed }).rounds);
         assert!("7".parse::<Seed>().is_err());
     }
 
     #[test]
     fn a_longer_schedule_begins_as_a_shorter_one() {
-        let [short, long] = [20, 40].map(|steps| Schedule::draw(Seed { number: 7, steps }).steps);
-        assert_eq!(short, long[..20]);
+        let [short, long] = [60, 90].map(|steps| Schedule::draw(Seed { number: 7, steps }).rounds);
+        assert_eq!(short, long[..2]);
     }
 }
