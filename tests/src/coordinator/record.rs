@@ -61,8 +61,10 @@ pub struct Record {
 /// What can be seen.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// The platform is about to write this document for this device.
+    /// The platform is about to write this document for this device …
     Wrote(usize, Document),
+    /// … or a deletion, and what it wrote last is stored under this revision.
+    Stored(usize, u64),
     /// The server has lost what it stored, or all that is newer than a backup.
     StoreReplaced,
     /// An agent is started.
@@ -103,7 +105,10 @@ impl Event {
     /// The device that it is about; `None` when it is about all of them.
     pub fn device(&self) -> Option<usize> {
         match self {
-            Self::Wrote(device, _) | Self::Reads(device, _) | Self::Writes(device) => Some(*device),
+            Self::Wrote(device, _)
+            | Self::Stored(device, _)
+            | Self::Reads(device, _)
+            | Self::Writes(device) => Some(*device),
             Self::StoreReplaced => None,
             Self::Started(body) | Self::Ended(body) | Self::Altered(body, _) => Some(body.device),
             Self::Saw { body, .. } | Self::Holds { body, .. } => Some(body.device),
@@ -119,6 +124,9 @@ impl fmt::Display for Event {
                 let Document { generation, digest, acceptable, declares } = document;
                 let kind = if *acceptable { "document" } else { "bad document" };
                 write!(f, "device {device}: {kind} {generation} ({}) declares {declares:?}", short(*digest))
+            }
+            Self::Stored(device, revision) => {
+                write!(f, "device {device}: it is stored as revision {revision}")
             }
             Self::StoreReplaced => write!(f, "the store is replaced"),
             Self::Started(body) => write!(f, "{body}: agent starts"),
