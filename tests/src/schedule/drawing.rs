@@ -16,7 +16,7 @@ use crate::{coordinator::BY_HAND, proxy::Flow};
 const PAUSE: Duration = Duration::from_millis(500);
 /// A cable that is not plugged in is again after so many steps: the longer a device is alone, the longer it
 /// waits before it tries again.
-const CABLE_STEPS: usize = 8;
+const CABLE_STEPS: usize = 16;
 /// Agents that end without a word with one document this often must be in safe mode with the next one.
 const ENDS: u32 = 3;
 
@@ -126,7 +126,9 @@ impl Drawing {
             (3, written, Kind::Conflict),
             (3, written, Kind::Unassign),
             (16, plan.unplugged.is_none(), Kind::Unplug),
-            (12, plan.unplugged.is_some(), Kind::Plug),
+            // One fault after the other: what was let through to the server is never answered.
+            (6, plan.unplugged.is_some(), Kind::Unplug),
+            (10, plan.unplugged.is_some(), Kind::Plug),
             (6, may_end, Kind::Kill),
             (8, may_end, Kind::Crash),
             (4, plan.running, Kind::Stop),
@@ -135,7 +137,7 @@ impl Drawing {
             (5, true, Kind::Forge),
             (3, device != 0 && may_end && written && !plan.cloned, Kind::Clone),
             (6, plan.cloned, Kind::EndClone),
-            (5, true, Kind::Server),
+            (7, true, Kind::Server),
         ];
         let possible: Vec<_> = kinds
             .into_iter()
@@ -174,7 +176,7 @@ impl Drawing {
             Kind::Conflict => self.conflict(device),
             Kind::Unassign => Action::Unassign(device),
             Kind::Unplug => {
-                self.devices[device].unplugged = Some(0);
+                self.devices[device].unplugged.get_or_insert(0);
                 Action::Cable(device, unplugged(&mut self.rng))
             }
             Kind::Plug => {
@@ -309,8 +311,10 @@ mod tests {
         for _ in 0..2_000 {
             let step = drawing.step();
             unplugged.iter_mut().filter(|steps| **steps > 0).for_each(|steps| *steps += 1);
-            if let Action::Cable(device, cable) = step.action {
-                unplugged[device] = usize::from(cable != Cable::Plugged);
+            match step.action {
+                Action::Cable(device, Cable::Plugged) => unplugged[device] = 0,
+                Action::Cable(device, _) => unplugged[device] = unplugged[device].max(1),
+                _ => {}
             }
             assert!(unplugged.iter().all(|steps| *steps <= CABLE_STEPS + DEVICES + 1), "{unplugged:?}");
             assert!(drawing.devices.iter().all(|plan| plan.ends <= ENDS + 1));

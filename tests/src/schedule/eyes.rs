@@ -70,7 +70,7 @@ impl Whereabouts {
     }
 
     /// When the process started whose state was last noted there.
-    fn started_at(&self) -> Option<Timestamp> {
+    pub(super) fn started_at(&self) -> Option<Timestamp> {
         serde_json::from_value(self.snapshot()?["status"]["agentInfo"]["startedAt"].take()).ok()
     }
 
@@ -197,10 +197,13 @@ async fn watch_disks(scene: Scene) {
     }
 }
 
+/// Who has a name since when.
+type Starts = BTreeMap<(usize, Timestamp), Body>;
+
 /// Notes each status that is stored, in the order of the stream. The stream is asked and not consumed: so
 /// there is nothing that a restart of the server could lose.
 async fn follow_statuses(platform: Platform, scene: Scene) {
-    let mut starts: BTreeMap<Timestamp, Body> = BTreeMap::new();
+    let mut starts = Starts::new();
     loop {
         let next = *scene.next.lock();
         match status_of_revision(&platform, next.revision).await {
@@ -225,19 +228,19 @@ async fn status_of_revision(platform: &Platform, revision: u64) -> Result<Option
     }
 }
 
-fn told(message: &StreamMessage, scene: &Scene, starts: &mut BTreeMap<Timestamp, Body>) -> Told {
+fn told(message: &StreamMessage, scene: &Scene, starts: &mut Starts) -> Told {
     let device = device_of(&message.subject);
     let status: AgentStatus = serde_json::from_slice(&message.payload).expect("a device tells its status");
     let started_at = status.agent_info.started_at;
     let bodies = scene.bodies.lock();
     let mut candidates = bodies.iter().filter(|(body, _)| body.device == device);
-    let about = starts.get(&started_at).copied().or_else(|| {
+    let about = starts.get(&(device, started_at)).copied().or_else(|| {
         let is_its = |whereabouts: &Whereabouts| whereabouts.started_at() == Some(started_at);
         let found = candidates.clone().find(|(_, whereabouts)| whereabouts.as_ref().is_some_and(is_its));
         let only = || candidates.next().filter(|_| candidates.next().is_none());
         found.or_else(only).map(|(body, _)| *body)
     });
-    starts.extend(about.map(|body| (started_at, body)));
+    starts.extend(about.map(|body| ((device, started_at), body)));
     let whereabouts = about.and_then(|body| bodies.get(&body)?.as_ref());
     let disk = whereabouts.map(Whereabouts::files).unwrap_or_default();
     Told { device, about, revision: message.sequence, status, disk }

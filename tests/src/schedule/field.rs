@@ -144,7 +144,7 @@ impl Field {
                 }
             }
             Action::Forge(device, hints) => self.forge(*device, *hints).await,
-            Action::Clone(device) => self.start_clone(*device),
+            Action::Clone(device) => self.start_clone(*device).await,
             Action::EndClone(device) => self.end_clone(*device),
             Action::Server(what, away) => self.take_server_away(*what, *away).await,
         }
@@ -214,7 +214,7 @@ impl Field {
         self.note(Event::Ended(Body::original(device)));
     }
 
-    fn start_clone(&mut self, device: usize) {
+    async fn start_clone(&mut self, device: usize) {
         self.end_agent(device);
         let Device { agent: original, cable, clones, clone, .. } = &mut self.devices[device];
         let mut copy = Agent::new(&agent(device), &cable.url());
@@ -222,10 +222,18 @@ impl Field {
         copy_folder(&original.root(), &copy.root());
         *clones += 1;
         let body = Body { device, copy: *clones };
-        self.scene.bodies.lock().insert(body, Some(Whereabouts::of(&copy, false)));
+        let whereabouts = Whereabouts::of(&copy, false);
+        let before = whereabouts.started_at();
+        self.scene.bodies.lock().insert(body, Some(whereabouts.clone()));
         self.scene.coordinator.lock().note(Event::Started(body));
         copy.start();
         *clone = Some(copy);
+        // When they started is what tells the two apart.
+        eventually("the clone is up", async || match whereabouts.started_at() {
+            now if now == before => Err("it is not yet".to_owned()),
+            _ => Ok(()),
+        })
+        .await;
         self.start_agent(device);
     }
 
