@@ -51,13 +51,13 @@ impl Field {
         for n in 0.. {
             self.assert_not_guilty();
             let bodies = self.scene.bodies.lock().clone();
-            let mut of_device = bodies.iter().filter(|(body, _)| body.device == device);
+            let of_device = bodies.iter().filter(|(body, _)| body.device == device);
             if of_device.clone().flat_map(|(_, here)| here).any(Whereabouts::knows_of_a_duplicate) {
                 return;
             }
             assert!(Instant::now() < deadline, "neither device {device} nor its clone knows of the other");
             let path = FILES[0];
-            of_device.by_ref().for_each(|(body, _)| self.note(Event::Altered(*body, path.to_owned())));
+            of_device.for_each(|(body, _)| self.note(Event::Altered(*body, path.to_owned())));
             let Device { agent, clone, .. } = &self.devices[device];
             for agent in [agent].into_iter().chain(clone) {
                 agent.write_by_hand(path, &format!("{BY_HAND} to be repaired and told of, {n}"));
