@@ -61,6 +61,10 @@ impl Version {
     }
 }
 
+/// What a server had stored. Gone when dropped.
+#[derive(Debug)]
+pub struct Backup(TempDir);
+
 /// A server on a free port of the loopback interface, with its own folder. Gone when dropped.
 #[derive(Debug)]
 pub struct NatsServer {
@@ -200,18 +204,18 @@ impl NatsServer {
         fs::remove_dir_all(self.store()).unwrap();
     }
 
-    /// Has what it stored now in a folder of its own, as a backup would. Only while it does not run.
-    pub fn copy_of_store(&self) -> TempDir {
+    /// A copy of all that is stored. Only while it does not run.
+    pub fn back_up(&self) -> Backup {
         assert!(self.process.is_none(), "the server runs");
-        let copy = TempDir::with_prefix("harmony-store-").unwrap();
-        copy_folder(&self.store(), copy.path());
-        copy
+        let folder = TempDir::with_prefix("harmony-backup-").unwrap();
+        copy_folder(&self.store(), folder.path());
+        Backup(folder)
     }
 
-    /// Has stored what such a copy holds, and nothing else. Only while it does not run.
-    pub fn restore_store(&mut self, copy: &TempDir) {
+    /// Has what was stored when the backup was made, and nothing else. Only while it does not run.
+    pub fn restore(&mut self, backup: &Backup) {
         self.empty_store();
-        copy_folder(copy.path(), &self.store());
+        copy_folder(backup.0.path(), &self.store());
     }
 
     /// All that it logged so far.
@@ -223,8 +227,7 @@ impl NatsServer {
         self.folder.path().join("server.log")
     }
 
-    /// The folder of all that it stores. To be touched only while it does not run.
-    pub(crate) fn store(&self) -> PathBuf {
+    fn store(&self) -> PathBuf {
         self.folder.path().join("store")
     }
 

@@ -3,7 +3,10 @@
 use std::{fmt, time::Duration};
 
 use super::paper::Paper;
-use crate::proxy::Flow;
+use crate::{
+    platform::ACTUAL_STATE,
+    proxy::{Fate, Flow, Messages},
+};
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +46,38 @@ pub enum Cable {
     Cut,
     /// What is sent to the server and to the client fares like this.
     Flows(Flow, Flow),
+    /// Single messages have this fate, and the connection stays.
+    Tampers(Target, Fate),
+}
+
+/// Which messages are tampered with. Not the hints: a server that loses those closes the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// A device's reads, of both buckets.
+    Reads,
+    /// The answers to these.
+    ReadAnswers,
+    /// Its statuses, on their way to the server.
+    Statuses,
+    /// The acknowledgements of these.
+    Acks,
+}
+
+impl Target {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Reads, Self::ReadAnswers, Self::Statuses, Self::Acks];
+
+    /// How the proxy knows them.
+    pub(super) fn messages(self) -> Messages {
+        let reads = "$JS.API.DIRECT.GET.>".to_owned();
+        let statuses = format!("$KV.{ACTUAL_STATE}.*");
+        match self {
+            Self::Reads => Messages::Published(reads),
+            Self::ReadAnswers => Messages::AnswersTo(reads),
+            Self::Statuses => Messages::Published(statuses),
+            Self::Acks => Messages::AnswersTo(statuses),
+        }
+    }
 }
 
 /// What happens to the server, which is started again in the end.

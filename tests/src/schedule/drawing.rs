@@ -6,11 +6,14 @@ use rand::{Rng, RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 
 use super::{
     DEVICES, Step,
-    action::{Action, Cable, Server},
+    action::{Action, Cable, Server, Target},
     field::agent,
     paper::{FILES, Fault, PROCESS, Paper, content_of_all},
 };
-use crate::{coordinator::BY_HAND, proxy::Flow};
+use crate::{
+    coordinator::BY_HAND,
+    proxy::{Fate, Flow},
+};
 
 /// Longest pause between two steps.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -110,7 +113,7 @@ impl Drawing {
     }
 
     fn new_paper(&mut self, device: usize) -> Paper {
-        self.paper(device, |_, _| Fate::New)
+        self.paper(device, |_, _| Content::New)
     }
 
     /// What can be done to a device as it stands, the likelier the heavier.
@@ -152,15 +155,16 @@ impl Drawing {
         match kind {
             Kind::Change => {
                 let paper = self.paper(device, |rng, before| match rng.random_range(0..10) {
-                    0..5 => Fate::New,
-                    5..8 if before => Fate::Same,
-                    5..8 => Fate::New,
-                    _ => Fate::Gone,
+                    0..5 => Content::New,
+                    5..8 if before => Content::Same,
+                    5..8 => Content::New,
+                    _ => Content::Gone,
                 });
                 Action::Write(device, paper)
             }
             Kind::SameSpec => {
-                let paper = self.paper(device, |_, before| if before { Fate::Same } else { Fate::Gone });
+                let paper =
+                    self.paper(device, |_, before| if before { Content::Same } else { Content::Gone });
                 Action::Write(device, paper)
             }
             Kind::Bad => {
@@ -223,9 +227,9 @@ impl Drawing {
         plan.running = starts_again;
     }
 
-    /// The next document of a device, which is in order. `fate` says what becomes of each thing that it may
+    /// The next document of a device, which is in order. `content` says what becomes of each thing that it may
     /// declare, told whether the document before declares it.
-    fn paper(&mut self, device: usize, fate: impl Fn(&mut StdRng, bool) -> Fate) -> Paper {
+    fn paper(&mut self, device: usize, content: impl Fn(&mut StdRng, bool) -> Content) -> Paper {
         let plan = &mut self.devices[device];
         plan.generation += 1;
         plan.ends = 0;
@@ -236,12 +240,12 @@ impl Drawing {
                 PROCESS => plan.generation.to_string(),
                 path => format!("{path} of generation {}", plan.generation),
             };
-            let content = match fate(&mut self.rng, before.is_some()) {
-                Fate::New => Some(new()),
-                Fate::Same => before.cloned(),
-                Fate::Gone => None,
+            let declared = match content(&mut self.rng, before.is_some()) {
+                Content::New => Some(new()),
+                Content::Same => before.cloned(),
+                Content::Gone => None,
             };
-            declares.extend(content.map(|content| (claim.to_owned(), content)));
+            declares.extend(declared.map(|content| (claim.to_owned(), content)));
         }
         plan.declares.clone_from(&declares);
         let paper = Paper::good(&agent(device), plan.generation, declares);
@@ -283,20 +287,32 @@ impl Drawing {
 
 /// What becomes of something that a document may declare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
+enum Content {
     New,
     Same,
     Gone,
 }
 
 fn unplugged(rng: &mut impl Rng) -> Cable {
-    let slow = Flow::Delay(Duration::from_millis(rng.random_range(20..600)));
-    match rng.random_range(0..8) {
+    match rng.random_range(0..14) {
         0..3 => Cable::Cut,
         3..5 => Cable::Flows(Flow::Hold, Flow::Hold),
         5 => Cable::Flows(Flow::Hold, Flow::Pass),
         6 => Cable::Flows(Flow::Pass, Flow::Hold),
-        _ => Cable::Flows(slow, slow),
+        7 => {
+            let slow = Flow::Delay(Duration::from_millis(rng.random_range(20..600)));
+            Cable::Flows(slow, slow)
+        }
+        8 => {
+            let satellite = Flow::Satellite { seed: rng.random() };
+            Cable::Flows(satellite, satellite)
+        }
+        _ => {
+            let late = Fate::Delay(Duration::from_millis(rng.random_range(20..3000)));
+            let target = *Target::ALL.choose(rng).unwrap_or(&Target::Acks);
+            let fate = *[Fate::Lose, Fate::Double, late, Fate::Keep].choose(rng).unwrap_or(&late);
+            Cable::Tampers(target, fate)
+        }
     }
 }
 

@@ -2,10 +2,9 @@
 
 mod at_rest;
 
-use std::{path::Path, process::Command, time::Duration};
+use std::time::Duration;
 
 use async_nats::HeaderMap;
-use tempfile::TempDir;
 
 use super::{
     DEVICES, Seed,
@@ -17,9 +16,10 @@ use crate::{
     agent::Agent,
     coordinator::{Body, Event},
     eventually::eventually,
-    nats_server::{NatsServer, Settings},
+    folder_copy::copy_folder,
+    nats_server::{Backup, NatsServer, Settings},
     platform::{ACTUAL_STATE, DESIRED_STATE, Platform, provision_all},
-    proxy::Proxy,
+    proxy::{Interception, Proxy},
 };
 
 /// The id of a device.
@@ -40,9 +40,30 @@ struct Device {
     /// Whether it runs to crash.
     armed: bool,
     cable: Proxy,
+    /// What is tampered with on it, until it is plugged in again.
+    tampering: Vec<Interception>,
     /// How many clones it ever had.
     clones: usize,
     clone: Option<Agent>,
+}
+
+impl Device {
+    async fn treat_cable(&mut self, cable: Cable) {
+        match cable {
+            Cable::Plugged => {
+                self.cable.plug();
+                // Late, and perhaps of an agent that is no more.
+                for kept in self.tampering.drain(..) {
+                    kept.let_go().await;
+                }
+            }
+            Cable::Cut => self.cable.cut(),
+            Cable::Flows(to_server, to_client) => self.cable.set(to_server, to_client),
+            Cable::Tampers(target, fate) => {
+                self.tampering.push(self.cable.intercept(target.messages(), fate));
+            }
+        }
+    }
 }
 
 /// The whole.
@@ -56,7 +77,7 @@ pub(super) struct Field {
     scene: Scene,
     platform: Platform,
     server: NatsServer,
-    backup: Option<TempDir>,
+    backup: Option<Backup>,
 }
 
 impl Field {
@@ -82,7 +103,14 @@ impl Field {
             let agent = Agent::new(&agent(device), &cable.url());
             let whereabouts = Whereabouts::of(&agent, device == 0);
             field.scene.bodies.lock().insert(Body::original(device), Some(whereabouts));
-            field.devices.push(Device { agent, armed: false, cable, clones: 0, clone: None });
+            field.devices.push(Device {
+                agent,
+                armed: false,
+                cable,
+                tampering: Vec::new(),
+                clones: 0,
+                clone: None,
+            });
             field.start_agent(device);
         }
         field
@@ -107,14 +135,7 @@ impl Field {
         match action {
             Action::Write(device, paper) => self.write(*device, paper).await,
             Action::Unassign(device) => self.unassign(*device).await,
-            Action::Cable(device, cable) => {
-                let proxy = &self.devices[*device].cable;
-                match cable {
-                    Cable::Plugged => proxy.plug(),
-                    Cable::Cut => proxy.cut(),
-                    Cable::Flows(to_server, to_client) => proxy.set(*to_server, *to_client),
-                }
-            }
+            Action::Cable(device, cable) => self.devices[*device].treat_cable(*cable).await,
             Action::Kill(device) => self.end_agent(*device),
             Action::Stop(device) => {
                 let agent = &mut self.devices[*device].agent;
@@ -254,15 +275,9 @@ impl Field {
         }
         match what {
             Server::Stop | Server::Kill => {}
-            Server::BackUp => {
-                let folder = TempDir::with_prefix("harmony-backup-").unwrap();
-                copy_folder(&self.server.store(), &folder.path().join("store"));
-                self.backup = Some(folder);
-            }
+            Server::BackUp => self.backup = Some(self.server.back_up()),
             Server::Restore => {
-                let backup = self.backup.as_ref().expect("there was a backup before").path().join("store");
-                self.server.empty_store();
-                copy_folder(&backup, &self.server.store());
+                self.server.restore(self.backup.as_ref().expect("there was a backup before"));
             }
             Server::Empty => self.server.empty_store(),
         }
@@ -281,11 +296,4 @@ impl Field {
             self.provision().await;
         }
     }
-}
-
-/// Copies a folder with all that is in it to a place where there is nothing, or an empty folder.
-fn copy_folder(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    let status = Command::new("cp").arg("-a").arg(from.join(".")).arg(to).status().expect("cp runs");
-    assert!(status.success(), "{} cannot be copied to {}", from.display(), to.display());
 }

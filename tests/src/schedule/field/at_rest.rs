@@ -13,6 +13,7 @@ use crate::{
     platform::DESIRED_STATE,
     schedule::{
         DEVICES,
+        action::Cable,
         eyes::Whereabouts,
         paper::{FILES, Paper},
     },
@@ -32,7 +33,7 @@ impl Field {
     pub(in crate::schedule) async fn heal(&mut self, to_cloned: &BTreeMap<usize, Paper>) {
         self.done.push("heal everything".to_owned());
         for device in 0..DEVICES {
-            self.devices[device].cable.plug();
+            self.devices[device].treat_cable(Cable::Plugged).await;
             // No other is started anew: what it lost must not be found by a start.
             if self.devices[device].armed || !self.devices[device].agent.is_running() {
                 self.start_anew(device);

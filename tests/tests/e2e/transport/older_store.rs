@@ -33,7 +33,7 @@ async fn a_server_with_the_store_of_an_hour_ago_gets_the_status_back_and_takes_n
     let revision = site.platform.put(DEVICE, &site.document(1, &[file("a", "/etc/a", "1")])).await;
     site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
     site.server.stop().await;
-    let an_hour_ago = site.server.copy_of_store();
+    let an_hour_ago = site.server.back_up();
     site.server.start_again().await;
     for generation in [2, 3] {
         let document = site.document(generation, &[file("a", "/etc/a", &generation.to_string())]);
@@ -44,7 +44,7 @@ async fn a_server_with_the_store_of_an_hour_ago_gets_the_status_back_and_takes_n
     let before = site.platform.status(DEVICE).await.unwrap();
 
     site.server.kill();
-    site.server.restore_store(&an_hour_ago);
+    site.server.restore(&an_hour_ago);
     site.server.start_again().await;
     fs::write(device.path("/etc/a"), "by hand").unwrap();
     let status =
