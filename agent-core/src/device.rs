@@ -354,6 +354,14 @@ impl Device {
         seq
     }
 
+    /// Keeps in mind which epoch this process claims, where the disk serves: the entry that tells it may be
+    /// lost, and come back.
+    pub fn note_writer_epoch(&mut self, epoch: u64) {
+        if epoch > self.ledger.body().writer_epoch {
+            self.recorded(LedgerBody { writer_epoch: epoch, ..self.ledger.body().clone() });
+        }
+    }
+
     /// The time.
     pub fn now(&self) -> Timestamp {
         self.clock.now().wall

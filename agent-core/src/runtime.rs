@@ -311,6 +311,7 @@ impl Teller {
     /// Takes note of a new epoch, or of another device with this one's name.
     fn stands(&mut self, standing: &WriterStanding, device: &mut Device, events: &mpsc::Sender<Event>) {
         self.epoch = standing.epoch;
+        device.note_writer_epoch(standing.epoch);
         let Some(by) = standing.superseded_by.as_ref().filter(|_| self.duplicate.is_none()) else { return };
         self.heartbeats.send_replace(None);
         let message = "another device reports under this name with a higher epoch; this one reports no longer and goes \

@@ -54,7 +54,12 @@ pub(crate) async fn serve(wired: Wired, serving: Serving) {
     let desired = DesiredWatch::spawn(&connection, &agent, DesiredWatchSettings { resync_interval });
     let writer = StatusWriter::spawn(
         &connection,
-        StatusWriterSettings { agent: agent.clone(), instance: wired.instance, resync_interval },
+        StatusWriterSettings {
+            agent: agent.clone(),
+            instance: wired.instance,
+            earlier_epoch: wired.device.ledger().writer_epoch,
+            resync_interval,
+        },
         newest_report,
     );
     let _heartbeat = HeartbeatTask::spawn(&connection, &agent, intervals.heartbeat, newest_heartbeat);

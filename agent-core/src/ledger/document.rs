@@ -41,6 +41,10 @@ pub struct LedgerBody {
     pub inventory: BTreeMap<Claim, InventoryEntry>,
     /// The number of the newest event.
     pub event_seq: u64,
+    /// The highest epoch that a process of this device claimed as the writer of its status; 0 where none is
+    /// known.
+    #[serde(default)]
+    pub writer_epoch: u64,
 }
 
 /// The document in force, as received, so that a device boots into it with no server in reach.
@@ -132,6 +136,7 @@ impl LedgerBody {
             applied: None,
             inventory: BTreeMap::new(),
             event_seq: 0,
+            writer_epoch: 0,
         }
     }
 }

@@ -18,6 +18,7 @@ use super::*;
 use crate::{
     dispatcher::Formats,
     fakes::{FakeFormat, FakeReconciler, SteppedClock, device, device_with_clock, document},
+    ledger::Ledger,
     safe_mode::SafeMode,
 };
 
@@ -266,6 +267,21 @@ async fn a_superseded_device_says_so_once_gives_no_sign_of_life_and_goes_on_enfo
     bench.reported(|status| status.resources[0].drift_corrections == 1).await;
     assert_eq!(*bench.heartbeats.borrow(), None);
     assert!(bench.events.try_recv().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_epoch_that_this_process_claims_outlives_it_on_the_device() {
+    let mut bench = Bench::start(HOUR);
+    bench.standing.send_replace(WriterStanding { epoch: 4, ..WriterStanding::default() });
+    bench.entry(1, json!({"/a": "1"}));
+    bench.applied(1).await;
+    let bench = bench.restart(HOUR);
+    // A store that lost the epochs begins to count anew; the device does not.
+    bench.standing.send_replace(WriterStanding { epoch: 1, ..WriterStanding::default() });
+    advance(HOUR).await;
+    let layout = StateLayout::of(bench.folder.path());
+    let ledger = Ledger::load(&layout, &"edge-1".parse().unwrap()).unwrap().ledger;
+    assert_eq!(ledger.body().writer_epoch, 4);
 }
 
 #[tokio::test(start_paused = true)]

@@ -84,6 +84,35 @@ async fn a_status_bucket_that_is_lost_alone_is_filled_again_by_the_next_resync()
     assert_eq!(status.phase, Phase::Converged);
 }
 
+#[tokio::test]
+async fn a_device_that_started_on_an_empty_store_goes_on_reporting_when_a_backup_is_restored() {
+    let mut site = Site::start(Access::Restricted).await;
+    let mut device = site.device();
+    device.start();
+    site.platform.put(DEVICE, &site.document(1, &[file("a", "/etc/a", "1")])).await;
+    site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
+    // The backup tells of a later epoch than the first that an empty store leads to.
+    device.stop().await;
+    device.start();
+    let claimed = |epoch| move |status: &AgentStatus| status.writer.epoch >= epoch;
+    site.platform.status_where(DEVICE, "a second writer", claimed(2)).await;
+    device.stop().await;
+    site.server.stop().await;
+    let backup = site.server.back_up();
+    site.server.empty_store();
+    site.server.start_again().await;
+    provision_all(&site.server).await;
+    device.start();
+    site.platform.status_where(DEVICE, "unassigned", |it| it.phase == Phase::Unassigned).await;
+
+    site.server.stop().await;
+    site.server.restore(&backup);
+    site.server.start_again().await;
+    site.platform.put(DEVICE, &site.document(2, &[file("a", "/etc/a", "2")])).await;
+    site.platform.status_where(DEVICE, "converged at 2", converged_at(2)).await;
+    site.assert_nothing_was_forbidden();
+}
+
 /// Applies with the platform's own tool a document that knows of no generation, and sees it in force.
 async fn apply_gets_through(site: &Site, device: &Agent, told: &[&str]) {
     let shell = Harmonyctl::new(site.server.url_with_credentials());

@@ -111,6 +111,8 @@ enum State<D> {
 #[derive(Debug)]
 pub(super) struct Protocol<D> {
     instance: String,
+    /// The highest that an earlier process of this device claimed; 0 for none.
+    earlier_epoch: u64,
     epoch: u64,
     /// Of the last write that was begun; 0 before the first, so long as nothing is claimed.
     op: u64,
@@ -125,10 +127,12 @@ pub(super) struct Protocol<D> {
 }
 
 impl<D> Protocol<D> {
-    /// `instance` must be new with each process.
-    pub(super) fn new(instance: String) -> Self {
+    /// `instance` must be new with each process. `earlier_epoch` is the highest that an earlier process of this
+    /// device is known to have claimed; 0 for none.
+    pub(super) fn new(instance: String, earlier_epoch: u64) -> Self {
         Self {
             instance,
+            earlier_epoch,
             epoch: 0,
             op: 0,
             base: Found { revision: 0, author: Author::Nobody },
@@ -290,14 +294,14 @@ impl<D> Protocol<D> {
         self.rebase(found)
     }
 
-    /// Nothing is claimed yet: the claim goes above whatever is there, and was there at an earlier
-    /// start read.
+    /// Nothing is claimed yet: the claim goes above whatever is there, was there at an earlier start read, and
+    /// was claimed by earlier processes of this device. A store may be lost, and come back with what those wrote.
     fn start(&mut self, found: Found) -> State<D> {
-        let above = match &found.author {
-            Author::Writer(writer) => writer.epoch.saturating_add(1),
-            Author::Nobody | Author::Stranger => 1,
+        let there = match &found.author {
+            Author::Writer(writer) => writer.epoch,
+            Author::Nobody | Author::Stranger => 0,
         };
-        self.epoch = self.epoch.max(above);
+        self.epoch = self.epoch.max(there.max(self.earlier_epoch).saturating_add(1));
         self.base = found;
         self.settle()
     }

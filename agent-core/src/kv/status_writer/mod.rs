@@ -33,6 +33,9 @@ pub struct StatusWriterSettings {
     pub agent: AgentId,
     /// The id of this process among all that ever wrote for the device; new with each start.
     pub instance: String,
+    /// The highest epoch that an earlier process of this device claimed, as far as the device knows; 0 for
+    /// none. The entry may know of a higher one, or of none any more.
+    pub earlier_epoch: u64,
     /// How often the entry is read and compared though nothing hints at a change, a quarter more
     /// or less: so a bucket that was rebuilt is filled again.
     pub resync_interval: Duration,

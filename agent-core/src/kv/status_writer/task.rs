@@ -95,7 +95,7 @@ impl<E: OwnEntry> Task<E> {
         let now = Instant::now();
         Self {
             entry,
-            protocol: Protocol::new(settings.instance.clone()),
+            protocol: Protocol::new(settings.instance.clone(), settings.earlier_epoch),
             settings,
             inputs,
             outputs,

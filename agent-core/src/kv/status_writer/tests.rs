@@ -137,6 +137,7 @@ impl Bench {
         let settings = StatusWriterSettings {
             agent: "edge-0042".parse().unwrap(),
             instance: "me".to_owned(),
+            earlier_epoch: 0,
             resync_interval: Duration::from_secs(3600),
         };
         let writer = StatusWriter::spawn_on(entry.clone(), link_receiver, settings, report_receiver);

@@ -131,7 +131,7 @@ impl World {
         self.starts += 1;
         // Spread over the alphabet, so that neither the older nor the younger always ranks higher.
         let instance = format!("{:02}", self.starts * 37 % 100);
-        Process { protocol: Protocol::new(instance), newest: None, reads: 0, writes: 0 }
+        Process { protocol: Protocol::new(instance, 0), newest: None, reads: 0, writes: 0 }
     }
 
     fn report(&mut self, index: usize) {

@@ -12,7 +12,7 @@ fn found(revision: u64, author: Author) -> Fact {
 
 /// A process that read `author` at `revision` at its start, and has nothing to say yet.
 fn started(revision: u64, author: Author) -> Protocol<&'static str> {
-    let mut protocol = Protocol::new(ME.to_owned());
+    let mut protocol = Protocol::new(ME.to_owned(), 0);
     assert_eq!(protocol.next(), Move::Read);
     protocol.note(found(revision, author));
     assert_eq!(protocol.next(), Move::Free);
@@ -62,6 +62,22 @@ fn the_first_claim_is_one_epoch_above_what_the_start_read_found() {
 }
 
 #[test]
+fn a_claim_is_above_those_of_earlier_processes_though_the_store_lost_them_and_stays_when_they_are_back() {
+    let mut protocol = Protocol::new(ME.to_owned(), 5);
+    protocol.note(found(0, Author::Nobody));
+    protocol.begin("claim");
+    assert_eq!(protocol.epoch(), 6);
+    protocol.note(Fact::Acked { revision: 1 });
+    protocol.reconnected();
+    protocol.note(found(40, writer("before", 5, 3)));
+    assert_rewrites(&mut protocol, 40, 6);
+
+    let mut protocol = Protocol::new(ME.to_owned(), 5);
+    protocol.note(found(7, writer("a clone", 9, 1)));
+    assert_rewrites(&mut protocol, 7, 10);
+}
+
+#[test]
 fn a_deletion_marker_is_what_the_next_write_is_made_against() {
     assert_rewrites(&mut started(8, Author::Nobody), 8, 1);
     assert_rewrites(&mut started(0, Author::Nobody), 0, 1);
@@ -79,7 +95,8 @@ fn while_nothing_is_claimed_every_read_is_a_start_read() {
 
 /// The price of the rule that a higher epoch ends it for good: where the entry that held the
 /// epochs was deleted or overwritten, or a replica far behind answered the start read, a late
-/// write of a process that is gone cannot be told from a clone. The next start claims above it.
+/// write of a process that is gone and that the device does not know of any more cannot be told from a clone.
+/// The next start claims above it.
 #[test]
 fn a_late_write_from_above_an_epoch_that_the_start_read_did_not_show_ends_it_too() {
     for (revision, author) in [(8, Author::Stranger), (8, Author::Nobody), (7, writer("before", 1, 9))] {
@@ -243,7 +260,7 @@ fn a_refused_document_gives_way_to_the_next_after_a_pause() {
 
 #[test]
 fn reads_that_say_nothing_are_repeated_ever_more_slowly_until_there_is_a_new_link() {
-    let mut protocol = Protocol::<()>::new(ME.to_owned());
+    let mut protocol = Protocol::<()>::new(ME.to_owned(), 0);
     for failures in 1..5 {
         protocol.note(Fact::ReadFailed);
         assert_eq!((protocol.next(), protocol.pause()), (Move::Read, Pause::Backoff(failures)));
