@@ -139,7 +139,7 @@ impl Drawing {
             (10, true, Kind::Alter),
             (5, true, Kind::Forge),
             (3, device != 0 && may_end && written && !plan.cloned, Kind::Clone),
-            (6, plan.cloned, Kind::EndClone),
+            (6, plan.cloned && plan.ends < ENDS, Kind::EndClone),
             (7, true, Kind::Server),
         ];
         let possible: Vec<_> = kinds
