@@ -213,16 +213,15 @@ fn ratio(what: String, comparison: &Comparison) -> [String; 8] {
 }
 
 fn phases(noop_pass: &NoopPass) -> String {
-    let NoopPass { comparison: _, prepare, decode, observe, plan, run } = noop_pass;
+    let NoopPass { comparison: _, prepare, observe, plan, run } = noop_pass;
     let median = |samples: &Samples| samples.percentile(50);
-    let parts = median(decode) + median(observe) + median(plan);
+    let parts = median(observe) + median(plan);
     let row = |what: &str, took| [what.to_owned(), time(took)];
     table(&[
         ["phase", "p50"].map(str::to_owned),
         row("prepare", median(prepare)),
         row("- of it the reconciler's `observe`: the files themselves", median(observe)),
         row("- of it the reconciler's `plan`", median(plan)),
-        row("- of it decoding the inventory's records, once", median(decode)),
         row("- the rest: what the executor does around these", median(prepare).saturating_sub(parts)),
         row("run", median(run)),
     ])

@@ -37,7 +37,7 @@ const MONTH: Duration = Duration::from_secs(DAYS * 24 * 3600);
 const HEARTBEAT: u64 = 120;
 const RESYNC: u64 = 3600;
 /// `PING_INTERVAL` of the agent's connection, in seconds.
-const PING: u64 = 60;
+const PING: u64 = 300;
 
 /// One thing that crosses the wire.
 pub(crate) struct Piece {

@@ -22,6 +22,11 @@ use crate::backoff::Backoff;
 /// How long a request may take before it counts as unanswered.
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How often the server is asked for a sign of life while it gives none; the third time in a row without
+/// one, the connection counts as lost. Each costs some 200 bytes with TLS, so the client's own minute would
+/// be most of what an idle device is allowed (ADR-023).
+const PING_INTERVAL: Duration = Duration::from_secs(300);
+
 /// Messages that may wait in one subscription. Beyond that the newest are dropped, which is no
 /// loss for hints: those that wait lead to a read that begins after the dropped ones were sent.
 pub(super) const SUBSCRIPTION_CAPACITY: usize = 256;
@@ -119,6 +124,7 @@ impl Connection {
             .custom_inbox_prefix(names::inbox_prefix(&settings.agent))
             .retry_on_initial_connect()
             .request_timeout(Some(REQUEST_TIMEOUT))
+            .ping_interval(PING_INTERVAL)
             .subscription_capacity(SUBSCRIPTION_CAPACITY)
             .reconnect_delay_callback(reconnect_delay)
             .event_callback(move |event| {

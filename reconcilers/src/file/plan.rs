@@ -78,10 +78,11 @@ fn establish(
         Ok(actions) => actions,
         Err(failure) => return Plan::blocked(record.cloned(), failure),
     };
-    let done = FileRecord { written: Some(wanted), intended: None, ..before.clone() };
     if actions.is_empty() {
+        let done = FileRecord { written: Some(wanted), intended: None, ..before };
         return Plan::nothing(Some(done), Standing::in_sync());
     }
+    let done = FileRecord { written: Some(wanted), intended: None, ..before.clone() };
     Plan {
         intent: Some(FileRecord { intended: Some(wanted), ..before }),
         steps: steps(path, actions),
