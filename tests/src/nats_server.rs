@@ -11,7 +11,12 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{eventually::eventually, folder_copy::copy_folder, network::Host, process::Process};
+use crate::{
+    eventually::{PATIENCE, eventually},
+    folder_copy::copy_folder,
+    network::Host,
+    process::Process,
+};
 
 /// How a server is set up, besides JetStream with a store of its own.
 #[derive(Debug, Clone, Default)]
@@ -138,6 +143,8 @@ impl NatsServer {
             }
             None => async_nats::ConnectOptions::new(),
         };
+        // It may be busy with all that connect with us.
+        let options = options.connection_timeout(PATIENCE);
         options.connect(self.url()).await.expect("a running server can be connected to")
     }
 
