@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use agent_model::status::{AgentStatus, Phase};
+use agent_model::status::{AgentStatus, Phase, Writer};
 
 use crate::status_words::accepted;
 
 /// Makes sure that one process alone told all this, that it sent nothing else under a number that it had used
-/// already, and that no status took back what an earlier one had said.
+/// already and nothing again under another, and that no status took back what an earlier one had said.
 pub(crate) fn assert_one_steady_writer(told: &[AgentStatus]) {
     let mut by_op = BTreeMap::new();
     let first = told.first().expect("something was told");
