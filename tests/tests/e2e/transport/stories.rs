@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use agent_model::status::{AgentStatus, Phase, Writer};
+use agent_model::status::{AgentStatus, Phase};
 
 use crate::status_words::accepted;
 
@@ -18,6 +18,14 @@ pub(crate) fn assert_one_steady_writer(told: &[AgentStatus]) {
         assert_eq!(*by_op.entry(writer.op).or_insert(status), status, "two documents of one number");
     }
     // In the order in which they were begun; each may have been sent more than once.
+    let unsigned: Vec<_> = by_op
+        .values()
+        .map(|status| AgentStatus { writer: first.writer.clone(), ..AgentStatus::clone(status) })
+        .collect();
+    assert!(
+        unsigned.windows(2).all(|two| two[0] != two[1]),
+        "what stood already was written again: {told:#?}"
+    );
     let stories: Vec<_> =
         by_op.into_values().map(|status| (accepted(status), status.phase == Phase::Converged)).collect();
     let mut sorted = stories.clone();
