@@ -29,7 +29,7 @@ use crate::{convergence::document, samples::Samples};
 /// Documents on their way to the server at a time.
 const PUTS_IN_FLIGHT: usize = 1000;
 /// How long a phase may take. No requirement, only the line between slow and never.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(600);
 /// How often it is looked whether the workers still run.
 const LOOK: Duration = Duration::from_secs(1);
 /// Until what follows a connect is over: the last of it is one more read, at most 6.25 s later.
