@@ -9,6 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::{
+    sys::signal::killpg,
+    unistd::{getpgid, getpgrp},
+};
 use process_shim::{
     Answer, ExitRecord, Launch, LogSettings, MARKER, ProcessFolder, ProcessIdentity, Program, ShimRecord,
     StartFailure, StopSettings, VERSION, for_each_descendant, left_behind,
@@ -16,7 +20,7 @@ use process_shim::{
 };
 use rustix::{
     fs::{FlockOperation, flock},
-    process::{Pid, Signal, getpgid, getpgrp, kill_process, kill_process_group},
+    process::{Pid, Signal, kill_process},
 };
 use tempfile::TempDir;
 
@@ -292,17 +296,19 @@ impl Drop for Held {
             }
             // By groups, which nobody gets out of by starting itself anew.
             for group in alive.iter().filter_map(group_of).collect::<HashSet<_>>() {
-                let _ = kill_process_group(group, Signal::KILL);
+                let _ = killpg(group, nix::sys::signal::SIGKILL);
             }
         }
     }
 }
 
-/// The process group of one that runs: never the group that this test is in.
-fn group_of(process: &ProcessIdentity) -> Option<Pid> {
-    let group = getpgid(Pid::from_raw(process.pid.try_into().ok()?)).ok()?;
+/// The process group of one that runs: never the group that this test is in, nor one from outside our
+/// namespace of process ids, which is 0.
+fn group_of(process: &ProcessIdentity) -> Option<nix::unistd::Pid> {
+    let pid = nix::unistd::Pid::from_raw(process.pid.try_into().ok()?);
+    let group = getpgid(Some(pid)).ok()?;
     // Looked at afterwards, so that it is the group of no other.
-    (process.is_alive() && group != getpgrp()).then_some(group)
+    (process.is_alive() && group.as_raw() != 0 && group != getpgrp()).then_some(group)
 }
 
 /// The lines of a file that are complete: the last one may be in the middle of being written.
