@@ -56,7 +56,8 @@ async fn measure() {
         return print!("{}", report::noop_pass(&noop_pass::measure().await));
     }
     if only("traffic") {
-        return print!("{}", report::traffic(&traffic::measure().await));
+        let traffic = traffic::measure().await;
+        return println!("{}\n{}", report::traffic(&traffic), report::traffic_check(&traffic));
     }
     let sizes = crowd::sizes();
     // First, so that it tells what is measured and not what this run leaves behind.

@@ -142,13 +142,10 @@ impl Display for Report {
             "**Control traffic**: IP packets in both directions, counted on a veth pair between the agent's network \
              namespace and the server, over TLS, with a document of {} bytes that stays converged and a status of \
              {} bytes. Each piece is the average of many in a row and is multiplied by how often it occurs in 30 \
-             days with the default intervals. To see whether the pieces add up: in {} s with the default intervals \
-             {} bytes crossed the wire, of {:.0} expected.\n",
+             days with the default intervals. {}\n",
             traffic.document_len,
             traffic.status_len,
-            WINDOW.as_secs(),
-            traffic.window_bytes,
-            traffic.expected_in_window(),
+            traffic_check(traffic),
         )?;
         writeln!(
             f,
@@ -187,6 +184,16 @@ pub(crate) fn traffic(traffic: &Traffic) -> String {
         ["all", "", "", &format!("{sum:.2} MB"), &aim, &verdict(sum, TRAFFIC_AIM_MB)].map(str::to_owned),
     );
     table(&rows)
+}
+
+/// Whether the pieces add up.
+pub(crate) fn traffic_check(traffic: &Traffic) -> String {
+    let (measured, expected) = (traffic.window_bytes, traffic.expected_in_window());
+    format!(
+        "To see whether the pieces add up: in {} s with those intervals {measured} bytes crossed the wire; the \
+         pieces, with their share of a resync, come to {expected:.0}.",
+        WINDOW.as_secs(),
+    )
 }
 
 fn ratio_head() -> [String; 8] {
