@@ -191,7 +191,7 @@ pub(crate) fn traffic_check(traffic: &Traffic) -> String {
     let (measured, expected) = (traffic.window_bytes, traffic.expected_in_window());
     format!(
         "To see whether the pieces add up: in {} s with those intervals {measured} bytes crossed the wire; the \
-         pieces, with their share of a resync, come to {expected:.0}.",
+         pieces that occur in that time come to {expected:.0} on average.",
         WINDOW.as_secs(),
     )
 }

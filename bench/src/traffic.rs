@@ -49,12 +49,12 @@ pub(crate) struct Piece {
 }
 
 impl Traffic {
-    /// What the pieces come to in the window with default intervals, in bytes; no reconnect is in it.
+    /// What the pieces that occur in the window with default intervals come to, in bytes: a resync is too
+    /// rare, and no reconnect is in it.
     pub(crate) fn expected_in_window(&self) -> f64 {
-        let share = WINDOW.as_secs_f64() / MONTH.as_secs_f64();
-        let month: f64 =
-            self.pieces.iter().filter(|piece| piece.per_month > DAYS).map(Piece::bytes_a_month).sum();
-        month * share
+        let windows = MONTH.as_secs() / WINDOW.as_secs();
+        let occurring = self.pieces.iter().filter(|piece| piece.per_month >= windows);
+        occurring.map(Piece::bytes_a_month).sum::<f64>() / windows as f64
     }
 
     /// In millions of bytes.
