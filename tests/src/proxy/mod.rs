@@ -41,15 +41,6 @@ pub enum Flow {
     Hold,
 }
 
-/// What is spoken over the cable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Language {
-    /// NATS's client protocol, unencrypted: single messages can be told apart.
-    Nats,
-    /// Any bytes.
-    Anything,
-}
-
 /// The state of the cable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cable {
@@ -81,21 +72,12 @@ pub struct Proxy {
 impl Proxy {
     /// A proxy for the clients of the server on that port, plugged in.
     pub async fn start(server: u16) -> Self {
-        Self::start_speaking(Language::Nats, server).await
-    }
-
-    /// A proxy that knows nothing of what is said, for example from one server to another.
-    pub async fn start_for_bytes(server: u16) -> Self {
-        Self::start_speaking(Language::Anything, server).await
-    }
-
-    async fn start_speaking(language: Language, server: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (cable, watched) =
             watch::channel(Cable::Plugged { to_server: Flow::Pass, to_client: Flow::Pass });
         let desk = Desk::default();
-        let joint = Arc::new(Joint { server, language, cable: watched.clone(), desk: desk.clone() });
+        let joint = Arc::new(Joint { server, cable: watched.clone(), desk: desk.clone() });
         let task = tokio::spawn(listen(listener, port, watched, joint)).abort_handle();
         Self { port, cable, desk, task }
     }
@@ -173,7 +155,6 @@ impl Drop for Proxy {
 #[derive(Debug)]
 struct Joint {
     server: u16,
-    language: Language,
     cable: watch::Receiver<Cable>,
     desk: Desk,
 }
@@ -217,13 +198,7 @@ async fn pass_on(client: TcpStream, joint: Arc<Joint>, number: u64) {
     }
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    let pipe = |direction| Pipe {
-        direction,
-        language: joint.language,
-        cable: joint.cable.clone(),
-        desk: joint.desk.clone(),
-        number,
-    };
+    let pipe = |direction| Pipe { direction, cable: joint.cable.clone(), desk: joint.desk.clone(), number };
     // Whichever ends first ends both.
     tokio::select! {
         () = pipe(Direction::ToServer).run(from_client, to_server) => {},

@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::{
-    Cable, Flow, Language,
+    Cable, Flow,
     interception::{Desk, Direction, Fate},
     latency::Satellite,
     protocol::{self, Message},
@@ -50,7 +50,6 @@ impl Parcel {
 /// One direction of one connection.
 pub(super) struct Pipe {
     pub(super) direction: Direction,
-    pub(super) language: Language,
     pub(super) cable: watch::Receiver<Cable>,
     pub(super) desk: Desk,
     /// Tells this connection from others in what is drawn at random.
@@ -79,17 +78,13 @@ impl Pipe {
             let flow = self.cable.borrow_and_update().flow(self.direction);
             let arrives = way.arrival(flow, self.seed(), Instant::now());
             loop {
-                let message = match self.language {
-                    Language::Anything if received.is_empty() => break,
-                    Language::Anything => Message { bytes: received.split().freeze(), letter: None },
-                    Language::Nats => match protocol::take(&mut received) {
-                        Ok(Some(message)) => message,
-                        Ok(None) => break,
-                        Err(error) => {
-                            eprintln!("the proxy closes a connection that does not speak NATS: {error:?}");
-                            return;
-                        }
-                    },
+                let message = match protocol::take(&mut received) {
+                    Ok(Some(message)) => message,
+                    Ok(None) => break,
+                    Err(error) => {
+                        eprintln!("the proxy closes a connection that does not speak NATS: {error:?}");
+                        return;
+                    }
                 };
                 if self.send(message, arrives, &inlet).await.is_err() {
                     return;
