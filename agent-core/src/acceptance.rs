@@ -1,12 +1,14 @@
 //! Whether a document is accepted: every check in its order, and nothing else.
 
+use std::sync::Arc;
+
 use agent_model::{AgentId, DeviceFacts, Lowered, RefusalReason, ResourceKind, Timestamp};
 
 use crate::{
     dispatcher::Formats,
     envelope::{Envelope, HighWaterMark, Newness, Reader, Received, Refusal, judge},
     ledger::AcceptedDocument,
-    protected_paths::ProtectedPaths,
+    policy::DevicePolicy,
 };
 
 /// Judges documents for one device.
@@ -17,8 +19,8 @@ pub struct Acceptance {
     pub formats: Formats,
     /// What can be made.
     pub kinds: Vec<ResourceKind>,
-    /// What is nobody's business.
-    pub protected: ProtectedPaths,
+    /// What is allowed here.
+    pub policy: Arc<DevicePolicy>,
     /// What formats may render with.
     pub facts: DeviceFacts,
 }
@@ -61,7 +63,7 @@ impl Acceptance {
             return Ok(Verdict::InForce);
         }
         let lowered = self.lower(&envelope)?;
-        self.protected.judge(&lowered.state)?;
+        self.policy.judge(&lowered.state)?;
         let document = AcceptedDocument {
             generation: envelope.metadata.generation,
             digest: envelope.digest,
@@ -74,7 +76,8 @@ impl Acceptance {
     }
 
     /// Reads a document that was accepted before. Generation, expiry and trust are not judged
-    /// again: what is in force stays in force, whatever the clock or the keys say by now.
+    /// again: what is in force stays in force, whatever the clock or the keys say by now. The policy is judged
+    /// in each pass, resource by resource.
     ///
     /// # Errors
     /// When this agent cannot read it any more, for example after a downgrade.
@@ -109,6 +112,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::policy::Policy;
 
     /// Whatever the spec, one process.
     struct OneProcess;
@@ -135,7 +139,7 @@ mod tests {
             agent: "edge-1".parse().unwrap(),
             formats: Formats::none().with(OneProcess),
             kinds,
-            protected: ProtectedPaths::new("/".into(), Vec::new()),
+            policy: crate::fakes::policy(Policy::default()),
             facts: DeviceFacts::new(),
         };
         let document = json!({

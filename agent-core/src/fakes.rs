@@ -9,8 +9,8 @@ use std::{
 
 use agent_model::{
     AgentId, Claim, Declaration, DesiredState, DesiredStateBuilder, DeviceFacts, Failure, FileSpec, Goal,
-    Invalid, Lowered, ManifestFormat, Plan, Reconciler, ResourceKind, ResourceSpec, SpecDocument, Standing,
-    Step, Target, Timestamp,
+    Invalid, Lowered, ManifestFormat, Plan, Principal, Reconciler, ResourceKind, ResourceSpec, SpecDocument,
+    Standing, Step, Target, Timestamp,
     status::{AgentInfo, AgentStatus},
 };
 use futures_util::stream;
@@ -25,6 +25,7 @@ use crate::{
     dispatcher::Formats,
     executor::{Executor, Registry},
     ledger::Ledger,
+    policy::{Accounts, DevicePolicy, Group, Policy, Rights},
     protected_paths::ProtectedPaths,
     state_dir::StateLayout,
     status::report::Reporter,
@@ -243,14 +244,49 @@ pub(crate) fn device_with_clock(
             agent: agent.clone(),
             formats,
             kinds: registry.kinds().collect(),
-            protected: ProtectedPaths::new("/".into(), vec!["/own".into()]),
+            policy: policy(Policy::default()),
             facts: DeviceFacts::new(),
         },
-        executor: Executor::new(registry, 7),
+        executor: Executor::new(registry, policy(Policy::default()), 7),
         loaded: Ledger::load(&StateLayout::of(folder.path()), &agent).unwrap(),
         reporter: Reporter::new(agent, "instance".into(), info, previous),
         clock,
     })
+}
+
+/// These rules on a device whose root has `/own` for the agent, and no users but root and `app`.
+pub(crate) fn policy(rules: Policy) -> Arc<DevicePolicy> {
+    let protected = ProtectedPaths::new("/".into(), vec!["/own".into()]);
+    Arc::new(DevicePolicy::new(rules, protected, FakeAccounts))
+}
+
+/// Root, who runs the agent, and some users: `app`, `ops` who is in the group sudo, and `service` with a uid
+/// that a document may also write as a number.
+pub(crate) struct FakeAccounts;
+
+impl Accounts for FakeAccounts {
+    fn rights_of(&self, user: Option<&Principal>, group: Option<&Principal>) -> Result<Rights, String> {
+        let (uid, groups): (u32, &[(u32, &str)]) = match user.map(Principal::to_string).as_deref() {
+            None | Some("root" | "0") => (0, &[(0, "root")]),
+            Some("app" | "1000") => (1000, &[(1000, "app")]),
+            Some("ops") => (1001, &[(1001, "ops"), (27, "sudo")]),
+            Some(id) if id.parse::<u32>().is_ok() => (id.parse().unwrap(), &[]),
+            Some(unknown) => return Err(format!("there is no user {unknown}")),
+        };
+        let more = match group.map(Principal::to_string).as_deref() {
+            None => None,
+            Some("0") => Some((0, "root")),
+            Some("docker") => Some((999, "docker")),
+            Some(unknown) => return Err(format!("there is no group {unknown}")),
+        };
+        let groups = groups.iter().copied().chain(more);
+        let groups = groups.map(|(gid, name)| Group { gid, name: Some(name.to_owned()) }).collect();
+        Ok(Rights { uid, groups })
+    }
+
+    fn own_uid(&self) -> u32 {
+        0
+    }
 }
 
 /// An entry for `edge-1`.

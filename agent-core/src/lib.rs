@@ -26,6 +26,7 @@ pub mod kv;
 pub mod ledger;
 pub mod once;
 pub mod pause;
+pub mod policy;
 pub mod protected_paths;
 pub mod runtime;
 pub mod safe_mode;

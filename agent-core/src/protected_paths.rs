@@ -1,14 +1,12 @@
 //! The one rule that no document can change: nothing may claim the agent's own files.
 //!
 //! Whoever could replace the agent's binary, configuration or state could switch every other
-//! rule off. A reconciler that writes enforces the same again at the moment of writing; this
-//! check is what makes such a document refused as a whole, with a name.
+//! rule off. A reconciler that writes enforces the same again at the moment of writing; asking here first
+//! is what makes such a document refused as a whole, with a name ([`policy`](crate::policy)).
 
 use std::path::{Path, PathBuf};
 
-use agent_model::{Claim, DesiredState, RefusalReason};
-
-use crate::envelope::Refusal;
+use agent_model::TargetPath;
 
 /// The agent's own files and folders, and the root that documents' paths are put under.
 #[derive(Debug, Clone)]
@@ -29,34 +27,11 @@ impl ProtectedPaths {
         &self.protected
     }
 
-    /// Judges a whole document.
-    ///
-    /// # Errors
-    /// `PolicyDenied`, naming every resource that claims something protected.
-    pub fn judge(&self, desired: &DesiredState) -> Result<(), Refusal> {
-        let denied: Vec<String> = desired
-            .resources()
-            .iter()
-            .filter_map(|resource| match resource.claim() {
-                Claim::File(path) => {
-                    let target = resolved(&path.under(&self.root));
-                    let own = self
-                        .protected
-                        .iter()
-                        .find(|own| target.starts_with(own) || own.starts_with(&target))?;
-                    Some(format!(
-                        "{:?} claims {path}, and {} belongs to the agent itself",
-                        resource.name.as_str(),
-                        own.display()
-                    ))
-                }
-                Claim::Process(_) => None,
-            })
-            .collect();
-        if denied.is_empty() {
-            return Ok(());
-        }
-        Err(Refusal::new(RefusalReason::PolicyDenied, denied.join("; ")))
+    /// What of the agent's own a file at that path of a document would be, replace or lie in.
+    pub fn own(&self, path: &TargetPath) -> Option<&Path> {
+        let target = resolved(&path.under(&self.root));
+        let own = self.protected.iter().find(|own| target.starts_with(own) || own.starts_with(&target))?;
+        Some(own)
     }
 }
 
@@ -81,16 +56,7 @@ fn resolved(path: &Path) -> PathBuf {
 mod tests {
     use std::{fs, os::unix::fs::symlink};
 
-    use agent_model::{Declaration, DesiredStateBuilder, FileSpec};
-
     use super::*;
-
-    fn claiming(path: &str) -> DesiredState {
-        let file = FileSpec::new(path.parse().unwrap(), "");
-        let mut builder = DesiredStateBuilder::default();
-        builder.declare(Declaration::new("", "f".parse().unwrap(), file));
-        builder.finish().unwrap()
-    }
 
     #[test]
     fn own_files_cannot_be_claimed_by_any_path_that_leads_to_them() {
@@ -99,23 +65,13 @@ mod tests {
         fs::create_dir_all(&state).unwrap();
         symlink(&state, root.path().join("link")).unwrap();
         let rule = ProtectedPaths::new(root.path().to_owned(), vec![state, "/etc/harmony-agent".into()]);
-        let reason = |path| rule.judge(&claiming(path)).map_err(|refusal| refusal.reason);
+        let is_own = |path: &str| rule.own(&path.parse().unwrap()).is_some();
         for path in ["/var/state", "/var/state/ledger.json", "/var/state/new/x", "/link/ledger.json", "/var"]
         {
-            assert_eq!(reason(path), Err(RefusalReason::PolicyDenied), "{path}");
+            assert!(is_own(path), "{path}");
         }
         for path in ["/var/state2", "/var/other", "/etc/harmony-agent/x"] {
-            assert_eq!(reason(path), Ok(()), "{path}");
+            assert!(!is_own(path), "{path}");
         }
-    }
-
-    #[test]
-    fn the_refusal_names_resource_and_path() {
-        let rule = ProtectedPaths::new("/".into(), vec!["/nonexistent/agent".into()]);
-        let refusal = rule.judge(&claiming("/nonexistent/agent/policy.toml")).unwrap_err();
-        assert_eq!(
-            refusal.message,
-            "\"f\" claims /nonexistent/agent/policy.toml, and /nonexistent/agent belongs to the agent itself"
-        );
     }
 }

@@ -10,6 +10,7 @@
 //! The two seams of the design are the traits [`ManifestFormat`] and [`Reconciler`].
 
 mod agent_id;
+mod ask;
 mod claim;
 mod cycles;
 mod desired_state;
@@ -37,6 +38,7 @@ mod workload;
 mod written;
 
 pub use agent_id::{AgentId, InvalidAgentId};
+pub use ask::Ask;
 pub use claim::{Claim, InvalidClaim};
 pub use cycles::cycles;
 pub use desired_state::{Declaration, DesiredState, DesiredStateBuilder, MAX_RESOURCES};

@@ -38,7 +38,7 @@ pub trait Reconciler: Send + Sync + 'static {
 
     /// Reads what is there, for each target in its place; an error stands for that target alone.
     /// `targets` are always *all* claims of this kind, declared and recorded, so that what they
-    /// share can be seen. Also the moment to watch what will wake us.
+    /// share can be seen; only what the device's policy denies is nobody's to look at. Also the moment to watch what will wake us.
     fn observe(
         &self,
         targets: &[Target<Self::Spec, Self::Record>],

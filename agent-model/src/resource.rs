@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Claim, Digest, FileSpec, ProcessSpec, ResourceName};
+use crate::{Ask, Claim, Digest, FileSpec, ProcessSpec, ResourceName};
 
 /// The kinds of resource there are. Which of them an agent has a reconciler for is known to its
 /// registry only.
@@ -88,6 +88,19 @@ impl ResourceSpec {
         match self {
             Self::File(file) => Claim::File(file.path.clone()),
             Self::Process(_) => Claim::Process(name.clone()),
+        }
+    }
+
+    /// What it asks of the device.
+    pub fn asks(&self) -> Vec<Ask<'_>> {
+        match self {
+            Self::File(file) => {
+                let rights = file.mode.grants_rights().then_some(Ask::GrantRights(file.mode));
+                [Ask::WriteFile(&file.path)].into_iter().chain(rights).collect()
+            }
+            Self::Process(process) => {
+                vec![Ask::RunAs { user: process.user.as_ref(), group: process.group.as_ref() }]
+            }
         }
     }
 

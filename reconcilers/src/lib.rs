@@ -8,5 +8,5 @@ mod process;
 
 pub use file::{FileObservation, FileReconciler, FileReconcilerSettings, FileRecord, FileStep};
 pub use process::{
-    ProcessObservation, ProcessReconciler, ProcessReconcilerSettings, ProcessRecord, ProcessStep,
+    Account, ProcessObservation, ProcessReconciler, ProcessReconcilerSettings, ProcessRecord, ProcessStep,
 };

@@ -21,6 +21,7 @@ mod tests;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    sync::Arc,
 };
 
 use agent_model::{Claim, DesiredState, ResourceKind};
@@ -31,11 +32,12 @@ use self::{
     failing::FailingClaims,
     order::Edge,
     part::{Attempt, Part},
-    registry::{Request, Wanted},
+    registry::{Prepared, Request, Wanted},
 };
 use crate::{
     clock::Moment,
     ledger::{InventoryEntry, UntypedRecord},
+    policy::DevicePolicy,
 };
 
 pub use part::ResourceOutcome;
@@ -48,6 +50,7 @@ pub type Inventory = BTreeMap<Claim, InventoryEntry>;
 /// Prepares passes and remembers, between them, what is failing and what the document means.
 pub struct Executor {
     registry: Registry,
+    policy: Arc<DevicePolicy>,
     declared: Declared,
     failing: FailingClaims,
 }
@@ -59,9 +62,10 @@ impl fmt::Debug for Executor {
 }
 
 impl Executor {
-    /// An executor over these reconcilers; `seed` feeds the jitter of retries.
-    pub fn new(registry: Registry, seed: u64) -> Self {
-        Self { registry, declared: Declared::default(), failing: FailingClaims::new(seed) }
+    /// An executor over these reconcilers that does nothing which the policy denies; `seed` feeds the jitter of
+    /// retries.
+    pub fn new(registry: Registry, policy: Arc<DevicePolicy>, seed: u64) -> Self {
+        Self { registry, policy, declared: Declared::default(), failing: FailingClaims::new(seed) }
     }
 
     /// When the next failing resource is due.
@@ -75,12 +79,18 @@ impl Executor {
         let (held, dropped) = self.declared.tell_apart(inventory);
         let count = held.len() + dropped.len();
         let (mut parts, mut requests) = (Vec::with_capacity(count), Vec::with_capacity(count));
-        for (resource, entry) in self.declared.resources().iter().zip(held) {
-            requests.push(Request {
-                claim: resource.claim.clone(),
-                wanted: Wanted::Present { spec: resource.spec.clone(), digest: resource.wanted },
-                record: entry.map(|entry| entry.record.clone()),
-            });
+        // Nobody so much as looks at what is denied: looking may mean to run a probe.
+        let mut denied = Vec::new();
+        for ((place, resource), entry) in self.declared.resources().iter().enumerate().zip(held) {
+            let record = entry.map(|entry| entry.record.clone());
+            match self.policy.denial(&desired.resources()[place]) {
+                Some(denial) => denied.push((place, Prepared::denied(record, denial))),
+                None => requests.push(Request {
+                    claim: resource.claim.clone(),
+                    wanted: Wanted::Present { spec: resource.spec.clone(), digest: resource.wanted },
+                    record,
+                }),
+            }
             parts.push(Part::declared(resource, entry));
         }
         for (claim, entry) in dropped {
@@ -91,7 +101,12 @@ impl Executor {
             });
             parts.push(Part::removed(claim.clone(), entry.clone()));
         }
-        for (part, prepared) in parts.iter_mut().zip(self.registry.prepare(requests).await) {
+        let mut prepared = self.registry.prepare(requests).await;
+        // In the order of their places, so that each comes to stand in its own.
+        for (place, denied) in denied {
+            prepared.insert(place, denied);
+        }
+        for (part, prepared) in parts.iter_mut().zip(prepared) {
             let too_early = self.failing.too_early(&part.claim, part.wanted(), now).cloned();
             part.take_plan(prepared, too_early);
         }

@@ -160,6 +160,11 @@ impl Prepared {
         Self { intent: record.clone(), record, then: Standing::Failed(failure), work: None }
     }
 
+    /// What was made before stays as it is.
+    pub(super) fn denied(record: Option<UntypedRecord>, denial: String) -> Self {
+        Self::blocked(record, Failure::lasting("PolicyDenied", denial))
+    }
+
     fn unanswered() -> Self {
         Self::blocked(None, Failure::passing("NoPlan", "the reconciler gave no answer; this is a defect"))
     }

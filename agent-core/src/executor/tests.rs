@@ -3,7 +3,10 @@ use proptest::prelude::*;
 use tokio::time::Instant;
 
 use super::*;
-use crate::fakes::{FakeReconciler, desired};
+use crate::{
+    fakes::{FakeReconciler, desired, policy},
+    policy::Policy,
+};
 
 struct Bench {
     fake: FakeReconciler,
@@ -16,7 +19,7 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let fake = FakeReconciler::default();
-        let executor = Executor::new(Registry::none().with(fake.clone()), 7);
+        let executor = Executor::new(Registry::none().with(fake.clone()), policy(Policy::default()), 7);
         Self { fake, executor, inventory: Inventory::new(), seconds: 0, start: Instant::now() }
     }
 
@@ -49,6 +52,44 @@ impl Bench {
 
 fn states(outcome: &PassOutcome) -> Vec<(&str, ResourceState, &str)> {
     outcome.resources.iter().map(|r| (r.name.as_str(), r.state, &*r.reason)).collect()
+}
+
+#[tokio::test]
+async fn what_the_policy_denies_by_now_is_left_as_it_is_and_nobody_looks_at_it() {
+    let mut bench = Bench::new();
+    let state = desired(&[("a", "/a", "1", &[]), ("b", "/b", "1", &["a"]), ("c", "/c", "1", &[])]);
+    assert!(bench.pass(&state).await.is_converged());
+    bench.take_done();
+
+    let tightened = Policy {
+        paths: ["/b", "/c"].map(|path| path.to_owned().try_into().unwrap()).into(),
+        ..Policy::default()
+    };
+    bench.executor = Executor::new(Registry::none().with(bench.fake.clone()), policy(tightened), 7);
+    for path in ["/a", "/b", "/c"] {
+        bench.fake.disk().contents.insert(format!("File:{path}").parse().unwrap(), "other".to_owned());
+    }
+    bench.fake.disk().crashes.insert("observe File:/a".to_owned());
+    let held = bench.inventory.clone();
+    let outcome = bench.pass(&state).await;
+    assert_eq!(
+        states(&outcome),
+        [
+            ("a", ResourceState::Failed, "PolicyDenied"),
+            ("b", ResourceState::Pending, "DependencyNotReady"),
+            ("c", ResourceState::Ready, "InSync"),
+        ]
+    );
+    assert!(outcome.resources[0].message.contains("paths = "), "{}", outcome.resources[0].message);
+    assert_eq!(outcome.resources[0].next_retry, None);
+    assert_eq!(bench.take_done(), ["+File:/c"]);
+    assert_eq!(bench.inventory.keys().collect::<Vec<_>>(), held.keys().collect::<Vec<_>>());
+
+    bench.fake.disk().crashes.clear();
+    // What a document gives up is undone, whoever may write there by now.
+    let outcome = bench.pass(&desired(&[("b", "/b", "1", &[])])).await;
+    assert!(outcome.is_converged());
+    assert!(bench.take_done().contains(&"-File:/a".to_owned()));
 }
 
 #[tokio::test]
@@ -333,7 +374,7 @@ proptest! {
                 }
             }
             let now = Moment { wall: Timestamp::UNIX_EPOCH, monotonic: bench.start };
-            let mut new = Executor::new(Registry::none().with(bench.fake.clone()), 7);
+            let mut new = Executor::new(Registry::none().with(bench.fake.clone()), policy(Policy::default()), 7);
             let told = |pass: Pass| {
                 let PassOutcome { inventory, resources, .. } =
                     pass.preview(ResourceState::Applying, "Applying", "");

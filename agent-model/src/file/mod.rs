@@ -120,6 +120,11 @@ impl Mode {
     pub fn bits(self) -> u32 {
         self.0.into()
     }
+
+    /// Whether whoever runs the file has the rights of its owner or group then (set-user-ID, set-group-ID).
+    pub fn grants_rights(self) -> bool {
+        self.0 & 0o6000 != 0
+    }
 }
 
 impl Default for Mode {

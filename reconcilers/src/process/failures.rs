@@ -55,6 +55,17 @@ pub(super) fn held() -> Failure {
     Failure::passing("ShimHeld", "a shim holds its folder already")
 }
 
+pub(super) fn limits_refused(unenforced: &[String]) -> Failure {
+    Failure::lasting(
+        "PolicyDenied",
+        format!(
+            "limits that cannot be enforced here: {}; unenforceableLimits = \"Refused\" in this device's policy forbids to \
+             run it without them",
+            unenforced.join(", ")
+        ),
+    )
+}
+
 pub(super) fn control_group(error: &impl Display) -> Failure {
     Failure::passing("ControlGroupUnusable", format!("its limits cannot be set: {error}"))
 }

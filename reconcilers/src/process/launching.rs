@@ -9,9 +9,8 @@ use std::{
     process::Stdio,
 };
 
-use agent_model::{Failure, Principal, ProcessSpec, StopSignal};
-use nix::unistd::{Gid, Group, Uid, User};
-use process_shim::{Credentials, MARKER, ProcessFolder, Program};
+use agent_model::{Failure, ProcessSpec, StopSignal};
+use process_shim::{MARKER, ProcessFolder, Program};
 use serde::Serialize;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -19,7 +18,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use super::failures;
+use super::account::Account;
 
 /// Where programs are looked for unless the environment says otherwise, as systemd does.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -54,7 +53,7 @@ pub(super) fn program(
     folder: &ProcessFolder,
     control_groups: Vec<PathBuf>,
 ) -> Result<Program, Failure> {
-    let account = Account::of(spec)?;
+    let account = Account::of(spec.user.as_ref(), spec.group.as_ref())?;
     let mut environment = BTreeMap::from([("PATH".to_owned(), PATH.to_owned())]);
     environment.extend(account.variables());
     environment.extend(spec.env.iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
@@ -67,73 +66,6 @@ pub(super) fn program(
         open_files: spec.limits.open_files,
         control_groups,
     })
-}
-
-/// Whose rights a process has.
-struct Account {
-    uid: Uid,
-    gid: Gid,
-    groups: Vec<Gid>,
-    /// Where this device knows one.
-    user: Option<User>,
-}
-
-impl Account {
-    fn of(spec: &ProcessSpec) -> Result<Self, Failure> {
-        let own = Uid::effective();
-        let (uid, user) = match &spec.user {
-            None => (own, known(own)),
-            Some(Principal::Id(id)) => (Uid::from_raw(*id), known(Uid::from_raw(*id))),
-            Some(Principal::Name(name)) => match User::from_name(name) {
-                Ok(Some(user)) => (user.uid, Some(user)),
-                Ok(None) => return Err(failures::unknown("user", name)),
-                Err(error) => return Err(failures::lookup("user", name, &error)),
-            },
-        };
-        let gid = match &spec.group {
-            Some(Principal::Id(id)) => Gid::from_raw(*id),
-            Some(Principal::Name(name)) => match Group::from_name(name) {
-                Ok(Some(group)) => group.gid,
-                Ok(None) => return Err(failures::unknown("group", name)),
-                Err(error) => return Err(failures::lookup("group", name, &error)),
-            },
-            None if spec.user.is_none() => Gid::effective(),
-            // Without an entry nobody can say what its group is: that of its own number, as elsewhere.
-            None => user.as_ref().map_or_else(|| Gid::from_raw(uid.as_raw()), |user| user.gid),
-        };
-        let groups = match user.as_ref().map(|user| std::ffi::CString::new(user.name.as_str())) {
-            Some(Ok(name)) => nix::unistd::getgrouplist(&name, gid)
-                .map_err(|error| failures::lookup("groups of the user", &uid.to_string(), &error))?,
-            _ => vec![gid],
-        };
-        Ok(Self { uid, gid, groups, user })
-    }
-
-    /// `None` where nothing has to change: an agent that is not root may not even ask.
-    fn credentials(&self) -> Option<Credentials> {
-        let own = self.uid == Uid::effective() && self.gid == Gid::effective() && !Uid::effective().is_root();
-        (!own).then(|| Credentials {
-            uid: self.uid.as_raw(),
-            gid: self.gid.as_raw(),
-            groups: self.groups.iter().map(|group| group.as_raw()).collect(),
-        })
-    }
-
-    fn variables(&self) -> Vec<(String, String)> {
-        let Some(user) = &self.user else { return Vec::new() };
-        [
-            ("HOME", user.dir.display().to_string()),
-            ("LOGNAME", user.name.clone()),
-            ("USER", user.name.clone()),
-            ("SHELL", user.shell.display().to_string()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into()
-    }
-}
-
-fn known(uid: Uid) -> Option<User> {
-    User::from_uid(uid).ok().flatten()
 }
 
 /// Starts `process-shim` and tells it what to do. It answers on the socket, and has nothing of the

@@ -11,6 +11,7 @@
 //! when it is started again is decided here. No step waits for a process to stop or to become ready:
 //! both are found by a later pass, which their coming about wakes.
 
+mod account;
 mod apply;
 mod backoff;
 mod control_groups;
@@ -34,6 +35,7 @@ use agent_model::{
 use futures_core::Stream;
 use process_shim::ProcessFolder;
 
+pub use account::Account;
 pub use observation::ProcessObservation;
 pub use record::ProcessRecord;
 pub use step::ProcessStep;
@@ -49,6 +51,8 @@ pub struct ProcessReconcilerSettings {
     pub processes: PathBuf,
     /// The program `process-shim`.
     pub shim: PathBuf,
+    /// Whether a process runs that cannot be held to its limits here.
+    pub tolerates_unenforceable_limits: bool,
 }
 
 /// Reconciles processes.
@@ -62,6 +66,7 @@ pub struct ProcessReconciler {
 struct Device {
     processes: PathBuf,
     shim: PathBuf,
+    tolerates_unenforceable_limits: bool,
     control_groups: ControlGroups,
     supervision: Supervision,
     wakes: Arc<Wakes>,
@@ -76,13 +81,14 @@ impl Device {
 impl ProcessReconciler {
     /// A reconciler of the processes in the settings' folder.
     pub fn new(settings: ProcessReconcilerSettings) -> Self {
-        let ProcessReconcilerSettings { processes, shim } = settings;
+        let ProcessReconcilerSettings { processes, shim, tolerates_unenforceable_limits } = settings;
         let wakes = Arc::new(Wakes::default());
         let device = Device {
             control_groups: ControlGroups::of(&processes),
             supervision: Supervision::new(shim.clone(), Arc::clone(&wakes)),
             processes,
             shim,
+            tolerates_unenforceable_limits,
             wakes,
         };
         Self { device: Arc::new(device) }
@@ -133,7 +139,8 @@ impl Reconciler for ProcessReconciler {
         let observed = targets.iter().zip(looked);
         observed
             .map(|(target, looked)| {
-                looked.map(|(name, found)| observe::observe(&self.device, target, &name, found))
+                let (name, found) = looked?;
+                observe::observe(&self.device, target, &name, found)
             })
             .collect()
     }

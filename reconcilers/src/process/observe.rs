@@ -105,11 +105,17 @@ pub(super) fn observe(
     target: &Target<ProcessSpec, ProcessRecord>,
     name: &ResourceName,
     mut found: Found,
-) -> ProcessObservation {
+) -> Result<ProcessObservation, Failure> {
     let declared = match &target.goal {
         Goal::Present { spec, digest } => Some((spec, digest.to_string())),
         Goal::Absent => None,
     };
+    let unenforced =
+        declared.as_ref().map(|(spec, _)| device.control_groups.unenforced(&spec.limits)).unwrap_or_default();
+    if !unenforced.is_empty() && !device.tolerates_unenforceable_limits {
+        device.supervision.forget(name);
+        return Err(failures::limits_refused(&unenforced));
+    }
     if let Found::Running(running) = &mut found {
         // Of what runs for another declaration nobody asks how it is.
         let spec = declared.as_ref().filter(|(_, digest)| running.digest == *digest).map(|(spec, _)| *spec);
@@ -129,9 +135,7 @@ pub(super) fn observe(
             }
         }
     }
-    let unenforced =
-        declared.map(|(spec, _)| device.control_groups.unenforced(&spec.limits)).unwrap_or_default();
-    ProcessObservation { found, next_run: super::launching::new_run(), unenforced }
+    Ok(ProcessObservation { found, next_run: super::launching::new_run(), unenforced })
 }
 
 /// Has a process that runs supervised. Returns how it is, as far as is known.

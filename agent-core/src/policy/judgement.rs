@@ -1,0 +1,276 @@
+//! Judging what resources ask for.
+
+use std::fmt;
+
+use agent_model::{Ask, DesiredState, Principal, RefusalReason, Resource};
+
+use super::{Accounts, Policy, ShellJobRule, root_equivalence};
+use crate::{envelope::Refusal, protected_paths::ProtectedPaths};
+
+/// Longest rule that is shown whole in a message, in bytes: a list may have thousands of entries.
+const SHOWN_RULE: usize = 200;
+
+/// The policy of one device, with what must be known of the device to judge by it.
+pub struct DevicePolicy {
+    policy: Policy,
+    protected: ProtectedPaths,
+    accounts: Box<dyn Accounts>,
+}
+
+/// What a policy says to one thing that a resource asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ruling<'a> {
+    /// What is asked for.
+    pub asked: Asked<'a>,
+    /// By which rule it is judged.
+    pub rule: Rule,
+    /// The judgement.
+    pub verdict: Verdict,
+}
+
+/// What is judged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked<'a> {
+    /// To be of that kind.
+    Kind(&'static str),
+    /// Something else.
+    Of(Ask<'a>),
+}
+
+impl fmt::Display for Asked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kind(kind) => write!(f, "be a {kind}"),
+            Self::Of(ask) => ask.fmt(f),
+        }
+    }
+}
+
+/// A judgement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may.
+    Allowed,
+    /// It may not. More than the rule says for itself, where there is more to be said.
+    Denied(Option<String>),
+}
+
+/// How much is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Telling {
+    /// At least what is denied: nobody is looked up whose rights do not matter.
+    Denied,
+    /// Everything.
+    All,
+}
+
+/// The rules, by their keys in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// `kinds`.
+    Kinds,
+    /// `rootEquivalent`.
+    RootEquivalent,
+    /// `paths`.
+    Paths,
+    /// `users`.
+    Users,
+    /// `registries`.
+    Registries,
+    /// `hostNetwork`.
+    HostNetwork,
+    /// `devices`.
+    Devices,
+    /// `ports`.
+    Ports,
+    /// `shellJobs`.
+    ShellJobs,
+    /// `scripts`.
+    Scripts,
+    /// What no policy can allow: to touch what is the agent's own.
+    OwnFiles,
+}
+
+impl DevicePolicy {
+    /// A policy for a device with these users and files of the agent's own.
+    pub fn new(policy: Policy, protected: ProtectedPaths, accounts: impl Accounts + 'static) -> Self {
+        Self { policy, protected, accounts: Box::new(accounts) }
+    }
+
+    /// The rules.
+    pub fn rules(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Judges a whole document.
+    ///
+    /// # Errors
+    /// `PolicyDenied`, naming every resource that asks for too much, and the rules.
+    pub fn judge(&self, desired: &DesiredState) -> Result<(), Refusal> {
+        let denied = |resource| {
+            let rulings = self.rules_on(resource, Telling::Denied);
+            self.words(resource, rulings.into_iter().chain(self.own_files(resource)))
+        };
+        let denied: Vec<String> = desired.resources().iter().filter_map(denied).collect();
+        if denied.is_empty() {
+            return Ok(());
+        }
+        Err(Refusal::new(RefusalReason::PolicyDenied, denied.join("; ")))
+    }
+
+    /// Why the rules deny this resource by now, naming it and each rule; `None` where they do not. That no file
+    /// of the agent's own is touched is seen to by whoever writes.
+    pub fn denial(&self, resource: &Resource) -> Option<String> {
+        self.words(resource, self.rules_on(resource, Telling::Denied))
+    }
+
+    /// What is said to each thing that a resource asks for.
+    pub fn rulings<'a>(&self, resource: &'a Resource) -> Vec<Ruling<'a>> {
+        let mut rulings = self.rules_on(resource, Telling::All);
+        rulings.extend(self.own_files(resource));
+        rulings
+    }
+
+    fn rules_on<'a>(&self, resource: &'a Resource, telling: Telling) -> Vec<Ruling<'a>> {
+        let kind = resource.kind().as_str();
+        let allowed = self.policy.kinds.allows(|name| name.as_str() == kind);
+        let mut rulings =
+            vec![Ruling { asked: Asked::Kind(kind), rule: Rule::Kinds, verdict: verdict(allowed) }];
+        for ask in resource.spec.asks() {
+            rulings.extend(self.rules_on_ask(&ask, telling));
+        }
+        rulings
+    }
+
+    pub(super) fn rules_on_ask<'a>(
+        &self,
+        ask: &Ask<'a>,
+        telling: Telling,
+    ) -> impl Iterator<Item = Ruling<'a>> {
+        let given = self.own_rule(ask).into_iter().chain(self.root_equivalence(ask, telling));
+        given.map(|(rule, verdict)| Ruling { asked: Asked::Of(ask.clone()), rule, verdict })
+    }
+
+    /// The rule that is about nothing but this. What can only be as good as root has none.
+    fn own_rule(&self, ask: &Ask<'_>) -> Option<(Rule, Verdict)> {
+        let policy = &self.policy;
+        let (rule, allowed) = match ask {
+            Ask::WriteFile(path) | Ask::BindMount(path) => {
+                (Rule::Paths, policy.paths.iter().any(|prefix| prefix.covers(path)))
+            }
+            Ask::RunAs { user, .. } => {
+                (Rule::Users, policy.users.allows(|allowed| self.is_user(*user, allowed)))
+            }
+            Ask::PullImage(image) => {
+                (Rule::Registries, policy.registries.allows(|registry| registry.holds(image)))
+            }
+            Ask::UseHostNetwork => (Rule::HostNetwork, policy.host_network),
+            Ask::UseDevice(path) => {
+                let allowed = policy.devices.iter().any(|device| device == *path || path.is_below(device));
+                (Rule::Devices, allowed)
+            }
+            Ask::PublishPort(port) => (Rule::Ports, policy.ports.holds(*port)),
+            Ask::RunScript(digest) => match policy.shell_jobs {
+                ShellJobRule::Disabled => (Rule::ShellJobs, false),
+                // Nobody signs documents yet.
+                ShellJobRule::Signed => (Rule::ShellJobs, false),
+                ShellJobRule::AllowListed => (Rule::Scripts, policy.scripts.contains(digest)),
+            },
+            Ask::GrantRights(_) | Ask::RuleDevice(_) => return None,
+        };
+        Some((rule, verdict(allowed)))
+    }
+
+    /// Whether a document's user is one that the policy names: the same user may have several names.
+    fn is_user(&self, user: Option<&Principal>, named: &Principal) -> bool {
+        let uid = |user| self.accounts.rights_of(user, None).ok().map(|rights| rights.uid);
+        user == Some(named) || uid(user).is_some_and(|asked| uid(Some(named)) == Some(asked))
+    }
+
+    fn root_equivalence(&self, ask: &Ask<'_>, telling: Telling) -> Option<(Rule, Verdict)> {
+        let allowed = self.policy.root_equivalent;
+        if allowed && telling == Telling::Denied {
+            return None;
+        }
+        let why = root_equivalence::why(ask, &self.policy, self.accounts.as_ref())?;
+        Some((Rule::RootEquivalent, if allowed { Verdict::Allowed } else { Verdict::Denied(Some(why)) }))
+    }
+
+    fn own_files<'a>(&self, resource: &'a Resource) -> Vec<Ruling<'a>> {
+        let own = |ask: Ask<'a>| {
+            let Ask::WriteFile(path) = &ask else { return None };
+            let own = self.protected.own(path)?;
+            let verdict = Verdict::Denied(Some(format!("{} belongs to the agent itself", own.display())));
+            Some(Ruling { asked: Asked::Of(ask), rule: Rule::OwnFiles, verdict })
+        };
+        resource.spec.asks().into_iter().filter_map(own).collect()
+    }
+
+    /// What the denials among these say of the resource; `None` where there are none.
+    fn words<'a>(
+        &self,
+        resource: &Resource,
+        rulings: impl IntoIterator<Item = Ruling<'a>>,
+    ) -> Option<String> {
+        let denied: Vec<String> = rulings.into_iter().filter_map(|ruling| self.denied(&ruling)).collect();
+        (!denied.is_empty()).then(|| format!("{:?} {}", resource.name.as_str(), denied.join(" and ")))
+    }
+
+    /// What a denial says, in words that follow the resource's name; `None` where there is none.
+    pub fn denied(&self, ruling: &Ruling<'_>) -> Option<String> {
+        let Ruling { asked, rule, verdict } = ruling;
+        let Verdict::Denied(why) = verdict else { return None };
+        let asked = format!("asks to {asked}");
+        Some(match (rule, why) {
+            (Rule::OwnFiles, Some(why)) => format!("{asked}, and {why}"),
+            (_, Some(why)) => format!("{asked}, which {} denies because {why}", self.show(*rule)),
+            (_, None) => format!("{asked}, which {} does not allow", self.show(*rule)),
+        })
+    }
+
+    /// A rule with its value, as it would stand in the file.
+    pub fn show(&self, rule: Rule) -> String {
+        let Some(key) = rule.key() else { return "no policy".to_owned() };
+        let line = self.policy.lines().find(|(of, _)| of == key);
+        let (_, value) = line.unwrap_or_default();
+        if value.len() <= SHOWN_RULE {
+            return format!("{key} = {value}");
+        }
+        format!("{key} = {}…", &value[..value.floor_char_boundary(SHOWN_RULE)])
+    }
+}
+
+fn verdict(allowed: bool) -> Verdict {
+    if allowed { Verdict::Allowed } else { Verdict::Denied(None) }
+}
+
+impl Rule {
+    /// Its key in the file; `None` where it stands in no file.
+    fn key(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Kinds => "kinds",
+            Self::RootEquivalent => "rootEquivalent",
+            Self::Paths => "paths",
+            Self::Users => "users",
+            Self::Registries => "registries",
+            Self::HostNetwork => "hostNetwork",
+            Self::Devices => "devices",
+            Self::Ports => "ports",
+            Self::ShellJobs => "shellJobs",
+            Self::Scripts => "scripts",
+            Self::OwnFiles => return None,
+        })
+    }
+}
+
+impl Policy {
+    /// Each rule with its value, as in the file.
+    pub fn lines(&self) -> impl Iterator<Item = (String, String)> {
+        // What JSON writes of texts, numbers, truths and lists of texts is TOML as well.
+        let rules = match serde_json::to_value(self) {
+            Ok(serde_json::Value::Object(rules)) => rules,
+            _ => serde_json::Map::new(),
+        };
+        rules.into_iter().map(|(key, value)| (key, value.to_string()))
+    }
+}

@@ -1,0 +1,28 @@
+//! What the device's owner lets documents do here, whoever wrote or signed them.
+//!
+//! ```text
+//! policy.toml ─▶ Policy ─┐
+//! Resource ──▶ Asks ─────┴▶ Rulings ─▶ acceptance (PolicyDenied) · each pass · `policy explain`
+//! ```
+//!
+//! A policy is a file on the device, and nothing that the platform sends can change it: no document may
+//! claim it ([`ProtectedPaths`](crate::protected_paths::ProtectedPaths)). It judges what resources ask for
+//! ([`Ask`](agent_model::Ask)), not of which kind they are, so that one rule holds wherever the same thing
+//! hides. Judging is pure but for whose rights a user has, which the device alone knows ([`Accounts`]).
+
+mod accounts;
+mod judgement;
+mod policy_file;
+mod root_equivalence;
+mod rules;
+
+#[cfg(test)]
+mod tests;
+
+pub use accounts::{Accounts, Group, Rights};
+pub use judgement::{Asked, DevicePolicy, Rule, Ruling, Verdict};
+pub use policy_file::{MAX_POLICY_BYTES, PolicyError, read};
+pub use rules::{
+    Allowed, KindName, LimitRule, PathPrefix, Policy, PolicyVersion, PortRange, Registry, ScoreRule,
+    ShellJobRule,
+};

@@ -1,0 +1,316 @@
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+
+use agent_model::{
+    Ask, Declaration, DesiredState, DesiredStateBuilder, FileSpec, ProcessSpec, RefusalReason,
+};
+use proptest::prelude::*;
+
+use super::{judgement::Telling, *};
+use crate::fakes::{FakeAccounts, policy};
+
+fn rules(text: &str) -> Policy {
+    toml::from_str(text).unwrap()
+}
+
+fn file(path: &str) -> DesiredState {
+    declared(FileSpec::new(path.parse().unwrap(), "").into())
+}
+
+fn process(user: Option<&str>, group: Option<&str>) -> DesiredState {
+    let mut spec = ProcessSpec::new(vec!["/bin/app".into()]);
+    spec.user = user.map(|user| user.parse().unwrap());
+    spec.group = group.map(|group| group.parse().unwrap());
+    declared(spec.into())
+}
+
+fn declared(spec: agent_model::ResourceSpec) -> DesiredState {
+    let mut builder = DesiredStateBuilder::default();
+    builder.declare(Declaration::new("", "it".parse().unwrap(), spec));
+    builder.finish().unwrap()
+}
+
+/// Why that is denied; `None` where it is not.
+fn denial(text: &str, state: &DesiredState) -> Option<String> {
+    let refusal = policy(rules(text)).judge(state).err()?;
+    assert_eq!(refusal.reason, RefusalReason::PolicyDenied);
+    Some(refusal.message)
+}
+
+#[test]
+fn without_a_file_all_that_this_agent_makes_is_allowed_and_what_must_be_asked_for_is_not() {
+    let default = rules("");
+    assert_eq!(default, Policy::default());
+    for state in [file("/etc/passwd"), process(None, None), process(Some("ops"), Some("docker"))] {
+        assert_eq!(denial("", &state), None);
+    }
+    assert_eq!(default.shell_jobs, ShellJobRule::Disabled);
+    assert_eq!(default.scores, ScoreRule::Disabled);
+    assert!(!default.host_network && default.devices.is_empty());
+}
+
+#[test]
+fn a_denial_names_the_resource_what_it_asks_for_and_the_rule() {
+    assert_eq!(
+        denial("paths = ['/srv', '/etc/app']", &file("/etc/apple")).unwrap(),
+        r#""it" asks to write /etc/apple, which paths = ["/etc/app","/srv"] does not allow"#
+    );
+    assert_eq!(
+        denial("rootEquivalent = false", &process(Some("ops"), None)).unwrap(),
+        "\"it\" asks to run as user ops, which rootEquivalent = false denies because members of the group sudo can make \
+         themselves root"
+    );
+    assert_eq!(
+        denial("kinds = ['File']", &process(None, None)).unwrap(),
+        r#""it" asks to be a Process, which kinds = ["File"] does not allow"#
+    );
+    assert_eq!(
+        denial("", &file("/own/policy.toml")).unwrap(),
+        r#""it" asks to write /own/policy.toml, and /own belongs to the agent itself"#
+    );
+}
+
+#[test]
+fn a_document_is_denied_with_all_that_is_wrong_with_it() {
+    let mut builder = DesiredStateBuilder::default();
+    for (name, path) in [("a", "/etc/a"), ("b", "/srv/b"), ("c", "/own/c")] {
+        builder.declare(Declaration::new(
+            "",
+            name.parse().unwrap(),
+            FileSpec::new(path.parse().unwrap(), ""),
+        ));
+    }
+    let message = denial("paths = ['/srv', '/own']", &builder.finish().unwrap()).unwrap();
+    assert!(message.contains(r#""a" asks to write /etc/a"#), "{message}");
+    assert!(message.contains(r#""c" asks to write /own/c, and /own belongs"#), "{message}");
+    assert!(!message.contains("/srv/b"), "{message}");
+}
+
+#[test]
+fn a_path_is_allowed_with_all_below_it_and_nothing_beside_it() {
+    let text = "paths = ['/srv/app']";
+    for (path, allowed) in [
+        ("/srv/app", true),
+        ("/srv/app/a/b", true),
+        ("/srv/apple", false),
+        ("/srv", false),
+        ("/srv/x", false),
+    ] {
+        assert_eq!(denial(text, &file(path)).is_none(), allowed, "{path}");
+    }
+    assert!(denial("paths = []", &file("/srv/app")).is_some());
+}
+
+#[test]
+fn a_user_is_the_same_by_each_of_its_names() {
+    let text = "users = ['app', 'root']";
+    for (user, allowed) in [
+        (Some("app"), true),
+        (Some("1000"), true),
+        (Some("root"), true),
+        (Some("0"), true),
+        // The agent's own, which is root here.
+        (None, true),
+        (Some("ops"), false),
+        (Some("unknown"), false),
+        (Some("4242"), false),
+    ] {
+        assert_eq!(denial(text, &process(user, None)).is_none(), allowed, "{user:?}");
+    }
+    assert!(denial("users = ['app']", &process(None, None)).is_some());
+    assert!(denial("users = []", &process(Some("app"), None)).is_some());
+}
+
+#[test]
+fn what_is_as_good_as_root_is_denied_wherever_it_hides() {
+    let text = "rootEquivalent = false";
+    for state in [
+        process(None, None),
+        process(Some("root"), None),
+        process(Some("0"), None),
+        process(Some("ops"), None),
+        process(Some("app"), Some("docker")),
+        process(Some("app"), Some("0")),
+        // Nobody can tell whose rights that will be.
+        process(Some("unknown"), None),
+        file("/etc/cron.d/x"),
+        file("/usr/local/bin/x"),
+        file("/root/.ssh/authorized_keys"),
+        file("/var/spool/cron/crontabs/root"),
+        file("/lib/systemd/system/x.service"),
+        file("/home/ops/.bashrc"),
+        file("/opt"),
+    ] {
+        assert!(denial(text, &state).is_some(), "{state:?}");
+    }
+    for state in [
+        process(Some("app"), None),
+        process(Some("4242"), None),
+        file("/opt/app/app.conf"),
+        file("/srv/www/index.html"),
+        file("/var/opt/app/data"),
+    ] {
+        assert_eq!(denial(text, &state), None);
+    }
+}
+
+#[test]
+fn a_file_that_grants_rights_is_as_good_as_root_in_any_folder() {
+    for (mode, denied) in [("0755", false), ("1755", false), ("4755", true), ("2755", true)] {
+        let mut spec = FileSpec::new("/srv/app".parse().unwrap(), "");
+        spec.mode = mode.parse().unwrap();
+        let state = declared(spec.into());
+        assert_eq!(denial("rootEquivalent = false", &state).is_some(), denied, "{mode}");
+    }
+}
+
+#[test]
+fn who_lists_a_folder_within_a_system_folder_answers_for_it() {
+    let text = "rootEquivalent = false\npaths = ['/', '/etc/app']";
+    assert_eq!(denial(text, &file("/etc/app/app.conf")), None);
+    for path in ["/etc/other", "/etc/app.conf", "/usr/bin/x"] {
+        assert!(denial(text, &file(path)).is_some(), "{path}");
+    }
+    // A whole system folder is nothing that anybody can answer for.
+    assert!(denial("rootEquivalent = false\npaths = ['/etc']", &file("/etc/app/app.conf")).is_some());
+}
+
+#[test]
+fn what_containers_and_jobs_will_ask_for_is_judged_by_the_same_rules() {
+    let digest = agent_model::Digest::of_bytes(b"echo");
+    let path = |path: &str| path.parse::<agent_model::TargetPath>().unwrap();
+    let (etc, srv, tty, disk) = (path("/etc"), path("/srv/data"), path("/dev/ttyUSB0"), path("/dev/sda"));
+    let listed = format!("shellJobs = 'AllowListed'\nscripts = ['{digest}']");
+    for (text, ask, allowed) in [
+        ("", Ask::UseHostNetwork, false),
+        ("hostNetwork = true", Ask::UseHostNetwork, true),
+        ("", Ask::UseDevice(&tty), false),
+        ("devices = ['/dev/ttyUSB0']", Ask::UseDevice(&tty), true),
+        ("devices = ['/dev/ttyUSB0']", Ask::UseDevice(&disk), false),
+        ("", Ask::PublishPort(8080), true),
+        ("", Ask::PublishPort(443), false),
+        ("ports = '443'", Ask::PublishPort(443), true),
+        ("", Ask::PullImage("app"), true),
+        ("registries = ['docker.io/library']", Ask::PullImage("busybox:1"), true),
+        ("registries = ['docker.io/library']", Ask::PullImage("eclipse/mosquitto"), false),
+        ("registries = ['docker.io']", Ask::PullImage("eclipse/mosquitto:2"), true),
+        ("registries = ['reg.example:5000']", Ask::PullImage("reg.example:5000/a/b@sha256:1"), true),
+        ("registries = ['reg.example']", Ask::PullImage("reg.example.evil/a"), false),
+        ("registries = ['docker.io']", Ask::PullImage("localhost/a"), false),
+        ("", Ask::BindMount(&etc), true),
+        ("rootEquivalent = false", Ask::BindMount(&etc), false),
+        ("rootEquivalent = false", Ask::BindMount(&srv), true),
+        ("", Ask::RuleDevice("install a unit"), true),
+        ("rootEquivalent = false", Ask::RuleDevice("install a unit"), false),
+        ("", Ask::RunScript(digest), false),
+        (listed.as_str(), Ask::RunScript(digest), true),
+        (listed.as_str(), Ask::RunScript(agent_model::Digest::of_bytes(b"rm")), false),
+        ("shellJobs = 'Signed'", Ask::RunScript(digest), false),
+    ] {
+        let policy = policy(rules(text));
+        let mut told = policy.rules_on_ask(&ask, Telling::All);
+        let denied = told.any(|ruling| matches!(ruling.verdict, Verdict::Denied(_)));
+        assert_eq!(!denied, allowed, "{text:?}: {ask}");
+    }
+}
+
+#[test]
+fn each_rule_is_shown_as_it_would_stand_in_the_file() {
+    let given = rules("users = ['app', '7']\npaths = ['/', '/srv']\nports = '80-90'\nkinds = ['Process']");
+    let file: String = given.lines().map(|(key, value)| format!("{key} = {value}\n")).collect();
+    assert_eq!(rules(&file), given);
+    assert_eq!(file.lines().count(), 13);
+}
+
+#[test]
+fn what_is_misspelt_or_out_of_range_is_named_with_its_place() {
+    for (text, told) in [
+        ("rootEquivalant = true", "unknown field `rootEquivalant`"),
+        ("kinds = ['Proces']", "did you mean \"Process\"?"),
+        ("version = 2", "reads policies of version 1, and this one is of version 2"),
+        ("paths = ['srv']", "it must be absolute"),
+        ("paths = ['/srv/../etc']", "no . or .. component"),
+        ("users = ['*', 'app']", "nothing can be listed beside it"),
+        ("registries = ['example']", "is no registry"),
+        ("ports = '0-80'", "is no range of ports"),
+        ("ports = '90-80'", "is no range of ports"),
+        ("shellJobs = 'On'", "expected one of `Disabled`, `AllowListed`, `Signed`"),
+        ("scripts = ['sha256:1']", "sha256"),
+        ("rootEquivalent = 'no'", "expected a boolean"),
+    ] {
+        let problem = toml::from_str::<Policy>(text).unwrap_err().to_string();
+        assert!(problem.contains(told) && problem.contains("line 1"), "{text}: {problem}");
+    }
+}
+
+#[test]
+fn a_policy_that_others_could_write_or_replace_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("sub");
+    let path = place.join("policy.toml");
+    fs::create_dir(&place).unwrap();
+    fs::write(&path, "rootEquivalent = false").unwrap();
+    let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    set(&place, 0o755);
+    set(&path, 0o644);
+    assert!(!read(&path).unwrap().root_equivalent);
+    for (at, mode, back) in [(&path, 0o664, 0o644), (&path, 0o646, 0o644), (&place, 0o777, 0o755)] {
+        set(at, mode);
+        let error = read(&path).unwrap_err().to_string();
+        assert!(error.contains(&format!("{} has mode {mode:04o}", at.display())), "{error}");
+        set(at, back);
+    }
+    // A link is as good as the file that it leads to.
+    let link = folder.path().join("link.toml");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    assert!(read(&link).is_ok());
+    set(&path, 0o666);
+    assert!(matches!(read(&link), Err(PolicyError::Untrusted { .. })));
+}
+
+#[test]
+fn a_policy_of_another_user_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("policy.toml");
+    fs::write(&path, "").unwrap();
+    assert!(rustix::process::geteuid().is_root(), "giving a file away takes root");
+    std::os::unix::fs::chown(&path, Some(4242), None).unwrap();
+    let error = read(&path).unwrap_err().to_string();
+    assert!(error.contains("belongs to user 4242") && error.contains("chown root"), "{error}");
+}
+
+#[test]
+fn what_is_no_policy_is_told_by_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("policy.toml");
+    assert!(matches!(read(&path), Err(PolicyError::Unreadable { .. })));
+    assert!(matches!(read(folder.path()), Err(PolicyError::Untrusted { .. })));
+    for content in [&b"a = "[..], b"\xff\xfe", &vec![b'#'; MAX_POLICY_BYTES as usize + 1]] {
+        fs::write(&path, content).unwrap();
+        let error = read(&path).unwrap_err().to_string();
+        assert!(error.contains(path.to_str().unwrap()), "{error}");
+    }
+}
+
+proptest! {
+    /// The platform has nothing but documents; whatever those ask for, a device with
+    /// `rootEquivalent = false` and a list of paths writes nowhere else and runs nobody else.
+    #[test]
+    fn no_document_gets_more_than_the_rules_give(
+        parts in proptest::collection::vec("[a-z.]{1,6}|etc|srv|app|own", 1..5),
+        user in proptest::option::of("root|0|app|1000|ops|nobody|[0-9]{1,4}"),
+        group in proptest::option::of("0|docker|unknown"),
+    ) {
+        let text = "rootEquivalent = false\npaths = ['/srv/app']\nusers = ['app', 'ops']";
+        let path = format!("/{}", parts.join("/"));
+        if path.parse::<agent_model::TargetPath>().is_ok() {
+            let inside = path == "/srv/app" || path.starts_with("/srv/app/");
+            prop_assert_eq!(denial(text, &file(&path)).is_none(), inside, "{}", path);
+        }
+        let rights = FakeAccounts.rights_of(
+            user.as_deref().map(|user| user.parse().unwrap()).as_ref(),
+            group.as_deref().map(|group| group.parse().unwrap()).as_ref(),
+        );
+        let harmless = rights.is_ok_and(|rights| rights.uid == 1000 && rights.groups.iter().all(|it| it.gid == 1000));
+        prop_assert_eq!(denial(text, &process(user.as_deref(), group.as_deref())).is_none(), harmless);
+    }
+}

@@ -1,0 +1,62 @@
+//! What a resource asks of the device besides being there: the questions that a device policy answers.
+//!
+//! A policy knows no kinds of resource: whatever writes a file asks the same question, so that one rule
+//! holds for all of them.
+
+use std::fmt;
+
+use crate::{Digest, Mode, Principal, TargetPath};
+
+/// One thing that a resource asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask<'a> {
+    /// To write this file, and to make the folders above it.
+    WriteFile(&'a TargetPath),
+    /// To leave a program there that gives whoever runs it the rights of its owner or group.
+    GrantRights(Mode),
+    /// To run with the rights of this user and group; those of the agent where `None`.
+    RunAs {
+        /// The user.
+        user: Option<&'a Principal>,
+        /// The group.
+        group: Option<&'a Principal>,
+    },
+    /// To have this file or folder of the device in a container.
+    BindMount(&'a TargetPath),
+    /// To run what is in this image, by its reference: `registry.example.com/app:1`.
+    PullImage(&'a str),
+    /// To share the device's network instead of having one of its own.
+    UseHostNetwork,
+    /// To use this device node.
+    UseDevice(&'a TargetPath),
+    /// To be reached from outside at this port.
+    PublishPort(u16),
+    /// To run a script with this digest.
+    RunScript(Digest),
+    /// Something that is as good as root whatever else it asks for, in words that follow "to".
+    RuleDevice(&'static str),
+}
+
+impl fmt::Display for Ask<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WriteFile(path) => write!(f, "write {path}"),
+            Self::GrantRights(mode) => write!(f, "set mode {mode}"),
+            Self::RunAs { user: None, group: None } => f.write_str("run as the agent's own user"),
+            Self::RunAs { user: Some(user), group: None } => write!(f, "run as user {user}"),
+            Self::RunAs { user: None, group: Some(group) } => {
+                write!(f, "run as the agent's own user with group {group}")
+            }
+            Self::RunAs { user: Some(user), group: Some(group) } => {
+                write!(f, "run as user {user} with group {group}")
+            }
+            Self::BindMount(path) => write!(f, "mount {path}"),
+            Self::PullImage(image) => write!(f, "run the image {image}"),
+            Self::UseHostNetwork => f.write_str("use the host's network"),
+            Self::UseDevice(path) => write!(f, "use the device {path}"),
+            Self::PublishPort(port) => write!(f, "publish port {port}"),
+            Self::RunScript(digest) => write!(f, "run a script, {digest}"),
+            Self::RuleDevice(what) => f.write_str(what),
+        }
+    }
+}
