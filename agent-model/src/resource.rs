@@ -18,6 +18,9 @@ pub enum ResourceKind {
 }
 
 impl ResourceKind {
+    /// Every kind.
+    pub const ALL: [Self; 2] = [Self::File, Self::Process];
+
     /// The kind as documents write it.
     pub fn as_str(self) -> &'static str {
         match self {

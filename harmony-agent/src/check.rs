@@ -14,7 +14,7 @@ use agent_model::{AgentId, Timestamp};
 use crate::{
     CommandError, Exit,
     cli::{LogLevel, RunArgs},
-    configuration::Configuration,
+    configuration::{Configuration, Ground},
     logging, say, wiring, with_causes,
 };
 
@@ -81,7 +81,8 @@ pub(crate) async fn check(args: RunArgs) -> Result<Exit, CommandError> {
     };
     tell(configured(&configuration));
     tell(clock(Timestamp::now()));
-    for line in disk(&configuration) {
+    tell(policy(&configuration.ground));
+    for line in disk(&configuration.ground) {
         tell(line);
     }
     tell(processes(&wiring::shim()));
@@ -97,6 +98,16 @@ fn configured(configuration: &Configuration) -> Line {
     Line::ok("configuration", format!("{}, from {source}", configuration.agent))
 }
 
+/// One that cannot be used ends the command before this.
+fn policy(ground: &Ground) -> Line {
+    let source = ground
+        .policy_file
+        .as_deref()
+        .map_or_else(|| "the one that is built in".into(), Path::to_string_lossy);
+    let root = if ground.policy.root_equivalent { "allows" } else { "denies" };
+    Line::ok("policy", format!("{source}, which {root} what is as good as root"))
+}
+
 fn clock(now: Timestamp) -> Line {
     match TOO_EARLY.parse::<Timestamp>() {
         Ok(too_early) if now < too_early => Line::failed(
@@ -107,8 +118,8 @@ fn clock(now: Timestamp) -> Line {
     }
 }
 
-fn disk(configuration: &Configuration) -> Vec<Line> {
-    let Configuration { state_dir, root, .. } = configuration;
+fn disk(ground: &Ground) -> Vec<Line> {
+    let Ground { state_dir, root, .. } = ground;
     let layout = StateLayout::of(state_dir);
     let mut lines = vec![writable("state folder", state_dir), root_line(root)];
     if let Ok(true) = layout.is_locked() {

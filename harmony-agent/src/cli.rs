@@ -48,6 +48,9 @@ pub(crate) enum Command {
     Pause(PauseArgs),
     /// End a pause and safe mode: what was held back is done.
     Resume(ResumeArgs),
+    /// Show what documents may do on this device, and what one of them would be allowed.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Forget the highest generation that was accepted, so that a lower one is accepted next.
     ///
     /// For a platform that counts from the beginning again. The agent must not run meanwhile. What is
@@ -104,9 +107,9 @@ pub(crate) struct Settings {
         value_parser = BoolishValueParser::new()
     )]
     pub(crate) allow_unsigned: Option<bool>,
-    /// Whether documents of the kind Score may be accepted [default: Disabled].
-    #[arg(long, value_enum, env = "HARMONY_AGENT_SCORES")]
-    pub(crate) scores: Option<ScorePermission>,
+    /// What documents may do here (TOML) [default: /etc/harmony-agent/policy.toml, if there is one].
+    #[arg(long, value_name = "FILE", env = "HARMONY_AGENT_POLICY")]
+    pub(crate) policy: Option<PathBuf>,
     /// Form of the log on stderr [default: text].
     #[arg(long, value_enum, env = "HARMONY_AGENT_LOG_FORMAT")]
     pub(crate) log_format: Option<LogFormat>,
@@ -138,9 +141,9 @@ pub(crate) struct OnceArgs {
     /// Put in front of the paths of File resources.
     #[arg(long, value_name = "DIR", env = "HARMONY_AGENT_ROOT", default_value = "/")]
     pub(crate) root: PathBuf,
-    /// Whether the document may be of the kind Score.
-    #[arg(long, value_enum, env = "HARMONY_AGENT_SCORES", default_value = "Disabled")]
-    pub(crate) scores: ScorePermission,
+    /// What documents may do here (TOML) [default: /etc/harmony-agent/policy.toml, if there is one].
+    #[arg(long, value_name = "FILE", env = "HARMONY_AGENT_POLICY")]
+    pub(crate) policy: Option<PathBuf>,
     /// Form of the log on stderr.
     #[arg(long, value_enum, env = "HARMONY_AGENT_LOG_FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,
@@ -181,14 +184,40 @@ pub(crate) struct LogsArgs {
     pub(crate) state_dir: PathBuf,
 }
 
-/// A permission: every agent knows it, also one that cannot make use of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
-#[value(rename_all = "PascalCase")]
-pub(crate) enum ScorePermission {
-    /// They are answered UnsupportedKind.
-    Disabled,
-    /// They are read, if the Score bridge is compiled in.
-    Enabled,
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Print every rule that holds on this device, as the file would have it.
+    Show(PolicyArgs),
+    /// Say line by line what a document asks for, and by which rule that is allowed or denied.
+    ///
+    /// Nothing is changed. Exits with 0 when all is allowed, 3 when something is denied, 2 when the
+    /// document is invalid.
+    Explain(ExplainArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PolicyArgs {
+    /// The agent's configuration file (TOML) [default: /etc/harmony-agent/config.toml, if there is one].
+    #[arg(long, value_name = "FILE", env = "HARMONY_AGENT_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// The policy (TOML) [default: /etc/harmony-agent/policy.toml, if there is one].
+    #[arg(long, value_name = "FILE", env = "HARMONY_AGENT_POLICY")]
+    pub(crate) policy: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// The document, YAML or JSON; - for standard input. metadata.generation may be left out.
+    #[arg(short, long = "file", value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) policy: PolicyArgs,
+    /// The agent's state folder [default: /var/lib/harmony-agent].
+    #[arg(long, value_name = "DIR", env = "HARMONY_AGENT_STATE_DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// Put in front of the paths of File resources [default: /].
+    #[arg(long, value_name = "DIR", env = "HARMONY_AGENT_ROOT")]
+    pub(crate) root: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

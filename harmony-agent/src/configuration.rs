@@ -8,17 +8,20 @@ use std::{
 
 use agent_core::{
     kv::{DesiredWatchSettings, HeartbeatTask, Tls, TlsIdentity},
+    policy::{self, Policy},
     runtime::DEFAULT_DRIFT_INTERVAL,
 };
 use agent_model::AgentId;
 
 use crate::{
     CommandError,
-    cli::{DEFAULT_STATE_DIR, LogFormat, LogLevel, RunArgs, ScorePermission, Settings},
+    cli::{DEFAULT_STATE_DIR, LogFormat, LogLevel, RunArgs, Settings},
 };
 
 /// Read when no other file is named, and only if it is there.
 const DEFAULT_CONFIG: &str = "/etc/harmony-agent/config.toml";
+/// The same for the policy.
+const DEFAULT_POLICY: &str = "/etc/harmony-agent/policy.toml";
 const VARIABLE_PREFIX: &str = "HARMONY_AGENT_";
 
 /// All that `run` needs to know.
@@ -28,9 +31,7 @@ pub(crate) struct Configuration {
     pub(crate) urls: Vec<String>,
     pub(crate) credentials: Option<PathBuf>,
     pub(crate) tls: Tls,
-    pub(crate) state_dir: PathBuf,
-    pub(crate) root: PathBuf,
-    pub(crate) scores: ScorePermission,
+    pub(crate) ground: Ground,
     pub(crate) log_format: LogFormat,
     pub(crate) log_level: LogLevel,
     pub(crate) resync_interval: Duration,
@@ -40,25 +41,64 @@ pub(crate) struct Configuration {
     pub(crate) file: Option<PathBuf>,
 }
 
-impl Configuration {
+/// What documents meet on this device: what they may do, and where.
+#[derive(Debug)]
+pub(crate) struct Ground {
+    pub(crate) policy: Policy,
+    /// The file that it was read from; `None` where the one that is built in holds.
+    pub(crate) policy_file: Option<PathBuf>,
+    pub(crate) state_dir: PathBuf,
+    pub(crate) root: PathBuf,
     /// The files that the agent itself is set up with; nobody may claim them.
-    pub(crate) fn own_files(&self) -> Vec<PathBuf> {
-        let identity = self.tls.identity.iter().flat_map(|it| [&it.certificate, &it.key]);
-        let files = self.file.iter().chain(&self.credentials).chain(&self.tls.ca).chain(identity);
-        files.cloned().collect()
+    pub(crate) own_files: Vec<PathBuf>,
+}
+
+impl Ground {
+    /// As the file of the configuration and `given`, which wins over it, have it.
+    pub(crate) fn load(config: Option<PathBuf>, given: &Settings) -> Result<Self, CommandError> {
+        let (file, from_file) = settings_file(config)?;
+        Self::of(file.as_deref(), given, &from_file)
     }
 
+    /// That of a device which nobody has set up.
+    pub(crate) fn built_in(state_dir: PathBuf, root: PathBuf) -> Self {
+        Self { policy: Policy::default(), policy_file: None, state_dir, root, own_files: Vec::new() }
+    }
+
+    fn of(file: Option<&Path>, given: &Settings, from_file: &Settings) -> Result<Self, CommandError> {
+        let either =
+            |get: fn(&Settings) -> &Option<PathBuf>| get(given).clone().or_else(|| get(from_file).clone());
+        let (policy, policy_file) = policy(either(|settings| &settings.policy))?;
+        let set_up_with = [given, from_file]
+            .into_iter()
+            .flat_map(|it| [&it.creds, &it.tls_ca, &it.tls_cert, &it.tls_key])
+            .filter_map(Option::as_deref);
+        let own_files = set_up_with.chain(file).chain(policy_file.as_deref()).map(Path::to_owned).collect();
+        Ok(Self {
+            policy,
+            policy_file,
+            state_dir: either(|settings| &settings.state_dir).unwrap_or_else(|| DEFAULT_STATE_DIR.into()),
+            root: either(|settings| &settings.root).unwrap_or_else(|| "/".into()),
+            own_files,
+        })
+    }
+}
+
+/// The policy in the file that is named, or where it usually lies.
+fn policy(named: Option<PathBuf>) -> Result<(Policy, Option<PathBuf>), CommandError> {
+    let usual = || Path::new(DEFAULT_POLICY).try_exists().unwrap_or(true).then(|| DEFAULT_POLICY.into());
+    let Some(file) = named.or_else(usual) else { return Ok((Policy::default(), None)) };
+    let policy = policy::read(&file).map_err(|error| CommandError::Usage(error.to_string()))?;
+    Ok((policy, Some(file)))
+}
+
+impl Configuration {
     /// Merges the sources. Flags and environment are one already: the command line parser lets
     /// the flag win.
     pub(crate) fn load(args: RunArgs) -> Result<Self, CommandError> {
-        let (file, from_file) = match args.config {
-            Some(path) => (Some(path.clone()), read(&path)?.ok_or_else(|| missing(&path))?),
-            None => match read(Path::new(DEFAULT_CONFIG))? {
-                Some(settings) => (Some(DEFAULT_CONFIG.into()), settings),
-                None => (None, Settings::default()),
-            },
-        };
+        let (file, from_file) = settings_file(args.config)?;
         let given = args.settings;
+        let ground = Ground::of(file.as_deref(), &given, &from_file)?;
         // An empty variable, as service files set them, is none.
         let given_urls: Vec<String> = given.nats_url.into_iter().filter(|url| !url.is_empty()).collect();
         let urls = if given_urls.is_empty() { from_file.nats_url } else { given_urls };
@@ -81,15 +121,12 @@ impl Configuration {
             (None, Some(_)) => return Err(CommandError::Usage("--tls-key needs --tls-cert".into())),
         };
         let tls = Tls { ca: given.tls_ca.or(from_file.tls_ca), identity };
-        let state_dir = given.state_dir.or(from_file.state_dir).unwrap_or_else(|| DEFAULT_STATE_DIR.into());
         Ok(Self {
             agent,
             urls,
             credentials: given.creds.or(from_file.creds),
             tls,
-            state_dir,
-            root: given.root.or(from_file.root).unwrap_or_else(|| "/".into()),
-            scores: given.scores.or(from_file.scores).unwrap_or(ScorePermission::Disabled),
+            ground,
             log_format: given.log_format.or(from_file.log_format).unwrap_or(LogFormat::Text),
             log_level: given.log_level.or(from_file.log_level).unwrap_or(LogLevel::Info),
             resync_interval: given
@@ -107,6 +144,20 @@ impl Configuration {
             file,
         })
     }
+}
+
+/// The settings in the file that is named, or where it usually lies, and which that is.
+fn settings_file(named: Option<PathBuf>) -> Result<(Option<PathBuf>, Settings), CommandError> {
+    Ok(match named {
+        Some(path) => {
+            let settings = read(&path)?.ok_or_else(|| missing(&path))?;
+            (Some(path), settings)
+        }
+        None => match read(Path::new(DEFAULT_CONFIG))? {
+            Some(settings) => (Some(DEFAULT_CONFIG.into()), settings),
+            None => (None, Settings::default()),
+        },
+    })
 }
 
 /// The settings in a file; `None` when there is no such file.
@@ -183,22 +234,23 @@ mod tests {
         let files = "tls_ca = '/ca'\ntls_cert = '/cert'\n";
         let file = format!("{FILE}{files}");
         assert!(load(&[], &file).unwrap_err().contains("--tls-key"));
-        let own = load(&["--tls-key", "/key"], &file).unwrap().own_files();
-        assert_eq!(own[1..], ["/ca", "/cert", "/key"].map(PathBuf::from));
+        let own = load(&["--tls-key", "/key"], &file).unwrap().ground.own_files;
+        assert!(["/ca", "/cert", "/key"].iter().all(|path| own.contains(&path.into())), "{own:?}");
         assert!(load(&["--tls-key", "/key"], FILE).unwrap_err().contains("--tls-cert"));
     }
 
     #[test]
-    fn scores_are_disabled_until_somebody_enables_them_whether_the_agent_could_read_them_or_not() {
-        let enabled = format!("{FILE}scores = 'Enabled'\n");
-        for (flags, file, expected) in [
-            (&[][..], FILE, ScorePermission::Disabled),
-            (&["--scores", "Enabled"], FILE, ScorePermission::Enabled),
-            (&[], &enabled, ScorePermission::Enabled),
-            (&["--scores", "Disabled"], &enabled, ScorePermission::Disabled),
-        ] {
-            assert_eq!(load(flags, file).unwrap().scores, expected, "{flags:?} {file}");
+    fn the_policy_is_that_of_the_flag_then_of_the_file_and_a_named_one_must_be_there() {
+        let mut policy = tempfile::NamedTempFile::new().unwrap();
+        policy.write_all(b"rootEquivalent = false").unwrap();
+        let path = policy.path().to_str().unwrap();
+        let in_file = format!("{FILE}policy = '{path}'\n");
+        for (flags, file) in [(&["--policy", path][..], FILE), (&[], &in_file)] {
+            let ground = load(flags, file).unwrap().ground;
+            assert!(!ground.policy.root_equivalent);
+            assert!(ground.own_files.contains(&path.into()), "{:?}", ground.own_files);
         }
+        assert!(load(&["--policy", "/nonexistent"], &in_file).unwrap_err().contains("/nonexistent"));
     }
 
     #[test]
@@ -206,7 +258,6 @@ mod tests {
         for (line, part) in [
             ("agnet_id = 'a'", "agnet_id"),
             ("drift_interval = 'soon'", "drift_interval"),
-            ("scores = 'enabled'", "expected `Disabled` or `Enabled`"),
             ("nats_url = 5", "expected a string or a list of strings"),
             ("agent_id = '*'", "is not an agent id"),
         ] {

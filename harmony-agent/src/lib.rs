@@ -8,15 +8,18 @@
 //! harmony_agent::Agent::new().with_format(MyFormat).main();
 //! ```
 
+mod accounts;
 mod check;
 mod cli;
 mod configuration;
+mod document_file;
 mod facts;
 mod holds;
 mod logging;
 mod logs;
 mod once;
 mod pause;
+mod policy;
 mod reset_generation;
 mod run;
 mod scores;
@@ -134,6 +137,7 @@ fn execute(cli: Cli, agent: Agent) -> Result<Exit, CommandError> {
         Command::Check(args) => runtime.block_on(check::check(args)),
         Command::Pause(args) => runtime.block_on(pause::pause(&args)),
         Command::Resume(args) => pause::resume(&args),
+        Command::Policy(command) => policy::policy(command, agent),
         Command::ResetGeneration(args) => runtime.block_on(reset_generation::reset_generation(&args)),
     };
     // A file system that hangs must not keep the agent from ending.

@@ -36,12 +36,10 @@ pub(crate) async fn run(args: RunArgs, program: Agent) -> Result<Exit, CommandEr
     for variable in configuration::unknown_variables() {
         tracing::warn!(variable, "this environment variable is no setting and has no effect");
     }
-    let state = StateDir::open(&configuration.state_dir).await.map_err(CommandError::failed)?;
-    let own_files = configuration.own_files();
+    let state = StateDir::open(&configuration.ground.state_dir).await.map_err(CommandError::failed)?;
     let agent = configuration.agent.clone();
-    let settings = wiring::Settings { root: configuration.root, own_files, scores: configuration.scores };
     raise_open_files();
-    let mut wired = wiring::wire(program, &agent, &state, settings).await?;
+    let mut wired = wiring::wire(program, &agent, &state, configuration.ground).await?;
     tracing::info!(%agent, version = env!("CARGO_PKG_VERSION"), state_dir = %state.layout().path().display(), "starting");
     // Not by `once`: whoever runs that sees how it ends.
     wired.device.guard_against_crashes(state.layout());

@@ -7,14 +7,13 @@ pub(crate) use compiled_out::Scores;
 
 #[cfg(feature = "score-bridge")]
 mod compiled_in {
-    use agent_core::dispatcher::Formats;
+    use agent_core::{dispatcher::Formats, policy::ScoreRule};
     use agent_model::ResourceKind;
     use agent_score_bridge::{DeviceTopology, KIND, Score, ScoreBridge, ScoreRegistry};
 
-    use crate::{Agent, cli::ScorePermission};
+    use crate::Agent;
 
-    const REMEDY: &str = "set scores = \"Enabled\" in the agent's configuration, or start it with --scores Enabled; \
-         until then, send it another kind of document";
+    const REMEDY: &str = "set scores = \"Enabled\" in its policy and start its agent again; until then, send it another kind of document";
 
     /// The Scores that there are.
     pub(crate) struct Scores(ScoreRegistry);
@@ -29,12 +28,12 @@ mod compiled_in {
         pub(crate) fn join(
             self,
             formats: Formats,
-            permission: ScorePermission,
+            rule: ScoreRule,
             kinds: impl Iterator<Item = ResourceKind>,
         ) -> (Formats, Vec<String>) {
-            match permission {
-                ScorePermission::Disabled => (formats.with_disabled(KIND, REMEDY), Vec::new()),
-                ScorePermission::Enabled => {
+            match rule {
+                ScoreRule::Disabled => (formats.with_disabled(KIND, REMEDY), Vec::new()),
+                ScoreRule::Enabled => {
                     let bridge = ScoreBridge::new(self.0, kinds);
                     let advertised = bridge.advertised();
                     (formats.with(bridge), advertised)
@@ -55,10 +54,8 @@ mod compiled_in {
 
 #[cfg(not(feature = "score-bridge"))]
 mod compiled_out {
-    use agent_core::dispatcher::Formats;
+    use agent_core::{dispatcher::Formats, policy::ScoreRule};
     use agent_model::ResourceKind;
-
-    use crate::cli::ScorePermission;
 
     /// No Scores.
     pub(crate) struct Scores;
@@ -75,10 +72,10 @@ mod compiled_out {
         pub(crate) fn join(
             self,
             formats: Formats,
-            permission: ScorePermission,
+            rule: ScoreRule,
             _kinds: impl Iterator<Item = ResourceKind>,
         ) -> (Formats, Vec<String>) {
-            if permission == ScorePermission::Enabled {
+            if rule == ScoreRule::Enabled {
                 tracing::warn!(
                     "this agent is built without the Score bridge, so documents of the kind Score are refused although \
                      scores = \"Enabled\" permits them; install an agent that is built with it, or set \"Disabled\""
@@ -91,28 +88,27 @@ mod compiled_out {
 
 #[cfg(test)]
 mod tests {
-    use agent_core::dispatcher::Formats;
+    use agent_core::{dispatcher::Formats, policy::ScoreRule};
     use agent_model::ResourceKind;
 
     use super::Scores;
-    use crate::cli::ScorePermission;
 
     /// The kinds and the Scores that are advertised.
-    fn advertised(permission: ScorePermission) -> (Vec<String>, Vec<String>) {
+    fn advertised(rule: ScoreRule) -> (Vec<String>, Vec<String>) {
         let (formats, scores) =
-            Scores::built_in().join(Formats::none(), permission, [ResourceKind::File].into_iter());
+            Scores::built_in().join(Formats::none(), rule, [ResourceKind::File].into_iter());
         (formats.advertised().into_keys().collect(), scores)
     }
 
     #[test]
     fn without_permission_neither_the_kind_nor_a_score_is_advertised() {
-        assert_eq!(advertised(ScorePermission::Disabled), (vec![], vec![]));
+        assert_eq!(advertised(ScoreRule::Disabled), (vec![], vec![]));
     }
 
     #[cfg(feature = "score-bridge")]
     #[test]
     fn with_permission_the_kind_and_every_score_are_advertised() {
-        let (kinds, scores) = advertised(ScorePermission::Enabled);
+        let (kinds, scores) = advertised(ScoreRule::Enabled);
         assert_eq!(kinds, ["Score"]);
         assert_eq!(scores, ["ConfigSet@0.1.0", "File@0.1.0", "Process@0.1.0"]);
     }
@@ -120,6 +116,6 @@ mod tests {
     #[cfg(not(feature = "score-bridge"))]
     #[test]
     fn permission_alone_does_not_make_an_agent_read_scores() {
-        assert_eq!(advertised(ScorePermission::Enabled), (vec![], vec![]));
+        assert_eq!(advertised(ScoreRule::Enabled), (vec![], vec![]));
     }
 }

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::{
     Agent,
-    cli::ScorePermission,
+    configuration::Ground,
     holds::Holds,
     serving::{Intervals, Serving, serve},
     wiring,
@@ -44,8 +44,8 @@ impl SimulatedAgent {
     pub async fn run(self) -> Result<(), Box<dyn Error + Send + Sync>> {
         let Self { agent, url, state_dir, root } = self;
         let state = StateDir::open(state_dir).await?;
-        let settings = wiring::Settings { root, own_files: Vec::new(), scores: ScorePermission::Disabled };
-        let mut wired = wiring::wire(Agent::new(), &agent, &state, settings).await?;
+        let ground = Ground::built_in(state.layout().path().to_owned(), root);
+        let mut wired = wiring::wire(Agent::new(), &agent, &state, ground).await?;
         wired.device.guard_against_crashes(state.layout());
         let connection = ConnectionSettings {
             urls: vec![url],

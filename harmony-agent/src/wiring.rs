@@ -1,6 +1,6 @@
 //! Puts the parts of the agent together. A further kind of resource is a line here.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use agent_core::{
     acceptance::Acceptance,
@@ -10,6 +10,7 @@ use agent_core::{
     executor::{Executor, Registry},
     ledger::Ledger,
     pause::Pause,
+    policy::{DevicePolicy, LimitRule},
     protected_paths::ProtectedPaths,
     state_dir::{StateDir, StateLayout},
     status::{report::Reporter, snapshot::Snapshot},
@@ -17,25 +18,27 @@ use agent_core::{
 use agent_model::{AgentId, status::AgentInfo};
 use reconcilers::{FileReconciler, FileReconcilerSettings, ProcessReconciler, ProcessReconcilerSettings};
 
-use crate::{Agent, CommandError, cli::ScorePermission, facts};
+use crate::{Agent, CommandError, accounts::DeviceAccounts, configuration::Ground, facts};
 
-/// The agent's own places besides its state folder, its binary and what it is configured with: where
+/// The agent's own places besides its state folder, its binary, its unit and what it is configured with: where
 /// `deploy/README.md` puts things.
-const OWN_PATHS: [&str; 5] = [
-    "/etc/harmony-agent",
-    "/etc/systemd/system/harmony-agent.service",
-    "/etc/systemd/system/harmony-agent.service.d",
-    "/usr/bin/harmony-agent",
-    "/usr/libexec/harmony-agent",
+const OWN_PATHS: [&str; 3] = ["/etc/harmony-agent", "/usr/bin/harmony-agent", "/usr/libexec/harmony-agent"];
+
+/// Where systemd looks for units (systemd.unit(5)).
+const UNIT_FOLDERS: [&str; 7] = [
+    "/etc/systemd/system",
+    "/etc/systemd/system.control",
+    "/lib/systemd/system",
+    "/run/systemd/system",
+    "/run/systemd/system.control",
+    "/usr/lib/systemd/system",
+    "/usr/local/lib/systemd/system",
 ];
 
-/// What is configured of what is wired.
-pub(crate) struct Settings {
-    pub(crate) root: PathBuf,
-    /// Further files that no document may claim.
-    pub(crate) own_files: Vec<PathBuf>,
-    pub(crate) scores: ScorePermission,
-}
+/// The agent's unit there, and what changes it: a drop-in may be for it alone, for all units whose names begin as
+/// its own does, or for all services.
+const UNIT_FILES: [&str; 4] =
+    ["harmony-agent.service", "harmony-agent.service.d", "harmony-.service.d", "service.d"];
 
 /// A device ready to work, and what feeds its loop.
 pub(crate) struct Wired {
@@ -52,19 +55,22 @@ pub(crate) async fn wire(
     program: Agent,
     agent: &AgentId,
     state: &StateDir,
-    settings: Settings,
+    ground: Ground,
 ) -> Result<Wired, CommandError> {
-    let Settings { root, own_files, scores } = settings;
+    let Ground { policy, root, own_files, .. } = ground;
     std::fs::create_dir_all(&root).map_err(|source| CommandError::unusable_root(&root, &source))?;
     let layout = state.layout();
     let loaded = Ledger::load(layout, agent).map_err(CommandError::failed)?;
-    let protected = own_paths(state, own_files);
-    let protected = ProtectedPaths::new(root.clone(), protected);
+    let protected = ProtectedPaths::new(root.clone(), own_paths(layout, own_files));
+    let writers_protect = protected.paths().to_vec();
+    let tolerates_unenforceable_limits = policy.unenforceable_limits == LimitRule::Tolerated;
+    let scores = policy.scores;
+    let policy = Arc::new(DevicePolicy::new(policy, protected, DeviceAccounts));
     let registry = Registry::none()
         .with(FileReconciler::new(FileReconcilerSettings {
             root,
             originals: layout.originals(),
-            protected: protected.paths().to_vec(),
+            protected: writers_protect,
         }))
         .with(ProcessReconciler::new(ProcessReconcilerSettings {
             // By the one name by which it is always known, whatever it was called this time.
@@ -74,6 +80,7 @@ pub(crate) async fn wire(
                 .map(|path| StateLayout::of(path).processes())
                 .map_err(CommandError::failed)?,
             shim: shim(),
+            tolerates_unenforceable_limits,
         }));
     let (formats, scores) = program.scores.join(program.formats, scores, registry.kinds());
     let clock = Clock::system();
@@ -93,12 +100,12 @@ pub(crate) async fn wire(
         agent: agent.clone(),
         formats: formats.clone(),
         kinds: registry.kinds().collect(),
-        protected,
+        policy: Arc::clone(&policy),
         facts,
     };
     let mut device = Device::new(DeviceParts {
         acceptance,
-        executor: Executor::new(registry.clone(), rand::random()),
+        executor: Executor::new(registry.clone(), policy, rand::random()),
         loaded,
         reporter: Reporter::new(agent.clone(), instance.clone(), info, previous),
         clock,
@@ -108,9 +115,12 @@ pub(crate) async fn wire(
     Ok(Wired { device, registry, formats, instance })
 }
 
-fn own_paths(state: &StateDir, own_files: Vec<PathBuf>) -> Vec<PathBuf> {
+/// All that is the agent's own, with the files that it is set up with.
+pub(crate) fn own_paths(layout: &StateLayout, own_files: Vec<PathBuf>) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = OWN_PATHS.iter().map(PathBuf::from).collect();
-    paths.push(state.layout().path().to_owned());
+    let units = |folder: &str| UNIT_FILES.map(|file| PathBuf::from(folder).join(file));
+    paths.extend(UNIT_FOLDERS.into_iter().flat_map(units));
+    paths.push(layout.path().to_owned());
     paths.extend(std::env::current_exe());
     paths.push(shim());
     paths.extend(own_files);

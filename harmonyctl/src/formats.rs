@@ -7,11 +7,10 @@ use agent_score_bridge::{KIND, Requirement, ScoreBridge, ScoreId, ScoreRegistry,
 use serde_json::Value;
 
 /// The kinds of resource that a device may have a reconciler for.
-const RESOURCE_KINDS: [ResourceKind; 2] = [ResourceKind::File, ResourceKind::Process];
 
 /// Every format that documents are written in.
 pub(crate) fn known() -> Formats {
-    let scores = ScoreBridge::new(ScoreRegistry::built_in(), RESOURCE_KINDS);
+    let scores = ScoreBridge::new(ScoreRegistry::built_in(), ResourceKind::ALL);
     Formats::none().with(AgentManifestV1).with(scores)
 }
 

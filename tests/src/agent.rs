@@ -45,8 +45,10 @@ pub struct Agent {
     state_dir: PathBuf,
     program: &'static str,
     settings: BTreeMap<String, String>,
+    policy: BTreeMap<String, String>,
     small_disk: Option<&'static str>,
     boot_id: Option<&'static str>,
+    has_control_groups: bool,
     network: Option<PathBuf>,
     folder: TempDir,
 }
@@ -63,8 +65,10 @@ impl Agent {
             state_dir: folder.path().join("state"),
             program: PROGRAM,
             settings: BTreeMap::new(),
+            policy: BTreeMap::new(),
             small_disk: None,
             boot_id: None,
+            has_control_groups: true,
             network: None,
             folder,
         }
@@ -77,17 +81,24 @@ impl Agent {
         self
     }
 
+    /// Sets a rule of the device's policy, from the next start on: `("paths", "['/srv']")`.
+    #[must_use]
+    pub fn with_rule(mut self, rule: &str, value: &str) -> Self {
+        self.policy.insert(rule.to_owned(), value.to_owned());
+        self
+    }
+
     /// Has the Score bridge, or has it not, from the next start on.
     #[must_use]
     pub fn with_bridge(mut self, bridge: Bridge) -> Self {
-        let (program, setting) = match bridge {
+        let (program, rule) = match bridge {
             Bridge::CompiledOut => (PROGRAM, None),
-            Bridge::Disabled => (PROGRAM_WITH_SCORES, Some("Disabled")),
-            Bridge::Enabled => (PROGRAM_WITH_SCORES, Some("Enabled")),
+            Bridge::Disabled => (PROGRAM_WITH_SCORES, Some("'Disabled'")),
+            Bridge::Enabled => (PROGRAM_WITH_SCORES, Some("'Enabled'")),
         };
         self.program = program;
-        self.settings.remove("scores");
-        self.settings.extend(setting.map(|setting| ("scores".to_owned(), setting.to_owned())));
+        self.policy.remove("scores");
+        self.policy.extend(rule.map(|rule| ("scores".to_owned(), rule.to_owned())));
         self
     }
 
@@ -117,6 +128,13 @@ impl Agent {
     #[must_use]
     pub fn with_boot_id(mut self, boot_id: &'static str) -> Self {
         self.boot_id = Some(boot_id);
+        self
+    }
+
+    /// Has no control groups from the next start of its agent on.
+    #[must_use]
+    pub fn without_control_groups(mut self) -> Self {
+        self.has_control_groups = false;
         self
     }
 
@@ -330,6 +348,11 @@ impl Agent {
         fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
+    /// The device's policy, written when its agent is started.
+    pub fn policy_file(&self) -> PathBuf {
+        self.folder.path().join("policy.toml")
+    }
+
     fn log_file(&self) -> PathBuf {
         self.folder.path().join("agent.log")
     }
@@ -339,8 +362,11 @@ impl Agent {
         let configuration = self.folder.path().join("agent.toml");
         let lines: String = self.settings.iter().map(|(key, value)| format!("{key} = {value:?}\n")).collect();
         fs::write(&configuration, lines).unwrap();
+        let policy: String = self.policy.iter().map(|(rule, value)| format!("{rule} = {value}\n")).collect();
+        fs::write(self.policy_file(), policy).unwrap();
         let settings = [
             ("--config", text(&configuration)),
+            ("--policy", text(&self.policy_file())),
             ("--agent-id", self.id.clone()),
             ("--nats-url", self.url.clone()),
             ("--state-dir", text(&self.state_dir)),
@@ -365,6 +391,9 @@ impl Agent {
             let file = self.folder.path().join("boot_id");
             fs::write(&file, boot_id).unwrap();
             mounts.push(format!("mount --bind '{}' /proc/sys/kernel/random/boot_id", file.display()));
+        }
+        if !self.has_control_groups {
+            mounts.push("mount -t tmpfs tmpfs /sys/fs/cgroup".to_owned());
         }
         if let Some(network) = &self.network {
             command.extend(["nsenter".to_owned(), format!("--net={}", network.display()), "--".to_owned()]);

@@ -87,6 +87,8 @@ pub enum Rule {
     ShellJobs,
     /// `scripts`.
     Scripts,
+    /// `scores`.
+    Scores,
     /// What no policy can allow: to touch what is the agent's own.
     OwnFiles,
 }
@@ -258,6 +260,7 @@ impl Rule {
             Self::Ports => "ports",
             Self::ShellJobs => "shellJobs",
             Self::Scripts => "scripts",
+            Self::Scores => "scores",
             Self::OwnFiles => return None,
         })
     }

@@ -131,7 +131,8 @@ async fn a_device_whose_bridge_is_compiled_out_refuses_scores_by_name_and_goes_o
 #[tokio::test]
 async fn permission_alone_does_not_make_a_device_read_scores_and_its_log_says_so() {
     let told = ["\"Score\"", "this agent reads AgentManifest"];
-    let only_permitted = |device: Agent| device.with_bridge(Bridge::CompiledOut).with("scores", "Enabled");
+    let only_permitted =
+        |device: Agent| device.with_bridge(Bridge::CompiledOut).with_rule("scores", "'Enabled'");
     let log = refuses_scores_and_goes_on(only_permitted, &told).await;
     let warned =
         log.lines().any(|line| line.contains("WARN") && line.contains("built without the Score bridge"));

@@ -80,6 +80,7 @@ mod offline;
 mod own_score;
 mod page;
 mod pause;
+mod policy;
 mod power_cut;
 mod processes;
 mod provisioning;
