@@ -29,6 +29,15 @@ impl Formats {
         self
     }
 
+    /// These, without the one of that kind. `remedy` as for [`with_disabled`](Self::with_disabled).
+    #[must_use]
+    pub fn without(mut self, kind: &str, remedy: &'static str) -> Self {
+        let off =
+            self.enabled.iter().position(|format| format.kind() == kind).map(|at| self.enabled.remove(at));
+        self.disabled.extend(off.map(|format| (format.kind(), remedy)));
+        self
+    }
+
     /// These, and a kind that could be read if it were switched on. `remedy` says how, in words that
     /// follow "is switched off on this device: ".
     #[must_use]
@@ -182,6 +191,15 @@ mod tests {
         let refusal = formats.lower(&envelope, &DeviceFacts::new()).unwrap_err();
         assert_eq!(refusal.reason, RefusalReason::UnsupportedKind);
         assert_eq!(refusal.message, "the kind \"B\" is switched off on this device: set b");
+    }
+
+    #[test]
+    fn a_format_that_is_taken_out_is_told_apart_from_one_that_never_was() {
+        let formats = Formats::none().with(Format("A", &["1.0.0"])).with(Format("B", &["1.0.0"]));
+        let formats = formats.without("A", "set a").without("C", "set c");
+        assert_eq!(formats.advertised().into_keys().collect::<Vec<_>>(), ["B"]);
+        assert_eq!(formats.unsupported("A").message, "the kind \"A\" is switched off on this device: set a");
+        assert_eq!(formats.unsupported("C").message, "no format reads the kind \"C\"; this agent reads B");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use agent_model::AgentId;
 use crate::{
     CommandError,
     cli::{DEFAULT_STATE_DIR, LogFormat, LogLevel, RunArgs, Settings},
+    scores::{self, SCORE},
 };
 
 /// Read when no other file is named, and only if it is there.
@@ -87,9 +88,12 @@ impl Ground {
 /// The policy in the file that is named, or where it usually lies.
 fn policy(named: Option<PathBuf>) -> Result<(Policy, Option<PathBuf>), CommandError> {
     let usual = || Path::new(DEFAULT_POLICY).try_exists().unwrap_or(true).then(|| DEFAULT_POLICY.into());
-    let Some(file) = named.or_else(usual) else { return Ok((Policy::default(), None)) };
-    let policy = policy::read(&file).map_err(|error| CommandError::Usage(error.to_string()))?;
-    Ok((policy, Some(file)))
+    let file = named.or_else(usual);
+    let read = file.as_deref().map(policy::read).transpose();
+    let mut policy = read.map_err(|error| CommandError::Usage(error.to_string()))?.unwrap_or_default();
+    // Written out, so that whoever looks at the policy sees what it can say.
+    policy.formats.insert(SCORE.to_owned(), scores::switch(&policy.formats));
+    Ok((policy, file))
 }
 
 impl Configuration {

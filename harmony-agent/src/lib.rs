@@ -29,18 +29,18 @@ mod simulated;
 mod status;
 mod wiring;
 
-use std::{error::Error, io::Write, path::Path, process::ExitCode, time::Duration};
+use std::{collections::BTreeMap, error::Error, io::Write, path::Path, process::ExitCode, time::Duration};
 
-use agent_core::dispatcher::Formats;
+use agent_core::{dispatcher::Formats, policy::Switch};
 use agent_manifest_v1::AgentManifestV1;
-use agent_model::ManifestFormat;
+use agent_model::{ManifestFormat, ResourceKind, did_you_mean};
 use clap::Parser;
 
 pub use simulated::SimulatedAgent;
 
 use crate::{
     cli::{Cli, Command},
-    scores::Scores,
+    scores::{SCORE, Scores},
 };
 
 /// How long work that hangs is waited for at the end.
@@ -103,6 +103,27 @@ impl Agent {
     pub fn with_format(mut self, format: impl ManifestFormat) -> Self {
         self.formats = self.formats.with(format);
         self
+    }
+
+    /// What it reads on a device with these switches, and the Scores to advertise.
+    fn reads(
+        self,
+        switches: &BTreeMap<String, Switch>,
+        kinds: impl Iterator<Item = ResourceKind>,
+    ) -> Result<(Formats, Vec<String>), CommandError> {
+        const REMEDY: &str =
+            "its policy says so; change that and start its agent again, or send it another kind of document";
+        let own = self.formats.advertised();
+        let known: Vec<&str> = own.keys().map(String::as_str).chain([SCORE]).collect();
+        if let Some(unknown) = switches.keys().find(|kind| !known.contains(&kind.as_str())) {
+            let meant = did_you_mean(unknown, &known);
+            return Err(CommandError::Usage(format!(
+                "formats.{unknown} of the policy is no kind of document; {meant}"
+            )));
+        }
+        let (formats, scores) = self.scores.join(self.formats, scores::switch(switches), kinds);
+        let off = switches.iter().filter(|(kind, switch)| **switch == Switch::Disabled && *kind != SCORE);
+        Ok((off.fold(formats, |formats, (kind, _)| formats.without(kind, REMEDY)), scores))
     }
 
     /// The program: reads the command line, does what it says, and tells how that went.

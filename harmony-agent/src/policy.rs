@@ -6,7 +6,7 @@ use agent_core::{
     authoring::{AuthoredDocument, Completion},
     dispatcher::Formats,
     envelope::Refusal,
-    policy::{DevicePolicy, Rule, Ruling, ScoreRule, Verdict},
+    policy::{DevicePolicy, Ruling, Switch, Verdict},
     protected_paths::ProtectedPaths,
     state_dir::StateLayout,
 };
@@ -19,9 +19,6 @@ use crate::{
     configuration::Ground,
     document_file, facts, say, wiring,
 };
-
-/// The kind of document that has a rule of its own.
-const SCORE: &str = "Score";
 
 pub(crate) fn policy(command: PolicyCommand, program: Agent) -> Result<Exit, CommandError> {
     match command {
@@ -44,9 +41,8 @@ fn explain(args: ExplainArgs, program: Agent) -> Result<Exit, CommandError> {
     let ExplainArgs { file, policy: PolicyArgs { config, policy }, state_dir, root } = args;
     let document = document_file::read(&file)?;
     let ground = Ground::load(config, &Settings { policy, state_dir, root, ..Settings::default() })?;
-    // Read as if Scores were enabled, so that what they come to can be judged as well.
-    let (formats, _) =
-        program.scores.join(program.formats, ScoreRule::Enabled, ResourceKind::ALL.into_iter());
+    // Read as if every format were enabled, so that what its documents come to can be judged as well.
+    let (formats, _) = program.scores.join(program.formats, Switch::Enabled, ResourceKind::ALL.into_iter());
     let desired = lower(&document, &formats)
         .map_err(|refusal| CommandError::Usage(format!("{}: {refusal}", document.source)))?;
 
@@ -55,9 +51,17 @@ fn explain(args: ExplainArgs, program: Agent) -> Result<Exit, CommandError> {
     let own = wiring::own_paths(&StateLayout::of(state_dir), own_files);
     let policy = DevicePolicy::new(policy, ProtectedPaths::new(root, own), DeviceAccounts);
     let mut denied = false;
-    if document.kind() == Some(SCORE) {
-        denied = policy.rules().scores == ScoreRule::Disabled;
-        line(&mut text, denied, "the document", "be a Score", &policy.show(Rule::Scores), None);
+    if let Some((kind, switch)) = document.kind().and_then(|kind| policy.rules().formats.get_key_value(kind))
+    {
+        denied = *switch == Switch::Disabled;
+        line(
+            &mut text,
+            denied,
+            "the document",
+            &format!("be a {kind}"),
+            &format!("formats.{kind} = \"{switch:?}\""),
+            None,
+        );
     }
     for resource in desired.resources() {
         let name = format!("{} {}", resource.kind(), resource.name);

@@ -1,5 +1,17 @@
 //! The Scores of this agent, with the bridge compiled in or not: the only place that asks.
 
+use std::collections::BTreeMap;
+
+use agent_core::policy::Switch;
+
+/// The kind of their documents, by which every agent's policy knows them.
+pub(crate) const SCORE: &str = "Score";
+
+/// Whether they are read: only where somebody says so.
+pub(crate) fn switch(switches: &BTreeMap<String, Switch>) -> Switch {
+    switches.get(SCORE).copied().unwrap_or(Switch::Disabled)
+}
+
 #[cfg(feature = "score-bridge")]
 pub(crate) use compiled_in::Scores;
 #[cfg(not(feature = "score-bridge"))]
@@ -7,13 +19,13 @@ pub(crate) use compiled_out::Scores;
 
 #[cfg(feature = "score-bridge")]
 mod compiled_in {
-    use agent_core::{dispatcher::Formats, policy::ScoreRule};
+    use agent_core::{dispatcher::Formats, policy::Switch};
     use agent_model::ResourceKind;
     use agent_score_bridge::{DeviceTopology, KIND, Score, ScoreBridge, ScoreRegistry};
 
     use crate::Agent;
 
-    const REMEDY: &str = "set scores = \"Enabled\" in its policy and start its agent again; until then, send it another kind of document";
+    const REMEDY: &str = "set formats.Score = \"Enabled\" in its policy and start its agent again; until then, send it another kind of document";
 
     /// The Scores that there are.
     pub(crate) struct Scores(ScoreRegistry);
@@ -28,12 +40,12 @@ mod compiled_in {
         pub(crate) fn join(
             self,
             formats: Formats,
-            rule: ScoreRule,
+            switch: Switch,
             kinds: impl Iterator<Item = ResourceKind>,
         ) -> (Formats, Vec<String>) {
-            match rule {
-                ScoreRule::Disabled => (formats.with_disabled(KIND, REMEDY), Vec::new()),
-                ScoreRule::Enabled => {
+            match switch {
+                Switch::Disabled => (formats.with_disabled(KIND, REMEDY), Vec::new()),
+                Switch::Enabled => {
                     let bridge = ScoreBridge::new(self.0, kinds);
                     let advertised = bridge.advertised();
                     (formats.with(bridge), advertised)
@@ -54,7 +66,7 @@ mod compiled_in {
 
 #[cfg(not(feature = "score-bridge"))]
 mod compiled_out {
-    use agent_core::{dispatcher::Formats, policy::ScoreRule};
+    use agent_core::{dispatcher::Formats, policy::Switch};
     use agent_model::ResourceKind;
 
     /// No Scores.
@@ -72,13 +84,13 @@ mod compiled_out {
         pub(crate) fn join(
             self,
             formats: Formats,
-            rule: ScoreRule,
+            switch: Switch,
             _kinds: impl Iterator<Item = ResourceKind>,
         ) -> (Formats, Vec<String>) {
-            if rule == ScoreRule::Enabled {
+            if switch == Switch::Enabled {
                 tracing::warn!(
                     "this agent is built without the Score bridge, so documents of the kind Score are refused although \
-                     scores = \"Enabled\" permits them; install an agent that is built with it, or set \"Disabled\""
+                     formats.Score = \"Enabled\" permits them; install an agent that is built with it, or set \"Disabled\""
                 );
             }
             (formats, Vec::new())
@@ -88,27 +100,27 @@ mod compiled_out {
 
 #[cfg(test)]
 mod tests {
-    use agent_core::{dispatcher::Formats, policy::ScoreRule};
+    use agent_core::{dispatcher::Formats, policy::Switch};
     use agent_model::ResourceKind;
 
     use super::Scores;
 
     /// The kinds and the Scores that are advertised.
-    fn advertised(rule: ScoreRule) -> (Vec<String>, Vec<String>) {
+    fn advertised(switch: Switch) -> (Vec<String>, Vec<String>) {
         let (formats, scores) =
-            Scores::built_in().join(Formats::none(), rule, [ResourceKind::File].into_iter());
+            Scores::built_in().join(Formats::none(), switch, [ResourceKind::File].into_iter());
         (formats.advertised().into_keys().collect(), scores)
     }
 
     #[test]
     fn without_permission_neither_the_kind_nor_a_score_is_advertised() {
-        assert_eq!(advertised(ScoreRule::Disabled), (vec![], vec![]));
+        assert_eq!(advertised(Switch::Disabled), (vec![], vec![]));
     }
 
     #[cfg(feature = "score-bridge")]
     #[test]
     fn with_permission_the_kind_and_every_score_are_advertised() {
-        let (kinds, scores) = advertised(ScoreRule::Enabled);
+        let (kinds, scores) = advertised(Switch::Enabled);
         assert_eq!(kinds, ["Score"]);
         assert_eq!(scores, ["ConfigSet@0.1.0", "File@0.1.0", "Process@0.1.0"]);
     }
@@ -116,6 +128,6 @@ mod tests {
     #[cfg(not(feature = "score-bridge"))]
     #[test]
     fn permission_alone_does_not_make_an_agent_read_scores() {
-        assert_eq!(advertised(ScoreRule::Enabled), (vec![], vec![]));
+        assert_eq!(advertised(Switch::Enabled), (vec![], vec![]));
     }
 }

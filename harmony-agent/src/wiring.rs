@@ -64,7 +64,7 @@ pub(crate) async fn wire(
     let protected = ProtectedPaths::new(root.clone(), own_paths(layout, own_files));
     let writers_protect = protected.paths().to_vec();
     let tolerates_unenforceable_limits = policy.unenforceable_limits == LimitRule::Tolerated;
-    let scores = policy.scores;
+    let switches = policy.formats.clone();
     let policy = Arc::new(DevicePolicy::new(policy, protected, DeviceAccounts));
     let registry = Registry::none()
         .with(FileReconciler::new(FileReconcilerSettings {
@@ -82,7 +82,7 @@ pub(crate) async fn wire(
             shim: shim(),
             tolerates_unenforceable_limits,
         }));
-    let (formats, scores) = program.scores.join(program.formats, scores, registry.kinds());
+    let (formats, scores) = program.reads(&switches, registry.kinds())?;
     let clock = Clock::system();
     let facts = facts::device_facts();
     let info = AgentInfo {

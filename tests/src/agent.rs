@@ -97,8 +97,8 @@ impl Agent {
             Bridge::Enabled => (PROGRAM_WITH_SCORES, Some("'Enabled'")),
         };
         self.program = program;
-        self.policy.remove("scores");
-        self.policy.extend(rule.map(|rule| ("scores".to_owned(), rule.to_owned())));
+        self.policy.remove("formats.Score");
+        self.policy.extend(rule.map(|rule| ("formats.Score".to_owned(), rule.to_owned())));
         self
     }
 

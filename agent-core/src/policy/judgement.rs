@@ -87,8 +87,6 @@ pub enum Rule {
     ShellJobs,
     /// `scripts`.
     Scripts,
-    /// `scores`.
-    Scores,
     /// What no policy can allow: to touch what is the agent's own.
     OwnFiles,
 }
@@ -260,7 +258,6 @@ impl Rule {
             Self::Ports => "ports",
             Self::ShellJobs => "shellJobs",
             Self::Scripts => "scripts",
-            Self::Scores => "scores",
             Self::OwnFiles => return None,
         })
     }
@@ -274,6 +271,11 @@ impl Policy {
             Ok(serde_json::Value::Object(rules)) => rules,
             _ => serde_json::Map::new(),
         };
-        rules.into_iter().map(|(key, value)| (key, value.to_string()))
+        rules.into_iter().flat_map(|(key, value)| match value {
+            serde_json::Value::Object(named) => {
+                named.into_iter().map(|(name, value)| (format!("{key}.{name}"), value.to_string())).collect()
+            }
+            value => vec![(key, value.to_string())],
+        })
     }
 }

@@ -23,6 +23,6 @@ pub use accounts::{Accounts, Group, Rights};
 pub use judgement::{Asked, DevicePolicy, Rule, Ruling, Verdict};
 pub use policy_file::{MAX_POLICY_BYTES, PolicyError, read};
 pub use rules::{
-    Allowed, KindName, LimitRule, PathPrefix, Policy, PolicyVersion, PortRange, Registry, ScoreRule,
-    ShellJobRule,
+    Allowed, KindName, LimitRule, PathPrefix, Policy, PolicyVersion, PortRange, Registry, ShellJobRule,
+    Switch,
 };

@@ -1,6 +1,10 @@
 //! The rules of a policy, version 1, as they stand in `policy.toml`.
 
-use std::{collections::BTreeSet, fmt, str::FromStr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    str::FromStr,
+};
 
 use agent_model::{Digest, Principal, TargetPath, did_you_mean};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
@@ -31,8 +35,9 @@ pub struct Policy {
     pub shell_jobs: ShellJobRule,
     /// The scripts of `shellJobs = "AllowListed"`, by their SHA-256.
     pub scripts: BTreeSet<Digest>,
-    /// Whether documents of the kind `Score` are read.
-    pub scores: ScoreRule,
+    /// Formats by the kind of their documents, each read or not. What of one that is not named here is the
+    /// program's business, which knows them.
+    pub formats: BTreeMap<String, Switch>,
     /// What becomes of a workload that this device cannot hold to its limits.
     pub unenforceable_limits: LimitRule,
 }
@@ -52,7 +57,7 @@ impl Default for Policy {
             ports: PortRange { first: 1024, last: u16::MAX },
             shell_jobs: ShellJobRule::Disabled,
             scripts: BTreeSet::new(),
-            scores: ScoreRule::Disabled,
+            formats: BTreeMap::new(),
             unenforceable_limits: LimitRule::Tolerated,
         }
     }
@@ -276,12 +281,12 @@ pub enum ShellJobRule {
     Signed,
 }
 
-/// Whether Scores are read. Every agent knows the rule, also one that is built without them.
+/// Whether documents of a format are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ScoreRule {
+pub enum Switch {
     /// They are answered `UnsupportedKind`.
     Disabled,
-    /// They are read, if the Score bridge is compiled in.
+    /// They are read, if the format is built in.
     Enabled,
 }
 

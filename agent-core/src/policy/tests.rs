@@ -44,7 +44,6 @@ fn without_a_file_all_that_this_agent_makes_is_allowed_and_what_must_be_asked_fo
         assert_eq!(denial("", &state), None);
     }
     assert_eq!(default.shell_jobs, ShellJobRule::Disabled);
-    assert_eq!(default.scores, ScoreRule::Disabled);
     assert!(!default.host_network && default.devices.is_empty());
 }
 
@@ -215,7 +214,9 @@ fn what_containers_and_jobs_will_ask_for_is_judged_by_the_same_rules() {
 
 #[test]
 fn each_rule_is_shown_as_it_would_stand_in_the_file() {
-    let given = rules("users = ['app', '7']\npaths = ['/', '/srv']\nports = '80-90'\nkinds = ['Process']");
+    let given = rules(
+        "users = ['app', '7']\npaths = ['/', '/srv']\nports = '80-90'\nkinds = ['Process']\nformats.Fake = 'Enabled'",
+    );
     let file: String = given.lines().map(|(key, value)| format!("{key} = {value}\n")).collect();
     assert_eq!(rules(&file), given);
     assert_eq!(file.lines().count(), 13);

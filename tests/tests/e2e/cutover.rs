@@ -118,7 +118,7 @@ async fn a_converted_document_takes_over_a_live_device_in_zero_steps_and_so_does
 
 #[tokio::test]
 async fn a_device_whose_bridge_is_switched_off_refuses_scores_by_name_and_goes_on_with_its_manifest() {
-    let told = ["\"Score\" is switched off on this device", "scores = \"Enabled\""];
+    let told = ["\"Score\" is switched off on this device", "formats.Score = \"Enabled\""];
     refuses_scores_and_goes_on(|device| device.with_bridge(Bridge::Disabled), &told).await;
 }
 
@@ -132,7 +132,7 @@ async fn a_device_whose_bridge_is_compiled_out_refuses_scores_by_name_and_goes_o
 async fn permission_alone_does_not_make_a_device_read_scores_and_its_log_says_so() {
     let told = ["\"Score\"", "this agent reads AgentManifest"];
     let only_permitted =
-        |device: Agent| device.with_bridge(Bridge::CompiledOut).with_rule("scores", "'Enabled'");
+        |device: Agent| device.with_bridge(Bridge::CompiledOut).with_rule("formats.Score", "'Enabled'");
     let log = refuses_scores_and_goes_on(only_permitted, &told).await;
     let warned =
         log.lines().any(|line| line.contains("WARN") && line.contains("built without the Score bridge"));

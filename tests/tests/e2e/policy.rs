@@ -199,6 +199,10 @@ async fn an_agent_whose_policy_others_could_write_does_not_start_and_says_why() 
     device.start();
     assert_eq!(device.end().await.code(), Some(2), "{}", device.log());
     assert!(device.log().contains("unknown field `rootEquivalant`"), "{}", device.log());
+    let mut device = Agent::new(DEVICE, "nats://127.0.0.1:1").with_rule("formats.Scores", "'Enabled'");
+    device.start();
+    assert_eq!(device.end().await.code(), Some(2), "{}", device.log());
+    assert!(device.log().contains("did you mean \"Score\"?"), "{}", device.log());
 }
 
 #[test]
@@ -228,14 +232,31 @@ fn a_policy_is_shown_and_explained_line_by_line() {
     assert!(line(&printed, &["DENIED Process web run as the agent's own user", "that is root"]), "{printed}");
     assert!(!printed.contains("hunter2"));
 
+    let shown = policy_show(&device);
+    assert!(shown.contains("kinds = [\"File\"]\n") && shown.contains("rootEquivalent = false\n"), "{shown}");
+    assert!(shown.contains("shellJobs = \"Disabled\"\n"), "what the file leaves out is shown too: {shown}");
+}
+
+#[test]
+fn the_page_on_policies_gives_each_rule_with_its_default() {
+    let device = Agent::new(DEVICE, "nats://127.0.0.1:1");
+    fs::write(device.policy_file(), "").unwrap();
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/policy.md")).unwrap();
+    let shown = policy_show(&device);
+    let rules: Vec<&str> = shown.lines().filter(|line| !line.starts_with('#')).collect();
+    assert!(rules.len() > 10, "{shown}");
+    for rule in rules {
+        assert!(page.contains(&format!("| `{rule}` |")), "the page does not have {rule}");
+    }
+}
+
+fn policy_show(device: &Agent) -> String {
     let shown = std::process::Command::new(built("harmony-agent"))
         .args(["policy", "show", "--policy"])
         .arg(device.policy_file())
         .output()
         .unwrap();
-    let shown = String::from_utf8(shown.stdout).unwrap();
-    assert!(shown.contains("kinds = [\"File\"]\n") && shown.contains("rootEquivalent = false\n"), "{shown}");
-    assert!(shown.contains("shellJobs = \"Disabled\"\n"), "what the file leaves out is shown too: {shown}");
+    String::from_utf8(shown.stdout).unwrap()
 }
 
 fn policy_explain(device: &Agent, resource: &Value, more: &[&str]) -> Output {
