@@ -3,15 +3,18 @@
 use std::{
     fs,
     path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use agent_core::{
     clock::Clock,
     executor::{Executor, Inventory, Registry},
+    policy::{Accounts, DevicePolicy, Policy, Rights},
+    protected_paths::ProtectedPaths,
 };
 use agent_model::{
-    Declaration, DesiredState, DesiredStateBuilder, FileSpec, Goal, Reconciler, Resource, Target,
+    Declaration, DesiredState, DesiredStateBuilder, FileSpec, Goal, Principal, Reconciler, Resource, Target,
 };
 use reconcilers::{FileReconciler, FileReconcilerSettings, FileRecord};
 use serde::Deserialize;
@@ -51,8 +54,11 @@ pub(crate) async fn measure() -> NoopPass {
     let paths: Vec<PathBuf> = names.iter().map(|name| root.join(name)).collect();
     let desired = desired(&names);
     let originals = folder.path().join("originals");
+    let protected = ProtectedPaths::new(root.clone(), Vec::new());
     let settings = FileReconcilerSettings { root, originals, protected: Vec::new() };
-    let mut executor = Executor::new(Registry::none().with(FileReconciler::new(settings.clone())), 0);
+    let registry = Registry::none().with(FileReconciler::new(settings.clone()));
+    let policy = Arc::new(DevicePolicy::new(Policy::default(), protected, NoAccounts));
+    let mut executor = Executor::new(registry, policy, 0);
     // One more, to see what it does apart from the executor.
     let reconciler = FileReconciler::new(settings);
 
@@ -100,6 +106,19 @@ pub(crate) async fn measure() -> NoopPass {
         }
     }
     measured
+}
+
+/// Files run as nobody.
+struct NoAccounts;
+
+impl Accounts for NoAccounts {
+    fn rights_of(&self, _: Option<&Principal>, _: Option<&Principal>) -> Result<Rights, String> {
+        Err("nobody is looked up".to_owned())
+    }
+
+    fn own_uid(&self) -> u32 {
+        0
+    }
 }
 
 /// All files as the executor hands them to the reconciler.
