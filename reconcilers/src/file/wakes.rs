@@ -8,7 +8,7 @@ use futures_util::{StreamExt, stream};
 use inotify::EventOwned;
 
 use super::{
-    Device, content, observe, protected::Protected, sightings::Sighting, walk::Walker, watcher::Touched,
+    Device, content, observe, sightings::Sighting, walk::Walker, watcher::Touched,
 };
 
 /// Events judged at a time.
@@ -67,7 +67,7 @@ pub(super) fn news(device: &Device, events: &[EventOwned]) -> Vec<Claim> {
     }
     touched.retain(|path| !unseen.contains(path));
     if !touched.is_empty() {
-        let protected = Protected::resolve(&device.protected);
+        let protected = device.protection.resolved();
         // The walk watches folders that have just come to be. Without a root nobody knows: a pass
         // will tell.
         if let Ok(mut walker) = Walker::open(&device.root, &protected, &device.watcher) {
