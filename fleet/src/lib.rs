@@ -13,6 +13,7 @@
 mod compare_and_swap;
 pub mod connect;
 pub mod desired_state;
+pub mod events;
 pub mod generation;
 pub mod provisioning;
 pub mod roster;
@@ -21,5 +22,6 @@ pub mod waiting;
 
 pub use connect::{ConnectError, Endpoint, Fleet};
 pub use desired_state::DesiredEntry;
+pub use events::{Events, StoredEvent};
 pub use roster::{Agent, Roster, Selection};
 pub use store::StoreError;
