@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use agent_core::kv::names;
 use agent_model::{AgentId, Timestamp, status::Event};
-use async_nats::jetstream::{consumer::DeliverPolicy, message::Message};
+use async_nats::jetstream::{consumer::DeliverPolicy, message::Message, stream::Info};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::time::{Instant, sleep};
@@ -35,6 +35,8 @@ pub struct Events {
     fleet: Fleet,
     agent: AgentId,
     followed: Followed,
+    /// By which connection.
+    connection: u64,
     seen: Seen,
     /// The last place in the stream that was read.
     last: u64,
@@ -46,8 +48,10 @@ impl Events {
     /// # Errors
     /// [`StoreError`], but for `Conflict` and `Refused`.
     pub async fn open(fleet: &Fleet, agent: &AgentId) -> Result<Self, StoreError> {
-        let followed = follow(fleet, agent, 0).await?;
-        Ok(Self { fleet: fleet.clone(), agent: agent.clone(), followed, seen: Seen::default(), last: 0 })
+        let connection = *fleet.connections().borrow();
+        let followed = follow(fleet, agent, |_| DeliverPolicy::All).await?;
+        let (fleet, agent) = (fleet.clone(), agent.clone());
+        Ok(Self { fleet, agent, followed, connection, seen: Seen::default(), last: 0 })
     }
 
     /// Those that were there when reading began and were not taken yet: a thousand at most, which is
@@ -63,15 +67,26 @@ impl Events {
     /// Reading broke off: see [`open_again`](Self::open_again).
     pub async fn next(&mut self) -> Result<StoredEvent, StoreError> {
         loop {
-            let message = match self.followed.present.pop_front() {
-                Some(message) => message,
-                None => match self.followed.coming.next().await {
-                    Some(message) => message?,
-                    None => return Err(store::no_answer(&self.fleet, STREAM, "reading ended")),
-                },
+            if let Some(message) = self.followed.present.pop_front() {
+                if let Some(event) = self.take_in(&message) {
+                    return Ok(event);
+                }
+                continue;
+            }
+            let mut connections = self.fleet.connections();
+            // What is dropped of the two has taken nothing yet: one takes a message when it is there,
+            // and the other only looks.
+            let came = tokio::select! {
+                message = self.followed.coming.next() => Some(message),
+                // An error means that there will be no connection any more, which ends `coming` as well.
+                Ok(_) = connections.wait_for(|now| *now != self.connection) => None,
             };
-            if let Some(event) = self.take_in(&message) {
-                return Ok(event);
+            match came {
+                Some(Some(message)) => self.followed.present.push_back(message?),
+                Some(None) => return Err(store::no_answer(&self.fleet, STREAM, "reading ended")),
+                // The client goes on by itself at the same place, and would miss what a server with
+                // another store has before that.
+                None => self.follow_again().await?,
             }
         }
     }
@@ -85,13 +100,32 @@ impl Events {
             return Err(error);
         }
         sleep(PAUSE).await;
-        self.followed = follow(&self.fleet, &self.agent, self.last).await?;
-        Ok(())
+        self.follow_again().await
     }
 
     /// Ends reading and leaves nothing behind on the server.
     pub async fn close(self) {
         self.followed.end().await;
+    }
+
+    /// Follows from behind the last place on; a stream that was made anew or went back in time, from its
+    /// start.
+    async fn follow_again(&mut self) -> Result<(), StoreError> {
+        let connection = *self.fleet.connections().borrow();
+        let (created, last) = (self.followed.stream().created, self.last);
+        let is_same = |stream: &Info| stream.created == created && stream.state.last_sequence >= last;
+        let followed = follow(&self.fleet, &self.agent, |stream| match last {
+            1.. if is_same(stream) => DeliverPolicy::ByStartSequence { start_sequence: last + 1 },
+            _ => DeliverPolicy::All,
+        })
+        .await?;
+        if !is_same(followed.stream()) {
+            self.last = 0;
+        }
+        let before = std::mem::replace(&mut self.followed, followed);
+        self.connection = connection;
+        before.end().await;
+        Ok(())
     }
 
     /// The message as an event, unless it is one that was there before.
@@ -108,18 +142,15 @@ impl Events {
     }
 }
 
-/// Follows the device's subject from behind `last` on. A stream that is not that long any more is
-/// another one, and read from its start.
-async fn follow(fleet: &Fleet, agent: &AgentId, last: u64) -> Result<Followed, StoreError> {
+/// Follows the device's subject from where `start` says.
+async fn follow(
+    fleet: &Fleet,
+    agent: &AgentId,
+    start: impl Fn(&Info) -> DeliverPolicy,
+) -> Result<Followed, StoreError> {
     let deadline = Instant::now() + READING;
     loop {
-        let subjects = vec![names::events_subject(agent)];
-        let followed = store::follow(fleet, STREAM, subjects, |stream| match last {
-            0 => DeliverPolicy::All,
-            last if stream.last_sequence < last => DeliverPolicy::All,
-            last => DeliverPolicy::ByStartSequence { start_sequence: last + 1 },
-        });
-        match followed.await {
+        match store::follow(fleet, STREAM, vec![names::events_subject(agent)], &start).await {
             Err(error) if error.may_pass() && Instant::now() + PAUSE < deadline => sleep(PAUSE).await,
             outcome => return outcome,
         }

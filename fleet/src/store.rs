@@ -162,8 +162,7 @@ pub(crate) async fn keys(fleet: &Fleet, bucket: &'static str) -> Result<Vec<Agen
 }
 
 async fn stream_of(fleet: &Fleet, bucket: &'static str) -> Result<stream::Stream, StoreError> {
-    let name =
-        if bucket == names::EVENTS_STREAM { bucket.to_owned() } else { names::bucket_stream(bucket) };
+    let name = if bucket == names::EVENTS_STREAM { bucket.to_owned() } else { names::bucket_stream(bucket) };
     let found = fleet.jetstream().get_stream(name).await;
     let no_jetstream = || StoreError::NoJetStream { server: fleet.server().to_owned() };
     found.map_err(|error| match error.kind() {
@@ -206,6 +205,11 @@ pub(crate) struct Followed {
 }
 
 impl Followed {
+    /// The stream as it was when this began.
+    pub(crate) fn stream(&self) -> &stream::Info {
+        self.stream.cached_info()
+    }
+
     /// Takes the consumer off the server at once, which does so itself after some time. Where that
     /// fails, it is left to the server.
     pub(crate) async fn end(self) {
@@ -222,7 +226,7 @@ pub(crate) async fn follow(
     fleet: &Fleet,
     bucket: &'static str,
     filter_subjects: Vec<String>,
-    start: impl FnOnce(&stream::State) -> DeliverPolicy,
+    start: impl FnOnce(&stream::Info) -> DeliverPolicy,
 ) -> Result<Followed, StoreError> {
     let stream = stream_of(fleet, bucket).await?;
     let consumer = stream
@@ -230,7 +234,7 @@ pub(crate) async fn follow(
             deliver_subject: fleet.client().new_inbox(),
             description: Some("harmony fleet reader".to_owned()),
             filter_subjects,
-            deliver_policy: start(&stream.cached_info().state),
+            deliver_policy: start(stream.cached_info()),
             ..push::OrderedConfig::default()
         })
         .await

@@ -44,6 +44,15 @@ impl Workplace {
         ack.await.unwrap().sequence
     }
 
+    /// Publishes it once the device is connected again after the server was away.
+    async fn publish_again(&self, event: &Value) {
+        let publish = async || {
+            let ack = self.device.publish(format!("agent-events.{DEVICE}"), event.to_string().into()).await?;
+            ack.await
+        };
+        eventually("the event is stored", async || publish().await.map_err(|error| error.to_string())).await;
+    }
+
     async fn events(&self, arguments: &[&str]) -> Ran {
         self.shell.run(&[&["events", DEVICE], arguments].concat()).await
     }
@@ -190,44 +199,59 @@ async fn without_the_stream_it_is_said_what_makes_it() {
     assert!(ran.stderr.contains("`harmonyctl init`"), "{ran:#?}");
 }
 
+/// Waits until a watch has printed these and no others.
+async fn until_printed(watch: &Running, expected: &[u64]) {
+    eventually(&format!("{expected:?} are printed"), async || {
+        let numbers = numbers_of_lines(&watch.stdout());
+        (numbers == expected).then_some(()).ok_or(format!("{numbers:?}"))
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_watch_goes_on_over_a_restart_of_the_server_and_neither_loses_nor_repeats() {
     let mut workplace = Workplace::start().await;
-    let until = async |watch: &Running, expected: &[u64]| {
-        eventually(&format!("{expected:?} are printed"), async || {
-            let numbers = numbers_of_lines(&watch.stdout());
-            (numbers == expected).then_some(()).ok_or(format!("{numbers:?}"))
-        })
-        .await;
-    };
     for seq in 1..=3 {
         workplace.publish(&event(seq, "Drift", MINUTE)).await;
     }
     let watch = workplace.shell.start(&["events", DEVICE, "-w", "-o", "json", "-n", "1"]);
-    until(&watch, &[3]).await;
+    until_printed(&watch, &[3]).await;
     let fourth = event(4, "Drift", Duration::ZERO);
     workplace.publish(&fourth).await;
-    until(&watch, &[3, 4]).await;
+    until_printed(&watch, &[3, 4]).await;
 
     workplace.site.server.kill();
     workplace.site.server.start_again().await;
-    eventually("the device is connected again", async || {
-        workplace
-            .device
-            .publish(format!("agent-events.{DEVICE}"), fourth.to_string().into())
-            .await
-            .map_err(|error| error.to_string())?
-            .await
-            .map_err(|error| error.to_string())
-    })
-    .await;
+    workplace.publish_again(&fourth).await;
     workplace.publish_bytes("{").await;
     workplace.publish(&event(5, "Failed", Duration::ZERO)).await;
-    until(&watch, &[3, 4, 5]).await;
+    until_printed(&watch, &[3, 4, 5]).await;
 
     let ran = watch.interrupt().await;
     assert_ended(&ran, 130);
     assert!(ran.stderr.contains("is no event"), "{ran:#?}");
+}
+
+#[tokio::test]
+async fn a_watch_misses_nothing_when_the_server_comes_back_with_an_older_store() {
+    let mut workplace = Workplace::start().await;
+    workplace.publish(&event(1, "Drift", MINUTE)).await;
+    workplace.site.server.stop().await;
+    let backup = workplace.site.server.back_up();
+    workplace.site.server.start_again().await;
+    for seq in [2, 3] {
+        workplace.publish_again(&event(seq, "Drift", MINUTE)).await;
+    }
+    let watch = workplace.shell.start(&["events", DEVICE, "-w", "-o", "json", "-n", "2"]);
+    until_printed(&watch, &[2, 3]).await;
+
+    workplace.site.server.stop().await;
+    workplace.site.server.restore(&backup);
+    workplace.site.server.start_again().await;
+    // It gets a place in the stream that was read already.
+    workplace.publish_again(&event(4, "Drift", MINUTE)).await;
+    until_printed(&watch, &[2, 3, 4]).await;
+    assert_ended(&watch.interrupt().await, 130);
 }
 
 #[tokio::test]
