@@ -74,8 +74,8 @@ fn write_new(path: &Path, content: &[u8], durability: Durability) -> io::Result<
     Ok(())
 }
 
-/// A new file for its owner alone. One left over by a crash gives way; a link put there by somebody
-/// else is removed, not followed.
+/// A new file for its owner alone, to which no umask can add anybody. One left over by a crash gives
+/// way; a link put there by somebody else is removed, not followed.
 fn create(path: &Path) -> io::Result<File> {
     let create = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     match create() {
@@ -127,9 +127,9 @@ mod tests {
         let [path, temporary, theirs] =
             ["state.json", "state.tmp", "theirs"].map(|name| folder.path().join(name));
         fs::write(&theirs, "theirs").unwrap();
-        let left_over: [&dyn Fn(); 2] = [&|| fs::write(&temporary, "left over, and longer").unwrap(), &|| {
-            symlink(&theirs, &temporary).unwrap();
-        }];
+        let file = || fs::write(&temporary, "left over, and longer").unwrap();
+        let link = || symlink(&theirs, &temporary).unwrap();
+        let left_over: [&dyn Fn(); 2] = [&file, &link];
         for (content, leave) in ["one", "two"].into_iter().zip(left_over) {
             leave();
             replace(&path, content.as_bytes(), Previous::Discarded, Durability::Synced).unwrap();

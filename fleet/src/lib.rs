@@ -4,7 +4,8 @@
 //! ```text
 //! provisioning ──▶ buckets            desired_state ──compare-and-swap──▶ desired-state
 //!                                                                              │ (devices)
-//! waiting ◀── Roster (one watch) ◀── actual-state, agent-heartbeat, agents ◀───┘
+//! waiting ◀── Roster (one watch) ◀── actual-state, agent-heartbeat, agents ◀───┤
+//!             Events (of one device) ◀── AGENT_EVENTS ◀────────────────────────┘
 //! ```
 //!
 //! Deciding is apart from doing: [`generation`] and [`waiting`] are pure, and everything else

@@ -72,7 +72,7 @@ pub(super) fn questions(targets: &[Target<FileSpec, FileRecord>]) -> Result<Vec<
     let created: HashSet<&str> = targets
         .iter()
         .filter_map(|target| target.record.as_ref())
-        .flat_map(|record| &record.created_parents)
+        .flat_map(|record| record.created_parents.iter())
         .map(TargetPath::as_str)
         .collect();
     let question = |target: &Target<FileSpec, FileRecord>| {

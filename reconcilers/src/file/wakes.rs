@@ -7,9 +7,7 @@ use futures_core::Stream;
 use futures_util::{StreamExt, stream};
 use inotify::EventOwned;
 
-use super::{
-    Device, content, observe, sightings::Sighting, walk::Walker, watcher::Touched,
-};
+use super::{Device, content, observe, sightings::Sighting, walk::Walker, watcher::Touched};
 
 /// Events judged at a time.
 const BATCH: usize = 256;
