@@ -1,9 +1,9 @@
 //! Replacing a small file so that a power cut leaves the old or the new one, whole.
 
 use std::{
-    fs::{self, File, OpenOptions, Permissions},
+    fs::{self, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, fchown},
     path::Path,
 };
 
@@ -65,13 +65,7 @@ fn write_and_rename(
 }
 
 fn write_new(path: &Path, content: &[u8], durability: Durability) -> io::Result<()> {
-    // One left over by a crash; a link put there by somebody else is removed, not followed.
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.set_permissions(Permissions::from_mode(0o600))?;
+    let mut file = create(path)?;
     give_to_the_folders_user(&file, path);
     file.write_all(content)?;
     if durability == Durability::Synced {
@@ -80,13 +74,27 @@ fn write_new(path: &Path, content: &[u8], durability: Durability) -> io::Result<
     Ok(())
 }
 
+/// A new file for its owner alone, to which no umask can add anybody. One left over by a crash gives
+/// way; a link put there by somebody else is removed, not followed.
+fn create(path: &Path) -> io::Result<File> {
+    let create = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    match create() {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            fs::remove_file(path)?;
+            create()
+        }
+        created => created,
+    }
+}
+
 /// What an administrator writes into the folder of an agent that runs as another user, that agent
 /// must be able to read. Where it cannot be given away, as to a user whom a container does not know,
 /// it stays the writer's: that must keep no ledger from being written.
 fn give_to_the_folders_user(file: &File, path: &Path) {
-    let folder = path.parent().and_then(|folder| fs::metadata(folder).ok());
-    if let (Some(folder), Ok(written)) = (folder, file.metadata())
-        && written.uid() == 0
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    if let Some(folder) = path.parent().and_then(|folder| fs::metadata(folder).ok())
         && folder.uid() != 0
     {
         let _ = fchown(file, Some(folder.uid()), Some(folder.gid()));
@@ -104,5 +112,32 @@ fn keep(path: &Path, kept: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         // Not every file system has second names (vfat has none).
         Err(_) => fs::copy(path, kept).map(drop),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn what_a_crash_or_somebody_else_left_under_the_temporary_name_gives_way_and_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, temporary, theirs] =
+            ["state.json", "state.tmp", "theirs"].map(|name| folder.path().join(name));
+        fs::write(&theirs, "theirs").unwrap();
+        let file = || fs::write(&temporary, "left over, and longer").unwrap();
+        let link = || symlink(&theirs, &temporary).unwrap();
+        let left_over: [&dyn Fn(); 2] = [&file, &link];
+        for (content, leave) in ["one", "two"].into_iter().zip(left_over) {
+            leave();
+            replace(&path, content.as_bytes(), Previous::Discarded, Durability::Synced).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+            assert!(fs::symlink_metadata(&path).unwrap().is_file());
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
+        }
+        assert_eq!(fs::read_to_string(&theirs).unwrap(), "theirs");
+        assert!(!temporary.exists());
     }
 }

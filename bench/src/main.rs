@@ -12,8 +12,8 @@
 //! crowd         many agents       │ as many loops
 //! ```
 //!
-//! To look into one part alone, `cargo bench --package bench -- noop`, or `traffic`, prints what it
-//! found and writes nothing down.
+//! To look into one part alone, `cargo bench --package bench -- noop`, `traffic` or `crowd`, prints
+//! what it found and writes nothing down.
 
 #![allow(
     clippy::expect_used,
@@ -60,6 +60,9 @@ async fn measure() {
         return println!("{}\n{}", report::traffic(&traffic), report::traffic_check(&traffic));
     }
     let sizes = crowd::sizes();
+    if only("crowd") {
+        return println!("{}", crowd::words(&crowd::measure(&sizes).await));
+    }
     // First, so that it tells what is measured and not what this run leaves behind.
     let machine = machine::describe();
 

@@ -9,6 +9,7 @@ use std::{
 
 use agent_core::kv::{InvalidServerAddress, log_in_as_in, server_addresses};
 use async_nats::{ConnectErrorKind, ConnectOptions, Event, ServerAddr, jetstream};
+use tokio::sync::watch;
 
 /// Where the platform's NATS server is, and how to log in there.
 #[derive(Debug, Clone)]
@@ -28,6 +29,7 @@ pub struct Fleet {
     jetstream: jetstream::Context,
     server: String,
     violation: Violation,
+    connections: watch::Receiver<u64>,
     timeout: Duration,
 }
 
@@ -84,6 +86,7 @@ impl Fleet {
                 .map_err(|source| ConnectError::Credentials { path: path.clone(), source })?,
         };
         let violation = Violation::default();
+        let (connected, connections) = watch::channel(0);
         let client = options
             .name("harmony fleet")
             .connection_timeout(endpoint.timeout)
@@ -91,8 +94,11 @@ impl Fleet {
             .event_callback({
                 let violation = Arc::clone(&violation);
                 move |event| {
-                    let violation = Arc::clone(&violation);
-                    async move { remember(&violation, &event) }
+                    remember(&violation, &event);
+                    if event == Event::Connected {
+                        connected.send_modify(|connections| *connections += 1);
+                    }
+                    std::future::ready(())
                 }
             })
             .connect(addresses)
@@ -100,7 +106,7 @@ impl Fleet {
             .map_err(|source| refused_or_unreachable(server.clone(), source))?;
         let mut jetstream = jetstream::new(client.clone());
         jetstream.set_timeout(endpoint.timeout);
-        Ok(Self { client, jetstream, server, violation, timeout: endpoint.timeout })
+        Ok(Self { client, jetstream, server, violation, connections, timeout: endpoint.timeout })
     }
 
     /// The address or addresses that this was connected to, without a password.
@@ -127,6 +133,11 @@ impl Fleet {
 
     fn forget_violation(&self) {
         *self.violation.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Counts how often the connection was made: after each time the server may be another one.
+    pub(crate) fn connections(&self) -> watch::Receiver<u64> {
+        self.connections.clone()
     }
 
     pub(crate) fn timeout(&self) -> Duration {

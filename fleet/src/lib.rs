@@ -4,7 +4,8 @@
 //! ```text
 //! provisioning ──▶ buckets            desired_state ──compare-and-swap──▶ desired-state
 //!                                                                              │ (devices)
-//! waiting ◀── Roster (one watch) ◀── actual-state, agent-heartbeat, agents ◀───┘
+//! waiting ◀── Roster (one watch) ◀── actual-state, agent-heartbeat, agents ◀───┤
+//!             Events (of one device) ◀── AGENT_EVENTS ◀────────────────────────┘
 //! ```
 //!
 //! Deciding is apart from doing: [`generation`] and [`waiting`] are pure, and everything else
@@ -13,6 +14,7 @@
 mod compare_and_swap;
 pub mod connect;
 pub mod desired_state;
+pub mod events;
 pub mod generation;
 pub mod provisioning;
 pub mod roster;
@@ -21,5 +23,6 @@ pub mod waiting;
 
 pub use connect::{ConnectError, Endpoint, Fleet};
 pub use desired_state::DesiredEntry;
+pub use events::{Events, StoredEvent};
 pub use roster::{Agent, Roster, Selection};
 pub use store::StoreError;

@@ -40,9 +40,9 @@ pub enum Selection {
 const MAX_FILTERS: usize = 100;
 
 /// How long a reading is tried again: a leader election, and requests that time out meanwhile.
-const READING: Duration = Duration::from_secs(20);
+pub(crate) const READING: Duration = Duration::from_secs(20);
 /// The pause before reading again.
-const PAUSE: Duration = Duration::from_secs(1);
+pub(crate) const PAUSE: Duration = Duration::from_secs(1);
 
 impl Selection {
     /// A selection that holds all of these, and others too when they are many.
@@ -145,6 +145,20 @@ pub async fn ids(fleet: &Fleet) -> Result<BTreeSet<AgentId>, StoreError> {
         ids.extend(store::keys(fleet, bucket).await?);
     }
     Ok(ids)
+}
+
+/// Reads what there is about one device, and watches nothing; `None` when it is not known.
+///
+/// # Errors
+/// [`StoreError`], but for `Conflict` and `Refused`.
+pub async fn read_one(fleet: &Fleet, id: &AgentId) -> Result<Option<Agent>, StoreError> {
+    let mut agent = Agent::unknown(id.clone());
+    for bucket in BUCKETS {
+        if let Some(entry) = store::read(fleet, bucket, id).await? {
+            agent.take_in(&entry);
+        }
+    }
+    Ok(agent.is_known().then_some(agent))
 }
 
 /// The devices of a fleet, kept up to date by one ordinary watch on each bucket.

@@ -1,8 +1,8 @@
-//! Reading single entries of a bucket, and watching many.
+//! Reading single entries of a bucket, and following many, or a stream.
 //!
 //! Fleet-wide readers use one ordinary consumer for each bucket. Devices do not: see ADR-023.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, fmt};
 
 use agent_core::kv::{is_deletion, names};
 use agent_model::{AgentId, Timestamp};
@@ -23,12 +23,14 @@ use crate::{
     provisioning::{STREAM_NOT_FOUND, has_no_responders, is_not_enabled},
 };
 
-/// Why a bucket could not be read or written.
+/// Why a bucket, or the stream of events, could not be read or written. What is called bucket in it is
+/// either.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// `init` was never run here, or with another account.
     #[error(
-        "the bucket {bucket} does not exist on {server}: run `harmonyctl init` once, or check which server and account this is"
+        "{} does not exist on {server}: run `harmonyctl init` once, or check which server and account this is",
+        Called(bucket)
     )]
     NoBucket {
         /// The bucket.
@@ -63,7 +65,7 @@ pub enum StoreError {
         said: String,
     },
     /// These credentials do not allow it.
-    #[error("these credentials do not allow it to use the bucket {bucket}; the server says: {violation}")]
+    #[error("these credentials do not allow it to use {}; the server says: {violation}", Called(bucket))]
     NotPermitted {
         /// The bucket.
         bucket: &'static str,
@@ -72,7 +74,7 @@ pub enum StoreError {
     },
     /// No answer, or none that can be understood. Trying again may help; what should be written
     /// may have been.
-    #[error("no usable answer from {server} about the bucket {bucket}")]
+    #[error("no usable answer from {server} about {}", Called(bucket))]
     NoAnswer {
         /// The bucket.
         bucket: &'static str,
@@ -81,6 +83,16 @@ pub enum StoreError {
         /// What came instead.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+/// The words for a store.
+struct Called<'a>(&'a str);
+
+impl fmt::Display for Called<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = if self.0 == names::EVENTS_STREAM { "stream" } else { "bucket" };
+        write!(f, "the {kind} {}", self.0)
+    }
 }
 
 impl StoreError {
@@ -150,7 +162,8 @@ pub(crate) async fn keys(fleet: &Fleet, bucket: &'static str) -> Result<Vec<Agen
 }
 
 async fn stream_of(fleet: &Fleet, bucket: &'static str) -> Result<stream::Stream, StoreError> {
-    let found = fleet.jetstream().get_stream(names::bucket_stream(bucket)).await;
+    let name = if bucket == names::EVENTS_STREAM { bucket.to_owned() } else { names::bucket_stream(bucket) };
+    let found = fleet.jetstream().get_stream(name).await;
     let no_jetstream = || StoreError::NoJetStream { server: fleet.server().to_owned() };
     found.map_err(|error| match error.kind() {
         GetStreamErrorKind::JetStream(said) if said.error_code().0 == STREAM_NOT_FOUND => {
@@ -176,17 +189,57 @@ pub(crate) async fn watch(
     bucket: &'static str,
     filter_subjects: Vec<String>,
 ) -> Result<Watch, StoreError> {
+    let followed = follow(fleet, bucket, filter_subjects, |_| DeliverPolicy::LastPerSubject).await?;
+    let present = followed.present.iter().filter_map(|message| entry_of(bucket, message)).collect();
+    Ok(Watch { present, changes: changes(bucket, followed.coming).boxed() })
+}
+
+/// Messages of a stream: first those that are there, then those that come.
+pub(crate) struct Followed {
+    /// What was there when this began.
+    pub(crate) present: VecDeque<Message>,
+    /// Everything since. Ends only with an error.
+    pub(crate) coming: BoxStream<'static, Result<Message, StoreError>>,
+    stream: stream::Stream,
+    consumer: String,
+}
+
+impl Followed {
+    /// The stream as it was when this began.
+    pub(crate) fn stream(&self) -> &stream::Info {
+        self.stream.cached_info()
+    }
+
+    /// Takes the consumer off the server at once, which does so itself after some time. Where that
+    /// fails, it is left to the server.
+    pub(crate) async fn end(self) {
+        drop(self.coming);
+        if let Err(error) = self.stream.delete_consumer(&self.consumer).await {
+            tracing::debug!(%error, "the consumer is left to expire");
+        }
+    }
+}
+
+/// Follows these subjects of a bucket or a stream with a consumer that starts where `start` says, given
+/// how the stream is.
+pub(crate) async fn follow(
+    fleet: &Fleet,
+    bucket: &'static str,
+    filter_subjects: Vec<String>,
+    start: impl FnOnce(&stream::Info) -> DeliverPolicy,
+) -> Result<Followed, StoreError> {
     let stream = stream_of(fleet, bucket).await?;
     let consumer = stream
         .create_consumer(push::OrderedConfig {
             deliver_subject: fleet.client().new_inbox(),
             description: Some("harmony fleet reader".to_owned()),
             filter_subjects,
-            deliver_policy: DeliverPolicy::LastPerSubject,
+            deliver_policy: start(stream.cached_info()),
             ..push::OrderedConfig::default()
         })
         .await
         .map_err(|error| no_answer(fleet, bucket, error))?;
+    let name = consumer.cached_info().name.clone();
     let mut outstanding = consumer.cached_info().num_pending;
     let messages = consumer.messages().await.map_err(|error| no_answer(fleet, bucket, error))?;
     let mut messages = Box::pin(messages.map({
@@ -201,9 +254,9 @@ pub(crate) async fn watch(
             .unwrap_or_else(|| Err(no_answer(fleet, bucket, "the watch ended")))?;
         // The server counts what is still to come; entries replaced meanwhile come only once.
         outstanding = message.info().map_or(outstanding - 1, |info| info.pending);
-        present.extend(entry_of(bucket, &message));
+        present.push_back(message);
     }
-    Ok(Watch { present, changes: changes(bucket, messages).boxed() })
+    Ok(Followed { present, coming: messages.boxed(), stream, consumer: name })
 }
 
 fn changes(
@@ -259,6 +312,13 @@ pub(crate) fn no_answer(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_calls_the_stream_of_events_a_stream_and_all_else_a_bucket() {
+        let told = |bucket| StoreError::NoBucket { bucket, server: "here".to_owned() }.to_string();
+        assert!(told("AGENT_EVENTS").starts_with("the stream AGENT_EVENTS does not exist on here"));
+        assert!(told("agents").starts_with("the bucket agents does not exist on here"));
+    }
 
     #[test]
     fn markers_are_no_values_and_unknown_operations_are() {

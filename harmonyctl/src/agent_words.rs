@@ -56,6 +56,24 @@ pub(crate) fn parse_named(words: &[String]) -> Result<Vec<AgentId>, String> {
     }
 }
 
+/// As [`parse_named`], for commands about a single device, whose id is then enough.
+///
+/// # Errors
+/// What would be right, for a person.
+pub(crate) fn parse_one(words: &[String]) -> Result<AgentId, String> {
+    if let [word] = words
+        && !word.contains('/')
+        && !NOUNS.contains(&word.as_str())
+    {
+        return word.parse().map_err(|error: agent_model::InvalidAgentId| error.to_string());
+    }
+    let mut agents = parse_named(words)?;
+    match (agents.pop(), agents.is_empty()) {
+        (Some(agent), true) => Ok(agent),
+        _ => Err("say one only: ID, agent ID or agent/ID".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,6 +93,20 @@ mod tests {
         assert_eq!(parsed(&["agent", "a", "b", "a"]), these(&["a", "b"]));
         assert_eq!(parsed(&["agents", "a"]), these(&["a"]));
         assert_eq!(parsed(&["agent/a", "agent/b"]), these(&["a", "b"]));
+    }
+
+    #[test]
+    fn a_single_device_needs_no_noun() {
+        let one = |words: &str| {
+            parse_one(&words.split(' ').map(str::to_owned).collect::<Vec<_>>()).map(String::from)
+        };
+        for words in ["a", "agent/a", "agent a", "agents a", "agent a a"] {
+            assert_eq!(one(words), Ok("a".to_owned()), "{words}");
+        }
+        assert_eq!(one("agent/agent"), Ok("agent".to_owned()));
+        for words in ["agents", "agent", "a.b", "a b", "agent a b", "pod/a"] {
+            assert!(one(words).is_err(), "{words}");
+        }
     }
 
     #[test]

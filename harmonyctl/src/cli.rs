@@ -90,6 +90,17 @@ Examples:
 Examples:
   harmonyctl describe agent edge-0042")]
     Describe(Named),
+    /// Show what happened on a device
+    #[command(after_help = "\
+Events are listed in the order in which they reached the server, which keeps the last 1,000 of a
+device for 30 days. LAST-SEEN and --since go by the device's clock. One that cannot be read is
+passed over with a warning.
+
+Examples:
+  harmonyctl events edge-0042
+  harmonyctl events edge-0042 --since 1h --type Drift --type Failed
+  harmonyctl events agent/edge-0042 --tail 20 --watch -o json")]
+    Events(Events),
     /// Show what apply would change
     #[command(after_help = "\
 Ends with 0 when nothing would change and with 3 when something would.
@@ -214,6 +225,28 @@ pub(crate) struct Get {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Events {
+    /// ID, agent ID or agent/ID
+    #[arg(required = true, value_name = "AGENT", add = ArgValueCompleter::new(completion::OneAgent))]
+    pub(crate) words: Vec<String>,
+    /// How to print them
+    #[arg(short, long, env = "HARMONYCTL_OUTPUT", value_enum, default_value_t = EventFormat::Table)]
+    pub(crate) output: EventFormat,
+    /// Go on printing what happens; json is one object a line then
+    #[arg(short, long, env = "HARMONYCTL_WATCH", value_parser = BoolishValueParser::new())]
+    pub(crate) watch: bool,
+    /// Only what happened so long ago or later, and all that comes with --watch
+    #[arg(long, env = "HARMONYCTL_SINCE", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub(crate) since: Option<Duration>,
+    /// Only the last so many, and all that come with --watch
+    #[arg(short = 'n', long, env = "HARMONYCTL_TAIL", value_name = "N")]
+    pub(crate) tail: Option<usize>,
+    /// Only events of this type; may be repeated
+    #[arg(long = "type", env = "HARMONYCTL_TYPE", value_name = "TYPE", value_delimiter = ',')]
+    pub(crate) types: Vec<String>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Convert {
     /// Take the documents of these devices: agents, agent ID… or agent/ID…
     #[arg(value_name = "AGENTS", add = ArgValueCompleter::new(completion::Agents))]
@@ -274,6 +307,14 @@ pub(crate) enum Format {
     Json,
     Yaml,
     Name,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EventFormat {
+    Table,
+    Wide,
+    Json,
+    Yaml,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

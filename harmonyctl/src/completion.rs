@@ -63,6 +63,24 @@ impl ValueCompleter for Agents {
     }
 }
 
+/// Completes `ID`, `agent ID` and `agent/ID`, where a single device is meant.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OneAgent;
+
+impl ValueCompleter for OneAgent {
+    fn complete(&self, current: &OsStr) -> Vec<CompletionCandidate> {
+        let mut candidates = Agents.complete(current);
+        let words: Vec<String> = std::env::args().collect();
+        if let Some(current) =
+            current.to_str().filter(|current| !current.contains('/') && !names_noun(&words))
+        {
+            let ids = ids(&words).into_iter().filter(|id| id.starts_with(current));
+            candidates.extend(ids.map(CompletionCandidate::new));
+        }
+        candidates
+    }
+}
+
 const NOUNS: [&str; 2] = ["agent", "agents"];
 
 /// Whether a noun stands before the word being completed, which is the last.

@@ -19,6 +19,7 @@ mod failure;
 mod following;
 mod formats;
 mod manifest;
+mod notation;
 mod outcome;
 mod output;
 mod parity;

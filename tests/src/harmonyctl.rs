@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     io,
+    path::{Path, PathBuf},
     process::Stdio,
 };
 
@@ -29,6 +30,28 @@ pub struct Ran {
     pub stdout: String,
     /// Its messages.
     pub stderr: String,
+}
+
+/// A command that goes on until somebody ends it.
+#[derive(Debug)]
+pub struct Running {
+    process: Process,
+    stdout: PathBuf,
+    stderr: PathBuf,
+}
+
+impl Running {
+    /// Its data so far.
+    pub fn stdout(&self) -> String {
+        fs::read_to_string(&self.stdout).unwrap()
+    }
+
+    /// Presses Ctrl-C.
+    pub async fn interrupt(mut self) -> Ran {
+        let status = self.process.interrupt().await;
+        let stderr = fs::read_to_string(&self.stderr).unwrap();
+        Ran { code: status.code(), stdout: self.stdout(), stderr }
+    }
 }
 
 impl Harmonyctl {
@@ -64,15 +87,27 @@ impl Harmonyctl {
         self.run_printing_to(writer, arguments).await
     }
 
+    /// Starts a command, which goes on beside the test. One at a time: its output is kept in the same place.
+    pub fn start(&self, arguments: &[&str]) -> Running {
+        let [stdout, stderr] = ["stdout", "stderr"].map(|name| self.folder.path().join(name));
+        File::create(&stderr).unwrap();
+        let process = self.process(File::create(&stdout).unwrap(), &stderr, arguments);
+        Running { process, stdout, stderr }
+    }
+
     async fn run_printing_to(&self, stdout: impl Into<Stdio>, arguments: &[&str]) -> Ran {
         let stderr = self.folder.path().join("stderr");
         File::create(&stderr).unwrap();
+        let status = self.process(stdout, &stderr, arguments).end().await;
+        Ran { code: status.code(), stdout: String::new(), stderr: fs::read_to_string(stderr).unwrap() }
+    }
+
+    fn process(&self, stdout: impl Into<Stdio>, stderr: &Path, arguments: &[&str]) -> Process {
         let program = built(PROGRAM).to_str().expect("the workspace has a plain name").to_owned();
         let command: Vec<String> =
             [program].into_iter().chain(arguments.iter().map(|argument| (*argument).to_owned())).collect();
         let environment = [("HARMONYCTL_NATS_URL".to_owned(), self.url.clone())];
-        let process = Process::start_with_stdout(PROGRAM, &command, &environment, stdout, &stderr);
-        let status = process.expect("a program that exists can be started").end().await;
-        Ran { code: status.code(), stdout: String::new(), stderr: fs::read_to_string(stderr).unwrap() }
+        Process::start_with_stdout(PROGRAM, &command, &environment, stdout, stderr)
+            .expect("a program that exists can be started")
     }
 }

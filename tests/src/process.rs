@@ -86,6 +86,12 @@ impl Process {
         self.end().await
     }
 
+    /// Does what Ctrl-C does (SIGINT) and waits until it ended.
+    pub async fn interrupt(&mut self) -> ExitStatus {
+        self.signal(Signal::INT);
+        self.end().await
+    }
+
     /// Ends it without a word (SIGKILL), as a power cut would.
     pub fn kill(self) {
         drop(self);

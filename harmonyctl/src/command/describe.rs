@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
-use agent_model::{Timestamp, status::AgentStatus};
-use fleet::{Agent, Roster, Selection};
+use agent_model::{AgentId, Timestamp, status::AgentStatus};
+use fleet::{Agent, Events, Fleet, Roster, Selection};
 
-use super::{connect, not_found};
+use super::{
+    connect,
+    events::{self, readable},
+    not_found,
+};
 use crate::{
     agent_words,
     cli::{Connection, Named},
@@ -36,8 +40,34 @@ pub(crate) async fn run(
         }
         is_first = false;
         output.line(description(agent, Timestamp::now(), connection.offline_after).join("\n"))?;
+        let events = last_events(&fleet, id, output).await;
+        output.line(events.join("\n"))?;
     }
     Ok(outcome)
+}
+
+/// How many events are shown.
+const EVENTS: usize = 10;
+
+/// The last events. All else is worth knowing without them: where they cannot be read, it is said
+/// why.
+async fn last_events(fleet: &Fleet, agent: &AgentId, output: &mut Output) -> Vec<String> {
+    let stored = match Events::open(fleet, agent).await {
+        Ok(mut events) => {
+            let stored = events.take_present();
+            events.close().await;
+            stored
+        }
+        Err(error) => return vec![String::new(), format!("Events:   <unknown>: {error}")],
+    };
+    let mut events: Vec<_> = stored.into_iter().filter_map(|stored| readable(stored, output)).collect();
+    events.drain(..events.len().saturating_sub(EVENTS));
+    if events.is_empty() {
+        return vec![String::new(), "Events:   <none>".to_owned()];
+    }
+    let now = Timestamp::now();
+    let rows = events.iter().map(|(event, _)| events::cells(event, now, false));
+    section("Events:", [events::header(false)].into_iter().chain(rows).collect())
 }
 
 fn description(agent: &Agent, now: Timestamp, offline_after: Duration) -> Vec<String> {

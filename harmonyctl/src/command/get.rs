@@ -14,10 +14,10 @@ use crate::{
     agent_words::{self, Wanted},
     cli::{Connection, Format, Get},
     failure::Failure,
+    notation::Notation,
     outcome::Outcome,
     output::Output,
     table::{Table, row},
-    visible,
     words::{self, NOTHING},
 };
 
@@ -109,27 +109,25 @@ impl Listing {
                     output.line(format_args!("agent/{}", agent.id))?;
                 }
             }
-            Format::Json | Format::Yaml => {
-                let is_single = matches!(wanted, Wanted::These(ids) if ids.len() == 1);
-                match agents.as_slice() {
-                    [agent] if is_single => output.line(self.written(&document(agent))?)?,
-                    [] if is_single => {}
-                    agents => self.print_list(agents, output)?,
-                }
-            }
+            Format::Json => self.print_documents(Notation::Json, &agents, wanted, output)?,
+            Format::Yaml => self.print_documents(Notation::Yaml, &agents, wanted, output)?,
         }
         Ok(outcome)
     }
 
-    /// Prints a `List` item by item: those of a large fleet together would fill the memory.
-    fn print_list(&self, agents: &[&Agent], output: &mut Output) -> Result<(), Failure> {
-        let (head, foot) = list_frame(self.format, agents.is_empty());
-        output.line(head)?;
-        for (i, agent) in agents.iter().enumerate() {
-            let is_last = i + 1 == agents.len();
-            output.line(list_item(self.format, &self.written(&document(agent))?, is_last))?;
+    fn print_documents(
+        &self,
+        notation: Notation,
+        agents: &[&Agent],
+        wanted: &Wanted,
+        output: &mut Output,
+    ) -> Result<(), Failure> {
+        let is_single = matches!(wanted, Wanted::These(ids) if ids.len() == 1);
+        match agents {
+            [agent] if is_single => output.line(notation.written(WHAT, &document(agent))?),
+            [] if is_single => Ok(()),
+            agents => notation.print_list(WHAT, agents.iter().map(|agent| document(agent)), output),
         }
-        foot.map_or(Ok(()), |foot| output.line(foot))
     }
 
     fn print_change(&mut self, agent: &Agent, output: &mut Output) -> Result<(), Failure> {
@@ -145,8 +143,10 @@ impl Listing {
                 output.line(self.table.lines(&[row]).join("\n"))
             }
             Format::Name => output.line(format_args!("agent/{}", agent.id)),
-            Format::Json => output.line(self.written(&document(agent))?),
-            Format::Yaml => output.line(format_args!("---\n{}", self.written(&document(agent))?)),
+            Format::Json => output.line(Notation::Json.written(WHAT, &document(agent))?),
+            Format::Yaml => {
+                output.line(format_args!("---\n{}", Notation::Yaml.written(WHAT, &document(agent))?))
+            }
         }
     }
 
@@ -201,28 +201,10 @@ impl Listing {
         }
         cells
     }
-
-    fn written(&self, document: &Value) -> Result<String, Failure> {
-        let format = |source| Failure::Format { what: "the status", source };
-        // YAML's notations do not all have a way to write out what is hidden. JSON does, and is YAML.
-        if self.format == Format::Yaml && !has_hidden_strings(document) {
-            return serde_saphyr::to_string(document).map_err(|error| format(Box::new(error)));
-        }
-        let json = serde_json::to_string_pretty(document).map_err(|error| format(Box::new(error)))?;
-        Ok(visible::json(&json).into_owned())
-    }
 }
 
-fn has_hidden_strings(value: &Value) -> bool {
-    match value {
-        Value::String(text) => visible::has_hidden(text),
-        Value::Array(items) => items.iter().any(has_hidden_strings),
-        Value::Object(fields) => {
-            fields.iter().any(|(key, value)| visible::has_hidden(key) || has_hidden_strings(value))
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
-    }
-}
+/// What the documents are, for a message.
+const WHAT: &str = "the status";
 
 /// Which of the columns tells when the device was last seen.
 const LAST_SEEN: usize = 5;
@@ -286,33 +268,6 @@ fn document(agent: &Agent) -> Value {
     })
 }
 
-/// What stands before and after the items of a `List`.
-fn list_frame(format: Format, is_empty: bool) -> (String, Option<&'static str>) {
-    match (format, is_empty) {
-        (Format::Yaml, true) => (format!("apiVersion: {API_VERSION}\nkind: List\nitems: []"), None),
-        (Format::Yaml, false) => (format!("apiVersion: {API_VERSION}\nkind: List\nitems:"), None),
-        (_, true) => (
-            format!("{{\n  \"apiVersion\": \"{API_VERSION}\",\n  \"kind\": \"List\",\n  \"items\": []\n}}"),
-            None,
-        ),
-        (_, false) => (
-            format!("{{\n  \"apiVersion\": \"{API_VERSION}\",\n  \"kind\": \"List\",\n  \"items\": ["),
-            Some("  ]\n}"),
-        ),
-    }
-}
-
-/// A document as an item of a `List`. Indenting it changes nothing: JSON has no line feeds within
-/// its strings, and YAML counts indentation from the item on.
-fn list_item(format: Format, document: &str, is_last: bool) -> String {
-    let document = document.trim_end_matches('\n').replace('\n', "\n    ");
-    match format {
-        Format::Yaml => format!("  - {document}"),
-        _ if is_last => format!("    {document}"),
-        _ => format!("    {document},"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -349,39 +304,6 @@ mod tests {
             let listing = listing(format);
             assert_eq!(listing.header().len(), listing.row(&agent()).len(), "{format:?}");
             assert_eq!(listing.header()[LAST_SEEN], "LAST-SEEN");
-        }
-    }
-
-    #[test]
-    fn a_status_with_hidden_characters_stays_readable_in_every_notation() {
-        let status = json!({"message": "a\u{7f}\u{202e}b\n\tc", "\u{9b}": 1});
-        for format in [Format::Json, Format::Yaml] {
-            let written = listing(format).written(&status).unwrap();
-            assert_eq!(visible::text(&written), written, "{format:?}");
-            let read: Value = serde_saphyr::from_str(&written).unwrap();
-            assert_eq!(read, status, "{format:?}");
-        }
-        assert!(listing(Format::Yaml).written(&json!({"a": "b\tc"})).unwrap().starts_with("a:"));
-    }
-
-    #[test]
-    fn a_list_holds_its_documents_as_they_are() {
-        let text = |text: &str| json!({"message": text, "resources": [{"details": {}}]});
-        let documents = [text("plain"), text("two\n\n  lines\n"), text("a\u{202e}b"), text(" # \t")];
-        for format in [Format::Json, Format::Yaml] {
-            let listing = listing(format);
-            for count in [0, 1, 4] {
-                let (head, foot) = list_frame(format, count == 0);
-                let mut lines = vec![head];
-                for (i, document) in documents[..count].iter().enumerate() {
-                    lines.push(list_item(format, &listing.written(document).unwrap(), i + 1 == count));
-                }
-                lines.extend(foot.map(str::to_owned));
-                let read: Value = serde_saphyr::from_str(&lines.join("\n")).unwrap();
-                let expected =
-                    json!({"apiVersion": API_VERSION, "kind": "List", "items": documents[..count]});
-                assert_eq!(read, expected, "{format:?} of {count}");
-            }
         }
     }
 

@@ -5,6 +5,7 @@ mod convert;
 mod delete;
 mod describe;
 mod diff;
+mod events;
 mod get;
 mod init;
 mod validate;
@@ -37,6 +38,7 @@ pub(crate) async fn run(cli: Cli, output: &mut Output) -> Result<Outcome, Failur
         Command::Apply(arguments) => apply::run(&connection, &arguments, output).await,
         Command::Get(arguments) => get::run(&connection, &arguments, output).await,
         Command::Describe(arguments) => describe::run(&connection, &arguments, output).await,
+        Command::Events(arguments) => events::run(&connection, &arguments, output).await,
         Command::Diff(arguments) => diff::run(&connection, &arguments, output).await,
         Command::Delete(arguments) => delete::run(&connection, &arguments, output).await,
         Command::Wait(arguments) => wait::run(&connection, &arguments, output).await,

@@ -11,7 +11,6 @@ use rustix::{
 
 use super::{
     Device, content, failures,
-    protected::Protected,
     record::{Attributes, Fingerprint, Original},
     replace::{self, Spot},
     sightings::Sighting,
@@ -24,7 +23,7 @@ use super::{
 pub(super) fn apply(device: &Device, step: &FileStep, declared: Option<&Content>) -> Result<(), Failure> {
     let path = &step.path;
     let _altering = device.sightings.altering(path);
-    let protected = Protected::resolve(&device.protected);
+    let protected = device.protection.resolved();
     let mut walker = Walker::open(&device.root, &protected, &device.watcher)?;
     match &step.action {
         FileAction::SweepTemporary => match walker.locate(path)? {

@@ -46,6 +46,7 @@ pub use record::FileRecord;
 pub use step::FileStep;
 
 use originals::Originals;
+use protected::Protection;
 use sightings::Sightings;
 use watcher::Watcher;
 
@@ -72,7 +73,7 @@ pub struct FileReconciler {
 #[derive(Debug)]
 struct Device {
     root: PathBuf,
-    protected: Vec<PathBuf>,
+    protection: Protection,
     originals: Originals,
     sightings: Sightings,
     watcher: Watcher,
@@ -95,8 +96,8 @@ impl FileReconciler {
     ) -> Self {
         let FileReconcilerSettings { root, originals, protected } = settings;
         let device = Device {
+            protection: Protection::new(root.clone(), protected),
             root,
-            protected,
             originals: Originals::in_folder(originals),
             sightings: Sightings::new(clock),
             watcher: Watcher::new(inotify),

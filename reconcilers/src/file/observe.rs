@@ -14,7 +14,6 @@ use super::{
     observation::{FileObservation, Found, FoundFile, Owner},
     originals::MAX_ORIGINAL,
     principals::Principals,
-    protected::Protected,
     record::{Attributes, FileRecord, Fingerprint, KnownContents},
     sightings::Sighting,
     stamp::{Inode, Stamp},
@@ -73,7 +72,7 @@ pub(super) fn questions(targets: &[Target<FileSpec, FileRecord>]) -> Result<Vec<
     let created: HashSet<&str> = targets
         .iter()
         .filter_map(|target| target.record.as_ref())
-        .flat_map(|record| &record.created_parents)
+        .flat_map(|record| record.created_parents.iter())
         .map(TargetPath::as_str)
         .collect();
     let question = |target: &Target<FileSpec, FileRecord>| {
@@ -100,7 +99,7 @@ pub(super) fn questions(targets: &[Target<FileSpec, FileRecord>]) -> Result<Vec<
 pub(super) fn answer(device: &Device, questions: &[Question]) -> Vec<Result<FileObservation, Failure>> {
     let pass = device.watcher.begin_pass();
     let hashed_before = device.sightings.hashed();
-    let protected = Protected::resolve(&device.protected);
+    let protected = device.protection.resolve();
     let mut walker = match Walker::open(&device.root, &protected, &device.watcher) {
         Ok(walker) => walker,
         Err(failure) => return vec![Err(failure); questions.len()],

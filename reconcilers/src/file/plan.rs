@@ -69,7 +69,7 @@ fn establish(
             attributes,
             // All of them and not the missing ones only: a removal in the same pass may take away
             // a folder that was still there when we looked.
-            parents: before.created_parents.clone(),
+            parents: before.created_parents.to_vec(),
             over: found.stamp(),
         }),
     }
@@ -113,13 +113,15 @@ fn taken(
             intended: None,
         },
     };
-    for parent in observed.missing_parents.iter().chain(&observed.shared_parents) {
-        if !claim.created_parents.contains(parent) {
-            claim.created_parents.push(parent.clone());
-        }
+    let mut new: Vec<_> = observed.missing_parents.iter().chain(&observed.shared_parents).collect();
+    new.retain(|parent| !claim.created_parents.contains(parent));
+    if !new.is_empty() {
+        let mut parents: Vec<_> = claim.created_parents.iter().chain(new).cloned().collect();
+        // Each is an ancestor of one path, so the shorter is the one above.
+        parents.sort_by_key(|parent| parent.as_str().len());
+        parents.dedup();
+        claim.created_parents = parents.into();
     }
-    // Each is an ancestor of one path, so the shorter is the one above.
-    claim.created_parents.sort_by_key(|parent| parent.as_str().len());
     Ok(claim)
 }
 
@@ -176,7 +178,7 @@ fn undo(
         }
     }
     if !record.created_parents.is_empty() {
-        actions.push(FileAction::RemoveParents(record.created_parents.clone()));
+        actions.push(FileAction::RemoveParents(record.created_parents.to_vec()));
     }
     let actions = match with_sweep(path, Some(record), observed, actions) {
         Ok(actions) => actions,

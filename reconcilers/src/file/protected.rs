@@ -3,12 +3,17 @@
 //! They are recognised by what they are (device and inode) and not by how a path is spelt, so no
 //! link, bind mount or second spelling leads around it. Those that do not exist yet are
 //! recognised by the folder that would hold them.
+//!
+//! Where they are is found out once for each pass. Every step walks its own path anew, so a folder
+//! that becomes a link in the middle of a pass leads to what is known. One of the agent's own files
+//! or folders that is replaced then is still known by its name.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     ffi::OsStr,
     os::unix::ffi::OsStrExt,
     path::{Component, Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use super::stamp::{Inode, Stamp};
@@ -16,21 +21,53 @@ use super::stamp::{Inode, Stamp};
 /// Links resolved for one protected path at most.
 const MAX_LINKS: usize = 40;
 
-/// The protected paths as they are on the device at this moment.
+/// The rule: which paths are protected from whom works below `root`.
+#[derive(Debug)]
+pub(super) struct Protection {
+    root: PathBuf,
+    paths: Vec<PathBuf>,
+    last: Mutex<Option<Arc<Protected>>>,
+}
+
+impl Protection {
+    pub(super) fn new(root: PathBuf, paths: Vec<PathBuf>) -> Self {
+        Self { root, paths, last: Mutex::default() }
+    }
+
+    /// Finds out where they are, for a pass that begins.
+    pub(super) fn resolve(&self) -> Arc<Protected> {
+        let protected = Arc::new(Protected::resolve(&self.root, &self.paths));
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&protected));
+        protected
+    }
+
+    /// Where the last pass found them.
+    pub(super) fn resolved(&self) -> Arc<Protected> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        last.unwrap_or_else(|| self.resolve())
+    }
+}
+
+/// The protected paths as they were on the device at one moment.
 #[derive(Debug, Default)]
 pub(super) struct Protected {
     /// The files, the folders, and the links that lead to them.
     entries: HashSet<Inode>,
     /// Names below existing folders, by which they are or would be reached.
     names: Vec<(Inode, Vec<Vec<u8>>)>,
+    holds_root: bool,
 }
 
 impl Protected {
-    pub(super) fn resolve(paths: &[PathBuf]) -> Self {
+    fn resolve(root: &Path, paths: &[PathBuf]) -> Self {
         let mut protected = Self::default();
+        let mut looks = Looks::default();
         for path in paths {
-            protected.add(path);
+            protected.add(path, &mut looks);
         }
+        protected.holds_root = root.canonicalize().is_ok_and(|root| {
+            root.ancestors().filter_map(|path| looks.at(path)).any(|stamp| protected.is_entry(stamp.inode))
+        });
         protected
     }
 
@@ -49,16 +86,15 @@ impl Protected {
         })
     }
 
-    /// Whether a protected folder is `root` or holds it.
-    pub(super) fn holds_root(&self, root: &Path) -> bool {
-        root.canonicalize()
-            .is_ok_and(|root| root.ancestors().filter_map(lstat).any(|stamp| self.is_entry(stamp.inode)))
+    /// Whether a protected folder is the root or holds it.
+    pub(super) fn holds_root(&self) -> bool {
+        self.holds_root
     }
 
-    fn add(&mut self, path: &Path) {
+    fn add(&mut self, path: &Path, looks: &mut Looks) {
         let mut path = path.to_owned();
         for _ in 0..=MAX_LINKS {
-            match self.add_up_to_link(&path) {
+            match self.add_up_to_link(&path, looks) {
                 Some(resolved) => path = resolved,
                 None => return,
             }
@@ -67,13 +103,13 @@ impl Protected {
 
     /// Adds what `path` names; or, where a link comes first, the link, and returns where that
     /// leads.
-    fn add_up_to_link(&mut self, path: &Path) -> Option<PathBuf> {
+    fn add_up_to_link(&mut self, path: &Path, looks: &mut Looks) -> Option<PathBuf> {
         let mut holder: Option<Inode> = None;
         let mut so_far = PathBuf::new();
         let mut components = path.components();
         while let Some(component) = components.next() {
             so_far.push(component);
-            match lstat(&so_far) {
+            match looks.at(&so_far) {
                 Some(stamp) if stamp.file_type().is_symlink() => {
                     self.entries.insert(stamp.inode);
                     let target = std::fs::read_link(&so_far).ok()?;
@@ -103,6 +139,17 @@ impl Protected {
     }
 }
 
-fn lstat(path: &Path) -> Option<Stamp> {
-    rustix::fs::lstat(path).ok().map(|stat| Stamp::new(&stat))
+/// What was seen on the way, where protected paths have most of it in common.
+#[derive(Default)]
+struct Looks(HashMap<PathBuf, Option<Stamp>>);
+
+impl Looks {
+    fn at(&mut self, path: &Path) -> Option<Stamp> {
+        if let Some(seen) = self.0.get(path) {
+            return *seen;
+        }
+        let seen = rustix::fs::lstat(path).ok().map(|stat| Stamp::new(&stat));
+        self.0.insert(path.to_owned(), seen);
+        seen
+    }
 }

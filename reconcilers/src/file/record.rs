@@ -1,5 +1,7 @@
 //! What the ledger remembers of a file, so that it can be undone.
 
+use std::sync::Arc;
+
 use agent_model::{Content, Digest, Mode, TargetPath};
 use serde::{Deserialize, Serialize};
 
@@ -12,9 +14,9 @@ pub struct FileRecord {
     /// What was there when the claim was taken, and comes back when it is given up.
     pub(super) original: Original,
     /// Folders above the file that exist because of us, the topmost first. Several files may list
-    /// the same one; the last to go takes it away.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) created_parents: Vec<TargetPath>,
+    /// the same one; the last to go takes it away. Shared, because each pass hands them on as they are.
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    pub(super) created_parents: Arc<[TargetPath]>,
     /// The content that we left there last; `None` until it was done once.
     #[serde(default)]
     pub(super) written: Option<Fingerprint>,
@@ -114,7 +116,7 @@ mod tests {
                 content,
                 attributes: Attributes { mode: Mode::from_bits(0o600), uid: 1, gid: 2 },
             },
-            created_parents: vec!["/a".parse().unwrap()],
+            created_parents: ["/a".parse().unwrap()].into(),
             written: Some(content),
             intended: None,
         }

@@ -31,6 +31,11 @@ struct Rig {
     ledger: BTreeMap<TargetPath, FileRecord>,
 }
 
+/// The agent's own files on that device.
+fn protected(dir: &TempDir) -> Vec<PathBuf> {
+    ["state", "root/etc/agent/policy.toml", "root/usr/bin/agent"].map(|path| dir.path().join(path)).to_vec()
+}
+
 /// What a pass did about one claim.
 #[derive(Debug)]
 struct Outcome {
@@ -77,11 +82,7 @@ impl Rig {
         let settings = FileReconcilerSettings {
             root: dir.path().join("root"),
             originals: dir.path().join("state/originals"),
-            protected: vec![
-                dir.path().join("state"),
-                dir.path().join("root/etc/agent/policy.toml"),
-                dir.path().join("root/usr/bin/agent"),
-            ],
+            protected: protected(&dir),
         };
         let reconciler = FileReconciler::with(settings, clock, inotify);
         Self { dir, reconciler, declared: BTreeMap::new(), ledger: BTreeMap::new() }
@@ -93,7 +94,7 @@ impl Rig {
         let settings = FileReconcilerSettings {
             root: device.root.clone(),
             originals: self.dir.path().join("state/originals"),
-            protected: device.protected.clone(),
+            protected: protected(&self.dir),
         };
         self.reconciler = FileReconciler::with(settings, device.sightings.clock, Inotify::init());
     }

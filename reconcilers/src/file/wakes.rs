@@ -7,9 +7,7 @@ use futures_core::Stream;
 use futures_util::{StreamExt, stream};
 use inotify::EventOwned;
 
-use super::{
-    Device, content, observe, protected::Protected, sightings::Sighting, walk::Walker, watcher::Touched,
-};
+use super::{Device, content, observe, sightings::Sighting, walk::Walker, watcher::Touched};
 
 /// Events judged at a time.
 const BATCH: usize = 256;
@@ -67,7 +65,7 @@ pub(super) fn news(device: &Device, events: &[EventOwned]) -> Vec<Claim> {
     }
     touched.retain(|path| !unseen.contains(path));
     if !touched.is_empty() {
-        let protected = Protected::resolve(&device.protected);
+        let protected = device.protection.resolved();
         // The walk watches folders that have just come to be. Without a root nobody knows: a pass
         // will tell.
         if let Ok(mut walker) = Walker::open(&device.root, &protected, &device.watcher) {

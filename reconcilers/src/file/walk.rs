@@ -138,7 +138,7 @@ impl<'a> Walker<'a> {
             rustix::fs::openat(CWD, root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
                 .and_then(|fd| Ok((Stamp::new(&rustix::fs::fstat(&fd)?), fd)));
         let (stamp, fd) = opened.map_err(|error| failures::io("open the root", root.display(), error))?;
-        if protected.holds_root(root) {
+        if protected.holds_root() {
             return Err(failures::denied(root.display()));
         }
         let folder = Rc::new(Folder { fd, stamp, above: None });
@@ -159,6 +159,7 @@ impl<'a> Walker<'a> {
             let next = end + 1 + length;
             let (name, walked) = (&text[end + 1..next], &text[..next]);
             self.watch_last(Reach::through(&text[..end]));
+            self.refuse_protected(&at, text, end)?;
             match self.enter(&at, name, walked, links) {
                 Ok((folder, followed)) => {
                     (at, end, links) = (folder, next, followed);
@@ -166,7 +167,6 @@ impl<'a> Walker<'a> {
                     self.chain.push(Link::new(Rc::clone(&at), end, links));
                 }
                 Err(Stop::Missing) => {
-                    self.refuse_protected(&at, text, end)?;
                     let missing = path.ancestors().filter(|ancestor| ancestor.len() > end);
                     return Ok(Location::Missing(missing.filter_map(|path| path.parse().ok()).collect()));
                 }
@@ -224,6 +224,10 @@ impl<'a> Walker<'a> {
             }
             if followed > links {
                 self.watcher.watch(&at, Reach::via(&name, walked));
+                let rest = std::iter::once(&name).chain(ahead.iter().rev()).map(Vec::as_slice);
+                if self.protected.is_named(at.inode(), rest) {
+                    return failed(failures::denied(walked));
+                }
             }
             let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let opened = rustix::fs::openat(&at.fd, name.as_slice(), flags, Mode::empty())

@@ -69,6 +69,7 @@ mod convert;
 mod cutover;
 mod dependency_star;
 mod drift;
+mod events;
 mod failing_resource;
 mod harmonyctl;
 mod harness;

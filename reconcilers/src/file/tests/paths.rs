@@ -342,3 +342,39 @@ async fn a_root_inside_a_protected_folder_is_denied_wholly() {
     rig.declare("/a", "one");
     assert_eq!(rig.pass_one().await.failure(), "PolicyDenied");
 }
+
+#[tokio::test]
+async fn a_step_never_follows_into_the_agents_own_files_what_was_a_folder_when_it_was_planned() {
+    let mut rig = Rig::new();
+    rig.reconciler = FileReconciler::new(FileReconcilerSettings {
+        root: rig.dir.path().join("root"),
+        originals: rig.dir.path().join("state/originals"),
+        protected: vec![rig.at("/var/agent"), rig.at("/etc/agent")],
+    });
+    rig.put("/var/agent/ledger.json", "ledger");
+    rig.mkdir("/etc");
+    for (own, appears) in [("/var/agent", false), ("/var/agent", true), ("/etc/agent", true)] {
+        rig.declared.clear();
+        rig.mkdir("/folder");
+        rig.declare("/folder/ledger.json", "one");
+        let targets = rig.targets();
+        let observed = rig.reconciler.observe(&targets).await;
+        let plan = FileReconciler::plan(&targets[0], observed[0].as_ref().unwrap());
+        assert!(!plan.steps.is_empty());
+
+        // One that is replaced or made in the middle of the pass is known as well.
+        if appears {
+            let _ = fs::remove_dir_all(rig.at(own));
+            rig.put(&format!("{own}/ledger.json"), "ledger");
+        }
+        fs::remove_dir(rig.at("/folder")).unwrap();
+        rig.link("/folder", &own[1..]);
+        for step in &plan.steps {
+            let refused = rig.reconciler.apply(&targets[0], step).await.unwrap_err();
+            assert_eq!(refused.reason, "PolicyDenied", "{own}, appears: {appears}");
+        }
+        assert_eq!(rig.names(own), ["ledger.json"]);
+        assert_eq!(rig.read(&format!("{own}/ledger.json")), "ledger");
+        fs::remove_file(rig.at("/folder")).unwrap();
+    }
+}

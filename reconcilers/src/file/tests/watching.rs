@@ -7,7 +7,7 @@ use futures_core::Stream;
 use futures_util::StreamExt;
 
 use super::*;
-use crate::file::{protected::Protected, sightings::Sighting, wakes, walk::Walker};
+use crate::file::{sightings::Sighting, wakes, walk::Walker};
 
 type Wakes = Pin<Box<dyn Stream<Item = Claim> + Send>>;
 
@@ -214,7 +214,7 @@ async fn a_change_within_the_resolution_of_the_clock_is_still_news() {
     let device = &rig.reconciler.device;
     let path = "/x/a".parse().unwrap();
     let is_news = || {
-        let protected = Protected::resolve(&device.protected);
+        let protected = device.protection.resolved();
         let mut walker = Walker::open(&device.root, &protected, &device.watcher).unwrap();
         wakes::is_news(device, &mut walker, &path)
     };

@@ -1,0 +1,218 @@
+//! `events`: what happened on a device, as far as it told.
+
+use agent_model::{AgentId, Timestamp, status::Event};
+use fleet::{StoredEvent, roster};
+use serde_json::Value;
+
+use super::{connect, not_found};
+use crate::{
+    agent_words,
+    cli::{Connection, EventFormat, Events},
+    failure::Failure,
+    notation::Notation,
+    outcome::Outcome,
+    output::Output,
+    table::{Table, row},
+    visible,
+    words::{self, NOTHING},
+};
+
+/// What the documents are, for a message.
+const WHAT: &str = "the event";
+
+pub(crate) async fn run(
+    connection: &Connection,
+    arguments: &Events,
+    output: &mut Output,
+) -> Result<Outcome, Failure> {
+    let agent = agent_words::parse_one(&arguments.words).map_err(Failure::Usage)?;
+    let fleet = connect(connection).await?;
+    let mut events = fleet::Events::open(&fleet, &agent).await?;
+    let mut listing = Listing { arguments, table: Table::new(), has_header: false };
+    let outcome = tokio::select! {
+        outcome = listing.print(&fleet, &agent, &mut events, output) => outcome,
+        // An error means that there is no way to be told: then Ctrl-C ends the program as usual.
+        Ok(()) = tokio::signal::ctrl_c() => Ok(Outcome::Interrupted),
+    };
+    events.close().await;
+    outcome
+}
+
+struct Listing<'a> {
+    arguments: &'a Events,
+    table: Table,
+    has_header: bool,
+}
+
+impl Listing<'_> {
+    async fn print(
+        &mut self,
+        fleet: &fleet::Fleet,
+        agent: &AgentId,
+        events: &mut fleet::Events,
+        output: &mut Output,
+    ) -> Result<Outcome, Failure> {
+        let stored = events.take_present();
+        if stored.is_empty() && roster::read_one(fleet, agent).await?.is_none() {
+            return Ok(not_found(output, agent));
+        }
+        let mut present: Vec<_> = stored.into_iter().filter_map(|stored| readable(stored, output)).collect();
+        present.retain(|(event, _)| self.is_asked_for(event));
+        if let Some(since) = self.arguments.since {
+            let now = Timestamp::now();
+            present.retain(|(event, _)| now.since(event.time) <= since);
+        }
+        if let Some(tail) = self.arguments.tail {
+            present.drain(..present.len().saturating_sub(tail));
+        }
+        if present.is_empty() && !self.arguments.watch {
+            output.message(format_args!("no events of agent/{agent}"));
+        }
+        self.print_present(&present, output)?;
+        if self.arguments.watch {
+            self.follow(events, output).await?;
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// Prints what comes, until the user or the reader has enough.
+    async fn follow(&mut self, events: &mut fleet::Events, output: &mut Output) -> Result<(), Failure> {
+        loop {
+            let stored = match events.next().await {
+                Ok(stored) => stored,
+                Err(error) => {
+                    output.message(format_args!("reading on after: {error}"));
+                    events.open_again(error).await?;
+                    continue;
+                }
+            };
+            if let Some((event, document)) = readable(stored, output)
+                && self.is_asked_for(&event)
+            {
+                self.print_one(&event, &document, output)?;
+            }
+        }
+    }
+
+    fn is_asked_for(&self, event: &Event) -> bool {
+        let types = &self.arguments.types;
+        types.is_empty() || types.iter().any(|wanted| wanted.eq_ignore_ascii_case(&event.event_type))
+    }
+
+    fn print_present(&mut self, events: &[(Event, Value)], output: &mut Output) -> Result<(), Failure> {
+        let documents = || events.iter().map(|(_, document)| document.clone());
+        match self.arguments.output {
+            EventFormat::Json if !self.arguments.watch => {
+                Notation::Json.print_list(WHAT, documents(), output)
+            }
+            EventFormat::Yaml if !self.arguments.watch => {
+                Notation::Yaml.print_list(WHAT, documents(), output)
+            }
+            EventFormat::Table | EventFormat::Wide if !events.is_empty() => {
+                self.print_rows(events.iter().map(|(event, _)| event), output)
+            }
+            _ => events.iter().try_for_each(|(event, document)| self.print_one(event, document, output)),
+        }
+    }
+
+    /// Prints an event so that others can follow it.
+    fn print_one(&mut self, event: &Event, document: &Value, output: &mut Output) -> Result<(), Failure> {
+        match self.arguments.output {
+            EventFormat::Table | EventFormat::Wide => self.print_rows([event], output),
+            // One to a line, for whoever reads line by line.
+            EventFormat::Json => output.line(visible::json(&document.to_string())),
+            EventFormat::Yaml => {
+                output.line(format_args!("---\n{}", Notation::Yaml.written(WHAT, document)?))
+            }
+        }
+    }
+
+    fn print_rows<'e>(
+        &mut self,
+        events: impl IntoIterator<Item = &'e Event>,
+        output: &mut Output,
+    ) -> Result<(), Failure> {
+        let is_wide = self.arguments.output == EventFormat::Wide;
+        let now = Timestamp::now();
+        let header = (!std::mem::replace(&mut self.has_header, true)).then(|| header(is_wide));
+        let rows: Vec<_> =
+            header.into_iter().chain(events.into_iter().map(|event| cells(event, now, is_wide))).collect();
+        output.line(self.table.lines(&rows).join("\n"))
+    }
+}
+
+/// The event, with the document that it was read from; says so where it cannot be read.
+pub(super) fn readable(stored: StoredEvent, output: &mut Output) -> Option<(Event, Value)> {
+    let StoredEvent { sequence, bytes, event } = stored;
+    let read = event.and_then(|event| Ok((event, serde_json::from_slice(&bytes)?)));
+    let warn = |error: &serde_json::Error| {
+        output.message(format_args!(
+            "warning: message {sequence} of the stream AGENT_EVENTS is no event and is passed over: {error}"
+        ));
+    };
+    read.inspect_err(warn).ok()
+}
+
+/// The columns; wide ones say exactly when, and count.
+pub(super) fn header(is_wide: bool) -> Vec<String> {
+    let mut cells = row(["LAST-SEEN", "TYPE", "REASON", "OBJECT", "GENERATION", "MESSAGE"]);
+    if is_wide {
+        cells.splice(1..1, row(["TIME", "SEQ"]));
+    }
+    cells
+}
+
+pub(super) fn cells(event: &Event, now: Timestamp, is_wide: bool) -> Vec<String> {
+    let object = event.resource.as_ref().map(|resource| format!("{}/{}", resource.kind, resource.name));
+    let mut cells = row([
+        &words::age(now.since(event.time)),
+        &event.event_type,
+        &event.reason,
+        object.as_deref().unwrap_or(NOTHING),
+        &words::generation(event.generation),
+        &event.message,
+    ]);
+    if is_wide {
+        cells.splice(1..1, [event.time.to_string(), event.seq.to_string()]);
+    }
+    cells
+}
+
+#[cfg(test)]
+mod tests {
+    use agent_model::status::ResourceRef;
+
+    use super::*;
+
+    fn event() -> Event {
+        Event {
+            seq: 7,
+            time: Timestamp::UNIX_EPOCH,
+            event_type: "Drift".to_owned(),
+            reason: "Repaired".to_owned(),
+            message: "by hand".to_owned(),
+            resource: Some(ResourceRef { kind: "File".to_owned(), name: "motd".to_owned() }),
+            generation: 3.try_into().ok(),
+        }
+    }
+
+    #[test]
+    fn every_row_has_a_cell_for_each_column() {
+        let now = Timestamp::UNIX_EPOCH.saturating_add(std::time::Duration::from_secs(300));
+        assert_eq!(
+            cells(&event(), now, false),
+            row(["5m", "Drift", "Repaired", "File/motd", "3", "by hand"])
+        );
+        assert_eq!(cells(&event(), now, true)[1..3], row(["1970-01-01T00:00:00Z", "7"]));
+        assert_eq!(header(true)[1..3], row(["TIME", "SEQ"]));
+        for is_wide in [false, true] {
+            assert_eq!(header(is_wide).len(), cells(&event(), now, is_wide).len());
+        }
+    }
+
+    #[test]
+    fn an_event_about_no_resource_and_no_document_has_signs_for_nothing() {
+        let event = Event { resource: None, generation: None, ..event() };
+        assert_eq!(cells(&event, Timestamp::UNIX_EPOCH, false)[3..5], row(["-", "-"]));
+    }
+}
