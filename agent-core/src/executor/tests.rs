@@ -25,7 +25,7 @@ impl Bench {
         let now =
             Moment { wall: Timestamp::UNIX_EPOCH.saturating_add(passed), monotonic: self.start + passed };
         let pass = self.executor.prepare(desired, &self.inventory, now).await;
-        let mut outcome = pass.run(|| false).await;
+        let mut outcome = pass.run(|| false, ()).await;
         self.executor.learn(&mut outcome, now);
         self.executor.release(std::mem::take(&mut outcome.dropped), &outcome.inventory).await;
         self.inventory = outcome.inventory.clone();
@@ -168,7 +168,7 @@ async fn a_newer_document_ends_a_pass_between_two_steps_and_loses_nothing() {
     let pass = bench.executor.prepare(&state, &bench.inventory, now).await;
     assert!(pass.has_work());
     let fake = bench.fake.clone();
-    let outcome = pass.run(|| !fake.disk().done.is_empty()).await;
+    let outcome = pass.run(|| !fake.disk().done.is_empty(), ()).await;
     assert_eq!(
         states(&outcome),
         [("a", ResourceState::Ready, "InSync"), ("b", ResourceState::Pending, "Superseded")]
@@ -219,7 +219,7 @@ async fn what_a_power_cut_left_done_but_not_recorded_is_counted_all_the_same() {
         let now = Moment { wall: Timestamp::UNIX_EPOCH, monotonic: bench.start };
         let pass = bench.executor.prepare(&state, &bench.inventory, now).await;
         bench.inventory = pass.intents();
-        pass.run(|| false).await;
+        pass.run(|| false, ()).await;
         let outcome = bench.pass(&state).await;
         assert_eq!((outcome.resources[0].changes, outcome.resources[0].drift_corrections), counts);
         assert_eq!(bench.pass(&state).await.resources[0].changes, counts.0, "once only");
@@ -254,7 +254,7 @@ async fn going_back_from_a_change_that_was_cut_off_is_a_change_and_no_repair() {
         let now = Moment { wall: Timestamp::UNIX_EPOCH, monotonic: bench.start };
         let pass = bench.executor.prepare(&interrupted, &bench.inventory, now).await;
         bench.inventory = pass.intents();
-        pass.run(|| false).await;
+        pass.run(|| false, ()).await;
         let outcome = bench.pass(&one).await;
         assert_eq!((outcome.resources[0].changes, outcome.resources[0].drift_corrections), (2, 0));
     }
