@@ -270,8 +270,7 @@ impl Device {
                         Some(_) => self.judgement = Judgement::StoreFailed(failure),
                         None => {
                             let message = failure.to_string();
-                            self.outcome =
-                                Some(pass.preview(ResourceState::Pending, "StateStore", &message));
+                            self.outcome = Some(pass.preview(ResourceState::Pending, "StateStore", &message));
                         }
                     }
                     return Ending::Early;

@@ -8,6 +8,7 @@
 //! harmony_agent::Agent::new().with_format(MyFormat).main();
 //! ```
 
+mod audit;
 mod check;
 mod cli;
 mod configuration;
@@ -131,6 +132,7 @@ fn execute(cli: Cli, agent: Agent) -> Result<Exit, CommandError> {
         Command::Once(args) => runtime.block_on(once::once(args, agent)),
         Command::Status(args) => status::status(&args),
         Command::Logs(args) => logs::logs(&args),
+        Command::Audit(args) => audit::audit(&args),
         Command::Check(args) => runtime.block_on(check::check(args)),
         Command::Pause(args) => runtime.block_on(pause::pause(&args)),
         Command::Resume(args) => pause::resume(&args),

@@ -71,7 +71,9 @@ impl Chain {
         let head = Head { seq, hash: Some(Digest::of_bytes(line)) };
         let before = self.last.replace(head);
         let begins_anew = begins_file
-            && record.as_ref().is_some_and(|record| matches!(record.happening, Happening::LogRecovered { .. }));
+            && record
+                .as_ref()
+                .is_some_and(|record| matches!(record.happening, Happening::LogRecovered { .. }));
         match before {
             Some(before) if begins_anew && seq > before.seq => {}
             Some(before) if before.seq.checked_add(1) != Some(seq) => {

@@ -29,10 +29,10 @@ impl AuditRecord {
                 ("DuplicateIdentity", "Superseded".to_owned(), message.clone())
             }
             Happening::SafeMode { message } => ("SafeMode", "RepeatedCrashes".to_owned(), message.clone()),
-            Happening::LogRecovered { message } => {
-                ("LogRecovered", "Damaged".to_owned(), message.clone())
+            Happening::LogRecovered { message } => ("LogRecovered", "Damaged".to_owned(), message.clone()),
+            Happening::Begun { .. } | Happening::NotRun { .. } | Happening::Interrupted { .. } => {
+                return None;
             }
-            Happening::Begun { .. } | Happening::NotRun { .. } | Happening::Interrupted { .. } => return None,
         };
         Some(Event {
             seq: self.seq,

@@ -2,8 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io,
-    mem,
+    io, mem,
     os::unix::fs::{FileExt, OpenOptionsExt},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };

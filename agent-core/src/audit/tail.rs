@@ -71,12 +71,7 @@ fn needed(known: Head) -> u64 {
 }
 
 /// Reads one file to its end; what is wrong with it is no error of reading.
-fn read(
-    tail: &mut Tail,
-    chain: &mut Chain,
-    file: &LogFile,
-    known: Head,
-) -> io::Result<Result<(), String>> {
+fn read(tail: &mut Tail, chain: &mut Chain, file: &LogFile, known: Head) -> io::Result<Result<(), String>> {
     for (number, line) in Lines::of(&file.file).enumerate() {
         let line = match line? {
             Line::Whole(line) => line,

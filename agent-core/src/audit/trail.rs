@@ -36,9 +36,7 @@ impl Trail {
 
     /// The lines that announce the steps.
     pub fn begin(&self) -> Vec<Draft> {
-        let begun = |step: &AnnouncedStep| {
-            self.draft(step, Happening::Begun { step: short(&step.summary) })
-        };
+        let begun = |step: &AnnouncedStep| self.draft(step, Happening::Begun { step: short(&step.summary) });
         self.steps.iter().map(begun).collect()
     }
 

@@ -60,7 +60,8 @@ pub fn verify(layout: &StateLayout, known: Head) -> io::Result<Verification> {
             let line = match line? {
                 Line::Whole(line) => line,
                 Line::Torn if file.first.is_none() && chain.last.unwrap_or_default().seq >= known.seq => {
-                    let what = "this line is not finished: it is being written, or the power was cut meanwhile";
+                    let what =
+                        "this line is not finished: it is being written, or the power was cut meanwhile";
                     found.notes.push(finding(number, what.to_owned()));
                     break;
                 }
@@ -73,7 +74,9 @@ pub fn verify(layout: &StateLayout, known: Head) -> io::Result<Verification> {
             match chain.follow(&line, number == 1) {
                 Ok(Linked { head, record }) => {
                     if number == 1 && file.first.is_some_and(|first| first != head.seq) {
-                        found.problems.push(finding(number, "the file's name tells of another record".to_owned()));
+                        found
+                            .problems
+                            .push(finding(number, "the file's name tells of another record".to_owned()));
                     }
                     if let Some(Happening::LogRecovered { message }) = record.map(|record| record.happening) {
                         found.notes.push(finding(number, format!("the log began anew here: {message}")));
@@ -87,7 +90,8 @@ pub fn verify(layout: &StateLayout, known: Head) -> io::Result<Verification> {
             if head.seq == known.seq && !seen {
                 seen = true;
                 if Some(head.hash) != Some(known.hash) {
-                    let what = format!("record {} is another one than the ledger knows: it was changed", head.seq);
+                    let what =
+                        format!("record {} is another one than the ledger knows: it was changed", head.seq);
                     found.problems.push(finding(number, what));
                 }
             }
@@ -96,7 +100,10 @@ pub fn verify(layout: &StateLayout, known: Head) -> io::Result<Verification> {
     if !seen {
         let what = match found.newest {
             Some(newest) if newest < known.seq => {
-                format!("the log ends with record {newest}, and the ledger knows of {}: it was cut off", known.seq)
+                format!(
+                    "the log ends with record {newest}, and the ledger knows of {}: it was cut off",
+                    known.seq
+                )
             }
             Some(_) => format!("record {}, of which the ledger knows, is not there", known.seq),
             None => format!("there is no record, and the ledger knows of {}", known.seq),

@@ -241,7 +241,9 @@ impl Part {
     /// is, only then nothing is left.
     pub(super) fn effect_of_step(&self, effect: Effect, is_last: bool) -> StepEffect {
         match (self.role, &self.plan) {
-            (Role::Removed, PartPlan::Due(Due { then: Standing::Gone, .. })) if is_last => StepEffect::Removed,
+            (Role::Removed, PartPlan::Due(Due { then: Standing::Gone, .. })) if is_last => {
+                StepEffect::Removed
+            }
             (Role::Removed, _) => StepEffect::Auxiliary,
             _ if effect.restarts => StepEffect::Restarted,
             _ if !effect.alters => StepEffect::Auxiliary,

@@ -56,12 +56,8 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let (plug, reachable) = watch::channel(true);
-        let stream = FakeStream {
-            reachable,
-            stored: Arc::default(),
-            refused: Vec::new(),
-            unanswered: Arc::default(),
-        };
+        let stream =
+            FakeStream { reachable, stored: Arc::default(), refused: Vec::new(), unanswered: Arc::default() };
         let folder = tempfile::tempdir().unwrap();
         let log = AuditLog::open(&StateLayout::of(folder.path()), Head::default(), Timestamp::UNIX_EPOCH);
         Self { folder, log, stream, plug, task: JoinSet::new() }
