@@ -53,7 +53,8 @@ pub(super) fn find(layout: &StateLayout, known: Head) -> io::Result<Tail> {
         }
     }
     let last = chain.last.unwrap_or_default();
-    if last.seq < needed(known) {
+    // An agent that had no log may have counted on while there was one: after a downgrade.
+    if last.seq < needed(known) || chain.last.is_some_and(|last| last.seq < known.seq) {
         let problem = format!("the log ends with record {}, and there were {}", last.seq, known.seq);
         files.retain(|file| file.first.is_none());
         return begin_anew(layout, &files, problem, known);

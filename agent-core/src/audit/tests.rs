@@ -246,6 +246,17 @@ fn an_agent_that_only_counted_is_followed_by_a_log_with_the_next_number() {
 }
 
 #[test]
+fn an_agent_that_counted_on_without_the_log_is_followed_by_a_log_that_says_so() {
+    let mut bench = Bench::with_lines(4);
+    for (counted, first) in [(4, 5), (6, 8)] {
+        bench.known = Head { seq: counted, hash: None };
+        let log = bench.open();
+        bench.write(&log, 1);
+        assert_eq!((bench.known.seq, bench.verify().problems), (first, vec![]));
+    }
+}
+
+#[test]
 fn with_the_ledger_lost_the_log_goes_on_all_the_same() {
     let mut bench = Bench::with_lines(4);
     bench.known = Head::default();

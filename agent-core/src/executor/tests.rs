@@ -177,6 +177,63 @@ async fn a_newer_document_ends_a_pass_between_two_steps_and_loses_nothing() {
     assert_eq!(outcome.inventory.len(), 1);
 }
 
+/// What a witness was told.
+#[derive(Default, Clone)]
+struct Told(std::sync::Arc<std::sync::Mutex<Vec<(usize, String)>>>);
+
+impl Witness for Told {
+    fn ended(&mut self, step: usize, end: StepEnd) {
+        let end = match end {
+            StepEnd::Done { effect, .. } => format!("{effect:?}"),
+            StepEnd::Failed { failure, .. } => failure.reason.into_owned(),
+            StepEnd::NotRun { reason } => format!("not run: {reason}"),
+        };
+        self.0.lock().unwrap().push((step, end));
+    }
+}
+
+impl Bench {
+    /// A pass of which is told how each announced step ended, in their order; no more of it is begun once that
+    /// many steps were done.
+    async fn witnessed(&mut self, desired: &DesiredState, at_most: usize) -> Vec<(String, String)> {
+        let now = Moment { wall: Timestamp::UNIX_EPOCH, monotonic: self.start };
+        let mut pass = self.executor.prepare(desired, &self.inventory, now).await;
+        let (announced, told, fake) = (pass.announce(), Told::default(), self.fake.clone());
+        self.take_done();
+        let outcome = pass.run(|| fake.disk().done.len() >= at_most, told.clone()).await;
+        self.inventory = outcome.inventory;
+        let mut told = told.0.lock().unwrap().clone();
+        told.sort();
+        assert!(told.iter().map(|(step, _)| *step).eq(0..announced.len()), "each ends once: {told:?}");
+        announced.into_iter().zip(told).map(|(step, (_, end))| (step.resource.name, end)).collect()
+    }
+}
+
+#[tokio::test]
+async fn every_step_is_announced_and_a_witness_is_told_how_each_ended() {
+    let ends = |ends: &[(&str, &str)]| -> Vec<(String, String)> {
+        ends.iter().map(|(name, end)| ((*name).into(), (*end).into())).collect()
+    };
+    let mut bench = Bench::new();
+    let state = desired(&[("a", "/a", "1", &[]), ("b", "/b", "1", &["a"]), ("c", "/c", "1", &["b"])]);
+    bench.set_broken("/b", true);
+    let told = bench.witnessed(&state, usize::MAX).await;
+    assert_eq!(told, ends(&[("a", "Changed"), ("b", "Broken"), ("c", "not run: DependencyNotReady")]));
+
+    bench.set_broken("/b", false);
+    bench.fake.disk().contents.clear();
+    let told = bench.witnessed(&state, 1).await;
+    assert_eq!(
+        told,
+        ends(&[("a", "Repaired"), ("b", "not run: Superseded"), ("c", "not run: DependencyNotReady")])
+    );
+
+    bench.witnessed(&state, usize::MAX).await;
+    let told = bench.witnessed(&DesiredState::default(), usize::MAX).await;
+    assert_eq!(told, ends(&[("a", "Removed"), ("b", "Removed"), ("c", "Removed")]));
+    assert_eq!(bench.witnessed(&DesiredState::default(), usize::MAX).await, []);
+}
+
 #[tokio::test]
 async fn the_intent_of_every_step_to_come_is_known_before_the_first() {
     let mut bench = Bench::new();
