@@ -83,7 +83,7 @@ fn write_new(path: &Path, content: &[u8], durability: Durability) -> io::Result<
 /// What an administrator writes into the folder of an agent that runs as another user, that agent
 /// must be able to read. Where it cannot be given away, as to a user whom a container does not know,
 /// it stays the writer's: that must keep no ledger from being written.
-fn give_to_the_folders_user(file: &File, path: &Path) {
+pub(crate) fn give_to_the_folders_user(file: &File, path: &Path) {
     let folder = path.parent().and_then(|folder| fs::metadata(folder).ok());
     if let (Some(folder), Ok(written)) = (folder, file.metadata())
         && written.uid() == 0

@@ -15,7 +15,7 @@ use super::{
     Draft, Happening, Head, files,
     tail::{self, Tail},
 };
-use crate::{ledger::StoreFailure, state_dir::StateLayout};
+use crate::{durable_file::give_to_the_folders_user, ledger::StoreFailure, state_dir::StateLayout};
 
 /// A file that has grown beyond this is full: a megabyte is some 2,500 lines. It may grow by what one pass
 /// announces, which is about as much again for the largest document.
@@ -286,6 +286,8 @@ impl Writer {
         });
         let first_of_all: Vec<Draft> = recovered.into_iter().chain(interrupted).collect();
         self.waiting.splice(0..0, first_of_all);
+        // What the agent before wrote and the ledger does not know of may be nowhere but in memory.
+        self.unsynced |= head != self.head;
         self.head = head;
         let told = |record: super::AuditRecord| Draft {
             time: record.time,
@@ -314,6 +316,7 @@ impl Open {
         let mut options = OpenOptions::new();
         let file = options.write(true).create(true).truncate(false).mode(0o600).open(layout.audit())?;
         if len == 0 {
+            give_to_the_folders_user(&file, &layout.audit());
             // A new one: its name must outlive a power cut as well.
             File::open(layout.path())?.sync_all()?;
         }

@@ -41,7 +41,7 @@ impl EventPublisher {
     pub fn spawn(connection: &Connection, agent: &AgentId, layout: StateLayout, audit: &AuditLog) -> Self {
         let outlet = Stream { connection: connection.clone(), agent: agent.clone(), link: connection.link() };
         let mut task = JoinSet::new();
-        task.spawn(Publisher::new(layout, audit.durable(), outlet).run());
+        task.spawn(Publisher::new(layout, audit, outlet).run());
         Self { _task: task }
     }
 }
@@ -86,8 +86,8 @@ struct Publisher<O> {
 }
 
 impl<O: Outlet> Publisher<O> {
-    fn new(layout: StateLayout, durable: watch::Receiver<u64>, outlet: O) -> Self {
-        let start = *durable.borrow();
+    fn new(layout: StateLayout, audit: &AuditLog, outlet: O) -> Self {
+        let (durable, start) = (audit.durable(), audit.head().seq);
         let cursor = EventCursor::read(&layout).map(|cursor| cursor.published);
         // A lost state folder that came back in part: the numbers began anew.
         let cursor = cursor.filter(|cursor| *cursor <= start);

@@ -158,7 +158,11 @@ async fn whoever_alters_the_log_is_found_out() {
     }
     for line in 0..whole.lines().count() {
         let change = |(place, text): (usize, &str)| {
-            let text = if place == line { text.replacen("\"2026", "\"2025", 1) } else { text.to_owned() };
+            let text = if place == line {
+                text.replacen("\"time\":\"2", "\"time\":\"3", 1)
+            } else {
+                text.to_owned()
+            };
             format!("{text}\n")
         };
         fs::write(&path, whole.lines().enumerate().map(change).collect::<String>()).unwrap();

@@ -67,7 +67,7 @@ impl Bench {
     fn start(&mut self) {
         self.task = JoinSet::new();
         let layout = StateLayout::of(self.folder.path());
-        self.task.spawn(Publisher::new(layout, self.log.durable(), self.stream.clone()).run());
+        self.task.spawn(Publisher::new(layout, &self.log, self.stream.clone()).run());
     }
 
     fn write(&self, happening: Happening) {
