@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use super::{
     Draft, Happening, Head, files,
     tail::{self, Tail},
+    told::Told,
 };
 use crate::{durable_file::give_to_the_folders_user, ledger::StoreFailure, state_dir::StateLayout};
 
@@ -44,8 +45,7 @@ struct Writer {
     /// Where the file ended before the newest batch, until the ledger knows of it.
     before: Option<(u64, Head)>,
     unsynced: bool,
-    /// The newest refusal and safe mode that nothing else came after.
-    told: (Option<Draft>, Option<Draft>),
+    told: Told,
     /// The number of the newest line that outlives a power cut.
     durable: watch::Sender<u64>,
     /// When a file is full, in bytes.
@@ -78,7 +78,7 @@ impl AuditLog {
             waiting: Vec::new(),
             before: None,
             unsynced: false,
-            told: (None, None),
+            told: Told::default(),
             durable: watch::channel(known.seq).0,
             full,
         };
@@ -155,27 +155,9 @@ impl AuditLog {
 
 impl Writer {
     fn note(&mut self, draft: Draft) {
-        let told = match draft.happening {
-            Happening::Rejected { .. } => &mut self.told.0,
-            Happening::SafeMode { .. } => &mut self.told.1,
-            Happening::Accepted => {
-                self.told.0 = None;
-                return self.wait(draft);
-            }
-            _ => return self.wait(draft),
-        };
-        let same = |told: &Draft| {
-            (told.document, &told.happening, told.generation)
-                == (draft.document, &draft.happening, draft.generation)
-        };
-        if told.as_ref().is_some_and(same) {
+        if !self.told.is_news(&draft) {
             return;
         }
-        *told = Some(draft.clone());
-        self.wait(draft);
-    }
-
-    fn wait(&mut self, draft: Draft) {
         if self.waiting.len() < MAX_WAITING {
             self.waiting.push(draft);
         } else {
@@ -184,32 +166,21 @@ impl Writer {
     }
 
     fn begin(&mut self, batch: Vec<Draft>) -> io::Result<u64> {
-        if !self.waiting.is_empty() {
-            self.write()?;
-        }
-        let Some(now) = batch.first().map(|draft| draft.time) else { return Ok(self.head.seq + 1) };
-        self.make_room(now)?;
-        let told = self.told.clone();
-        if batch.iter().any(|draft| draft.happening == Happening::Accepted) {
-            self.told.0 = None;
-        }
-        if batch.iter().any(|draft| matches!(draft.happening, Happening::Begun { .. })) {
-            self.told.1 = None;
-        }
-        // What the end of the log told us to say comes first, and stays.
-        if !self.waiting.is_empty() {
-            self.write_waiting()?;
-        }
+        let Some(first) = batch.first() else { return Ok(self.head.seq + 1) };
+        self.make_room(first.time)?;
+        // What waits comes first and stays, whatever becomes of the batch.
+        self.write()?;
         let before = (self.open.as_ref().map_or(0, |open| open.len), self.head);
-        self.waiting = batch;
-        let written = self.write_waiting();
-        if written.is_err() {
-            self.waiting = Vec::new();
-            self.told = told;
-        } else {
-            self.before = Some(before);
+        self.waiting = batch.clone();
+        if let Err(error) = self.write_waiting() {
+            self.waiting.clear();
+            return Err(error);
         }
-        written.map(|()| before.1.seq + 1)
+        self.before = Some(before);
+        for draft in &batch {
+            self.told.is_news(draft);
+        }
+        Ok(before.1.seq + 1)
     }
 
     fn take_back(&mut self) {
@@ -271,32 +242,22 @@ impl Writer {
         if self.open.is_some() {
             return Ok(());
         }
-        let Tail { head, first, len, unended, rejected, safe_mode, damage } =
-            tail::find(&self.layout, self.head)?;
+        let Tail { head, first, len, unended, told, damage } = tail::find(&self.layout, self.head)?;
         self.open = Some(Open::at(&self.layout, first, len)?);
         let recovered = damage.map(|message| {
             tracing::error!(message, "the audit log was damaged, and begins anew");
             Draft::new(now, Happening::LogRecovered { message })
         });
-        let interrupted = unended.into_values().filter_map(|record| {
-            let Happening::Begun { step } = record.happening else { return None };
-            let happening = Happening::Interrupted { step, begun: record.seq };
-            let (generation, document, resource) = (record.generation, record.document, record.resource);
-            Some(Draft { time: now, generation, document, resource, happening })
+        let interrupted = unended.into_iter().filter_map(|(begun, announced)| {
+            let Happening::Begun { step } = announced.happening else { return None };
+            Some(Draft { time: now, happening: Happening::Interrupted { step, begun }, ..announced })
         });
         let first_of_all: Vec<Draft> = recovered.into_iter().chain(interrupted).collect();
         self.waiting.splice(0..0, first_of_all);
         // What the agent before wrote and the ledger does not know of may be nowhere but in memory.
         self.unsynced |= head != self.head;
         self.head = head;
-        let told = |record: super::AuditRecord| Draft {
-            time: record.time,
-            generation: record.generation,
-            document: record.document,
-            resource: record.resource,
-            happening: record.happening,
-        };
-        self.told = (rejected.map(told), safe_mode.map(told));
+        self.told = told;
         Ok(())
     }
 

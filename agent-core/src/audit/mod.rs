@@ -23,6 +23,7 @@ mod record;
 mod tail;
 #[cfg(test)]
 mod tests;
+mod told;
 mod trail;
 mod unsent;
 mod verify;

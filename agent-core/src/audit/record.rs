@@ -164,6 +164,14 @@ impl Draft {
     }
 }
 
+impl From<AuditRecord> for Draft {
+    fn from(record: AuditRecord) -> Self {
+        let AuditRecord { v: _, seq: _, time, prev: _, generation, document, signer: _, resource, happening } =
+            record;
+        Self { time, generation, document, resource, happening }
+    }
+}
+
 /// As much of a text as a line holds.
 pub(super) fn short(text: &str) -> String {
     match text.char_indices().nth(MAX_TEXT) {

@@ -7,9 +7,10 @@ use std::{
 };
 
 use super::{
-    AuditRecord, Happening, Head, Line, Lines, LogFile,
+    AuditRecord, Draft, Happening, Head, Line, Lines, LogFile,
     chain::{Chain, Linked},
     files::set_aside,
+    told::Told,
 };
 use crate::state_dir::StateLayout;
 
@@ -22,11 +23,10 @@ pub(super) struct Tail {
     pub(super) first: Option<u64>,
     /// The length of that file's whole lines, in bytes.
     pub(super) len: u64,
-    /// Records of steps that were announced and did not end.
-    pub(super) unended: BTreeMap<u64, AuditRecord>,
-    /// The newest record of each of these kinds that nothing else came after.
-    pub(super) rejected: Option<AuditRecord>,
-    pub(super) safe_mode: Option<AuditRecord>,
+    /// Steps that were announced and did not end, by the number of their line.
+    pub(super) unended: BTreeMap<u64, Draft>,
+    /// What need not be told again.
+    pub(super) told: Told,
     /// What was wrong with the log, and where it is kept.
     pub(super) damage: Option<String>,
 }
@@ -101,24 +101,13 @@ fn read(tail: &mut Tail, chain: &mut Chain, file: &LogFile, known: Head) -> io::
 
 impl Tail {
     fn note(&mut self, record: AuditRecord) {
-        if let Some(begun) = record.happening.begun() {
+        let (seq, draft) = (record.seq, Draft::from(record));
+        if let Some(begun) = draft.happening.begun() {
             self.unended.remove(&begun);
         }
-        match record.happening {
-            Happening::Begun { .. } => {
-                self.safe_mode = None;
-                self.unended.insert(record.seq, record);
-            }
-            Happening::Accepted => self.rejected = None,
-            Happening::Rejected { .. } => self.rejected = Some(record),
-            Happening::SafeMode { .. } => self.safe_mode = Some(record),
-            Happening::Done { .. }
-            | Happening::Failed { .. }
-            | Happening::NotRun { .. }
-            | Happening::Interrupted { .. }
-            | Happening::Blocked { .. }
-            | Happening::DuplicateIdentity { .. }
-            | Happening::LogRecovered { .. } => {}
+        self.told.is_news(&draft);
+        if let Happening::Begun { .. } = draft.happening {
+            self.unended.insert(seq, draft);
         }
     }
 }
