@@ -8,39 +8,36 @@
 //! before it, the old document is in force and nothing has been touched.
 
 mod entry;
+mod store;
 #[cfg(test)]
 mod tests;
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use agent_model::{
-    Claim, Digest, Lowered, ResourceKind, ResourceName, Timestamp,
-    status::{AgentStatus, ResourceState},
+    Claim, Digest, Failure, Lowered, ResourceKind, ResourceName, Timestamp,
+    status::{AgentStatus, ResourceRef, ResourceState},
 };
 use tokio::time::Instant;
 
 pub use entry::DesiredValue;
 
+use self::store::Store;
 use crate::{
     acceptance::{Acceptance, Candidate},
-    backoff::Backoff,
+    audit::{AuditLog, Draft, Happening, Trail},
     clock::Clock,
     envelope::{HighWaterMark, Refusal},
     executor::{Executor, PassOutcome},
-    ledger::{
-        AcceptedDocument, AppliedDocument, InventoryEntry, Ledger, LedgerBody, Loaded, Provenance,
-        StoreFailure, UntypedRecord,
-    },
+    ledger::{AcceptedDocument, AppliedDocument, InventoryEntry, LedgerBody, Loaded, UntypedRecord},
     pause::Pause,
     safe_mode::{DocumentId, FirstPasses, Reach, SafeMode},
     state_dir::StateLayout,
-    status::report::{Judgement, Reporter, SeenEntry, Situation, StoreHealth},
+    status::report::{Judgement, Reporter, SeenEntry, Situation},
 };
 
 /// A pass that lasts longer says so in the status meanwhile. Shorter ones are not worth a write.
 const PROGRESS_AFTER: Duration = Duration::from_millis(250);
-/// How often a disk that does not serve is tried again.
-const STORE_RETRY: Backoff = Backoff { first: Duration::from_secs(2), longest: Duration::from_secs(60) };
 
 /// What a device is made of.
 pub struct DeviceParts {
@@ -50,6 +47,8 @@ pub struct DeviceParts {
     pub executor: Executor,
     /// Remembers.
     pub loaded: Loaded,
+    /// Remembers what was done.
+    pub audit: AuditLog,
     /// Words the status.
     pub reporter: Reporter,
     /// Tells the time.
@@ -60,7 +59,7 @@ pub struct DeviceParts {
 pub struct Device {
     acceptance: Arc<Acceptance>,
     executor: Executor,
-    ledger: Ledger,
+    store: Store,
     reporter: Reporter,
     clock: Clock,
     /// The document in force, lowered; `None` when there is none, it was not read yet or it cannot be
@@ -84,26 +83,18 @@ pub struct Device {
     first_passes: FirstPasses,
     /// Whether the last pass left things undone because of a pause.
     held_back: bool,
-    store: StoreHealth,
-    recovered: Option<String>,
-    store_failures: u64,
-    store_retry: Option<Instant>,
 }
 
 impl Device {
     /// A device that knows what it has accepted and has not looked at anything yet.
     pub fn new(parts: DeviceParts) -> Self {
-        let DeviceParts { acceptance, executor, loaded: Loaded { ledger, provenance }, reporter, clock } =
-            parts;
-        let recovered = match provenance {
-            Provenance::Recovered { message } => Some(message),
-            Provenance::Intact | Provenance::New => None,
-        };
-        let asks_for_floor = ledger.body().needs_floor;
-        let mut device = Self {
+        let DeviceParts { acceptance, executor, loaded, audit, reporter, clock } = parts;
+        let store = Store::new(loaded, audit);
+        let asks_for_floor = store.body().needs_floor;
+        Self {
             acceptance: Arc::new(acceptance),
             executor,
-            ledger,
+            store,
             asks_for_floor,
             reporter,
             clock,
@@ -119,19 +110,13 @@ impl Device {
             pause: None,
             first_passes: FirstPasses::default(),
             held_back: false,
-            store: StoreHealth::Healthy,
-            recovered,
-            store_failures: 0,
-            store_retry: None,
-        };
-        device.store_served();
-        device
+        }
     }
 
     /// Takes possession of what carries our mark and is not in the ledger: an earlier ledger was lost.
     /// What no document declares of it is removed like anything else that was made before.
     pub fn take_marked(&mut self, marked: Vec<(Claim, ResourceName, UntypedRecord)>) {
-        let mut body = self.ledger.body().clone();
+        let mut body = self.store.body().clone();
         for (claim, name, record) in marked {
             body.inventory.entry(claim).or_insert_with_key(|claim| {
                 tracing::warn!(%claim, "the ledger does not know it, but it is ours");
@@ -143,7 +128,7 @@ impl Device {
 
     /// What must not be forgotten.
     pub fn ledger(&self) -> &LedgerBody {
-        self.ledger.body()
+        self.store.body()
     }
 
     /// Whether the device must know its own last status before it accepts anything.
@@ -188,7 +173,7 @@ impl Device {
     /// From now on notes in the state folder what it is at for the first time, and counts this start if
     /// the agent before crashed there. Without this there is no safe mode.
     pub fn guard_against_crashes(&mut self, layout: &StateLayout) {
-        let body = self.ledger.body();
+        let body = self.store.body();
         self.first_passes = FirstPasses::at_start(
             layout.clone(),
             body.accepted.as_ref().map(|document| document.digest),
@@ -197,6 +182,9 @@ impl Device {
         );
         if let Some(safe_mode) = self.safe_mode() {
             tracing::warn!("safe mode: {safe_mode}");
+            let happening = Happening::SafeMode { message: safe_mode.to_string() };
+            let (generation, document) = (Some(safe_mode.generation), Some(safe_mode.digest));
+            self.note(Draft { generation, document, ..self.draft(happening) });
         }
     }
 
@@ -229,7 +217,7 @@ impl Device {
             return self.leave_alone("SafeMode");
         }
         let next = self.candidate.as_ref().map(|candidate| &candidate.document);
-        let Some(document) = next.or(self.ledger.body().accepted.as_ref()).map(DocumentId::from) else {
+        let Some(document) = next.or(self.store.body().accepted.as_ref()).map(DocumentId::from) else {
             self.outcome = None;
             return self.find_out_whether_the_disk_serves();
         };
@@ -249,14 +237,14 @@ impl Device {
         mut progress: impl FnMut(AgentStatus),
     ) -> Ending {
         let body = match &self.candidate {
-            Some(candidate) => in_force(self.ledger.body().clone(), candidate),
+            Some(candidate) => in_force(self.store.body().clone(), candidate),
             None => {
                 self.read_in_force();
-                self.ledger.body().clone()
+                self.store.body().clone()
             }
         };
         let next = self.candidate.as_ref().map(|candidate| &candidate.lowered);
-        let Some(lowered) = next.or(self.in_force.as_ref()) else {
+        let (Some(lowered), Some(document)) = (next.or(self.in_force.as_ref()), &body.accepted) else {
             self.leave_alone("DocumentUnreadable");
             return Ending::Over;
         };
@@ -266,26 +254,34 @@ impl Device {
             self.held_back = true;
             pass.hold_all_back("Paused", &format!("held back {}", pause.end_in_words()));
         }
+        let (generation, digest) = (document.generation, document.digest);
+        let (log, clock) = (self.store.audit().clone(), self.clock.clone());
+        let mut trail = Trail::new(log, clock, generation, digest, pass.announce());
         if pass.has_work() || self.candidate.is_some() {
+            let accepted = self.candidate.as_ref().map(|_| self.draft(Happening::Accepted));
+            let accepted = accepted.map(|draft| about(&body, draft));
+            let before = u64::from(accepted.is_some());
+            let batch = accepted.into_iter().chain(trail.begin()).collect();
             let intents = LedgerBody { inventory: pass.intents(), ..body.clone() };
-            if let Err(failure) = self.ledger.commit(intents) {
-                match self.candidate {
-                    Some(_) => self.judgement = Judgement::StoreFailed(failure.clone()),
-                    None => {
-                        let message = failure.to_string();
-                        self.outcome = Some(pass.preview(ResourceState::Pending, "StateStore", &message));
+            match self.store.commit(intents, batch, now.monotonic) {
+                Ok(first) => trail.begun(first + before),
+                Err(failure) => {
+                    match self.candidate {
+                        Some(_) => self.judgement = Judgement::StoreFailed(failure),
+                        None => {
+                            let message = failure.to_string();
+                            self.outcome = Some(pass.preview(ResourceState::Pending, "StateStore", &message));
+                        }
                     }
+                    return Ending::Early;
                 }
-                self.store_failed(failure);
-                return Ending::Early;
             }
-            self.store_served();
             if let Some(candidate) = self.candidate.take() {
                 self.put_in_force(*candidate);
             }
         }
         let preview = pass.has_work().then(|| pass.preview(ResourceState::Applying, "Applying", ""));
-        let mut run = pin!(pass.run(superseded));
+        let mut run = pin!(pass.run(superseded, trail));
         let mut outcome = match tokio::time::timeout(PROGRESS_AFTER, &mut run).await {
             Ok(outcome) => outcome,
             Err(_) => {
@@ -295,7 +291,9 @@ impl Device {
             }
         };
         let now = self.clock.now();
-        self.executor.learn(&mut outcome, now);
+        for (resource, failure) in self.executor.learn(&mut outcome, now) {
+            self.store.audit().note(about(&body, self.blocked(resource, &failure)));
+        }
         self.dropped.append(&mut outcome.dropped);
         let applied = newly_applied(&body, &outcome, now.wall).or(body.applied.clone());
         self.recorded(LedgerBody { inventory: outcome.inventory.clone(), applied, ..body });
@@ -312,22 +310,22 @@ impl Device {
 
     /// No pass can be made: all that we hold is left as it is.
     fn leave_alone(&mut self, reason: &'static str) {
-        let inventory = &self.ledger.body().inventory;
+        let inventory = &self.store.body().inventory;
         self.outcome = Some(PassOutcome::left_alone(inventory, reason, "left as it is"));
         self.find_out_whether_the_disk_serves();
     }
 
     /// Writes only after a write that failed.
     fn find_out_whether_the_disk_serves(&mut self) {
-        self.recorded(self.ledger.body().clone());
+        self.recorded(self.store.body().clone());
     }
 
     /// When a pass is due by itself: to try something again that failed, or to go on with what
     /// did not have its turn.
     pub fn due(&self) -> Option<Instant> {
         // While the disk does not serve, no pass could do anything.
-        if self.store_retry.is_some() {
-            return self.store_retry;
+        if let Some(retry) = self.store.retry() {
+            return Some(retry);
         }
         let now = self.clock.now();
         if let Some(heeded) = self.pause.filter(|heeded| heeded.lasts(now.monotonic)) {
@@ -346,19 +344,17 @@ impl Device {
         self.entry != SeenEntry::Unread && !self.asks_for_floor
     }
 
-    /// Counts an event. The number is durable where the disk serves.
-    pub fn next_event_seq(&mut self) -> u64 {
-        let seq = self.ledger.body().event_seq.saturating_add(1);
-        let body = LedgerBody { event_seq: seq, ..self.ledger.body().clone() };
-        self.recorded(body);
-        seq
+    /// Writes down that another device reports under this one's name.
+    pub fn note_duplicate_identity(&mut self, message: &str) {
+        let draft = self.draft(Happening::DuplicateIdentity { message: message.to_owned() });
+        self.note(about(self.store.body(), draft));
     }
 
     /// Keeps in mind which epoch this process claims, where the disk serves: the entry that tells it may be
     /// lost, and come back.
     pub fn note_writer_epoch(&mut self, epoch: u64) {
-        if epoch > self.ledger.body().writer_epoch {
-            self.recorded(LedgerBody { writer_epoch: epoch, ..self.ledger.body().clone() });
+        if epoch > self.store.body().writer_epoch {
+            self.recorded(LedgerBody { writer_epoch: epoch, ..self.store.body().clone() });
         }
     }
 
@@ -373,12 +369,12 @@ impl Device {
             now: self.clock.now().wall,
             entry: &self.entry,
             judgement: &self.judgement,
-            ledger: self.ledger.body(),
+            ledger: self.store.body(),
             unreadable: self.unreadable.as_ref(),
             outcome: self.outcome.as_ref(),
             pause: self.pause_in_force(),
             safe_mode: self.safe_mode(),
-            store: &self.store,
+            store: self.store.health(),
         })
     }
 
@@ -393,7 +389,7 @@ impl Device {
     /// Reads the document in force where that was not done yet. Not at the start but in its first pass,
     /// because an agent that crashes here must be kept from it as well.
     fn read_in_force(&mut self) {
-        let Some(document) = &self.ledger.body().accepted else { return };
+        let Some(document) = &self.store.body().accepted else { return };
         if self.in_force.is_some() || self.unreadable.is_some() {
             return;
         }
@@ -411,39 +407,32 @@ impl Device {
     }
 
     fn digest_in_force(&self) -> Option<Digest> {
-        self.ledger.body().accepted.as_ref().map(|document| document.digest)
+        self.store.body().accepted.as_ref().map(|document| document.digest)
     }
 
     /// Lets go of what was kept for claims that the ledger has durably forgotten.
     async fn release_dropped(&mut self) {
-        if self.store_retry.is_none() {
+        if self.store.retry().is_none() {
             let dropped = std::mem::take(&mut self.dropped);
-            self.executor.release(dropped, &self.ledger.body().inventory).await;
+            self.executor.release(dropped, &self.store.body().inventory).await;
         }
     }
 
     fn recorded(&mut self, body: LedgerBody) {
-        match self.ledger.record(body) {
-            Ok(()) => self.store_served(),
-            Err(failure) => self.store_failed(failure),
-        }
+        self.store.record(body, self.clock.now().monotonic);
     }
 
-    fn store_failed(&mut self, failure: StoreFailure) {
-        tracing::error!(%failure, "the ledger cannot be written; nothing is accepted or changed");
-        self.store = StoreHealth::Failing(failure);
-        self.store_failures += 1;
-        let delay = STORE_RETRY.delay(self.store_failures, 1.0);
-        self.store_retry = Some(self.clock.now().monotonic + delay);
+    fn note(&mut self, draft: Draft) {
+        self.store.note(draft, self.clock.now().monotonic);
     }
 
-    fn store_served(&mut self) {
-        self.store_failures = 0;
-        self.store_retry = None;
-        self.store = match &self.recovered {
-            Some(message) => StoreHealth::Recovered { message: message.clone() },
-            None => StoreHealth::Healthy,
-        };
+    fn draft(&self, happening: Happening) -> Draft {
+        Draft::new(self.clock.now().wall, happening)
+    }
+
+    fn blocked(&self, resource: ResourceRef, failure: &Failure) -> Draft {
+        let happening = Happening::blocked(&failure.reason, &failure.message);
+        Draft { resource: Some(resource), ..self.draft(happening) }
     }
 }
 
@@ -469,6 +458,16 @@ enum Ending {
     Over,
     /// Something was left for a later pass.
     Early,
+}
+
+/// The same of the document in force.
+fn about(body: &LedgerBody, draft: Draft) -> Draft {
+    let document = body.accepted.as_ref();
+    Draft {
+        generation: document.map(|document| document.generation),
+        document: document.map(|document| document.digest),
+        ..draft
+    }
 }
 
 fn high_water_mark(document: &AcceptedDocument) -> HighWaterMark {

@@ -90,7 +90,7 @@ fn create(path: &Path) -> io::Result<File> {
 /// What an administrator writes into the folder of an agent that runs as another user, that agent
 /// must be able to read. Where it cannot be given away, as to a user whom a container does not know,
 /// it stays the writer's: that must keep no ledger from being written.
-fn give_to_the_folders_user(file: &File, path: &Path) {
+pub(crate) fn give_to_the_folders_user(file: &File, path: &Path) {
     if !rustix::process::geteuid().is_root() {
         return;
     }

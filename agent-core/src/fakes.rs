@@ -20,6 +20,7 @@ use tempfile::TempDir;
 
 use crate::{
     acceptance::Acceptance,
+    audit::AuditLog,
     clock::Clock,
     device::{DesiredValue, Device, DeviceParts},
     dispatcher::Formats,
@@ -239,6 +240,9 @@ pub(crate) fn device_with_clock(
         boot_id: None,
         started_at: clock.now().wall,
     };
+    let layout = StateLayout::of(folder.path());
+    let loaded = Ledger::load(&layout, &agent).unwrap();
+    let audit = AuditLog::open(&layout, loaded.ledger.body().audit_head(), clock.now().wall);
     Device::new(DeviceParts {
         acceptance: Acceptance {
             agent: agent.clone(),
@@ -248,7 +252,8 @@ pub(crate) fn device_with_clock(
             facts: DeviceFacts::new(),
         },
         executor: Executor::new(registry, policy(Policy::default()), 7),
-        loaded: Ledger::load(&StateLayout::of(folder.path()), &agent).unwrap(),
+        loaded,
+        audit,
         reporter: Reporter::new(agent, "instance".into(), info, previous),
         clock,
     })

@@ -12,6 +12,7 @@
 //! workload: both come in through the traits of `agent-model`.
 
 pub mod acceptance;
+pub mod audit;
 pub mod authoring;
 pub mod backoff;
 pub mod clock;

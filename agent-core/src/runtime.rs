@@ -8,12 +8,12 @@ use std::{cell::Cell, collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
 use agent_model::{
     Claim,
-    status::{AgentStatus, Event, Heartbeat, Phase},
+    status::{AgentStatus, Heartbeat, Phase},
 };
 use futures_util::{FutureExt, Stream, StreamExt};
 use rand::RngExt;
 use tokio::{
-    sync::{mpsc, watch},
+    sync::watch,
     time::{Instant, sleep, sleep_until},
 };
 
@@ -92,8 +92,6 @@ pub struct Channels {
     pub pause: watch::Receiver<Option<Pause>>,
     /// Whether the state folder says that this device is in safe mode.
     pub safe_mode: watch::Receiver<bool>,
-    /// Events. When the queue is full the newest is dropped; the log still has it.
-    pub events: mpsc::Sender<Event>,
 }
 
 /// Runs until `stop` holds true. What runs on the device goes on running.
@@ -167,7 +165,7 @@ pub async fn run(
             }
             Ok(()) = channels.standing.changed() => {
                 let standing = channels.standing.borrow_and_update().clone();
-                teller.stands(&standing, &mut device, &channels.events);
+                teller.stands(&standing, &mut device);
                 None
             }
             Some(claim) = next_wake(&mut wakes, wakes_from) => {
@@ -309,7 +307,7 @@ impl Teller {
     }
 
     /// Takes note of a new epoch, or of another device with this one's name.
-    fn stands(&mut self, standing: &WriterStanding, device: &mut Device, events: &mpsc::Sender<Event>) {
+    fn stands(&mut self, standing: &WriterStanding, device: &mut Device) {
         self.epoch = standing.epoch;
         device.note_writer_epoch(standing.epoch);
         let Some(by) = standing.superseded_by.as_ref().filter(|_| self.duplicate.is_none()) else { return };
@@ -318,18 +316,7 @@ impl Teller {
                        on enforcing what it accepted; revoke one of the two and enrol it anew";
         tracing::error!(by = by.instance, by_epoch = by.epoch, epoch = standing.epoch, "{message}");
         self.duplicate = Some(DuplicateIdentity { since: device.now() });
-        let event = Event {
-            seq: device.next_event_seq(),
-            time: device.now(),
-            event_type: "DuplicateIdentity".into(),
-            reason: "Superseded".into(),
-            message: message.into(),
-            resource: None,
-            generation: device.ledger().accepted.as_ref().map(|document| document.generation),
-        };
-        if events.try_send(event).is_err() {
-            tracing::warn!("the event about it could not be queued");
-        }
+        device.note_duplicate_identity(message);
     }
 }
 

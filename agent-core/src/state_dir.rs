@@ -66,6 +66,16 @@ impl StateLayout {
         self.0.join("unfinished.json")
     }
 
+    /// What was done on this device: [`AuditLog`](crate::audit::AuditLog).
+    pub fn audit(&self) -> PathBuf {
+        self.0.join("audit.jsonl")
+    }
+
+    /// How far the platform was told of it: [`EventCursor`](crate::audit::EventCursor).
+    pub fn events_cursor(&self) -> PathBuf {
+        self.0.join("events.cursor")
+    }
+
     fn lock(&self) -> PathBuf {
         self.0.join("lock")
     }
@@ -164,7 +174,9 @@ fn open_lock(path: &Path) -> io::Result<File> {
 
 /// Removes what a crash left of a replacement of the agent's own files.
 pub(crate) fn sweep_temporaries(layout: &StateLayout) {
-    for path in [layout.ledger(), layout.status(), layout.pause(), layout.unfinished()] {
+    let replaced =
+        [layout.ledger(), layout.status(), layout.pause(), layout.unfinished(), layout.events_cursor()];
+    for path in replaced {
         let _ = fs::remove_file(path.with_extension("tmp"));
     }
 }

@@ -12,7 +12,7 @@
 //! crowd         many agents       │ as many loops
 //! ```
 //!
-//! To look into one part alone, `cargo bench --package bench -- noop`, `traffic` or `crowd`, prints
+//! To look into one part alone, `cargo bench --package bench -- noop`, `traffic`, `convergence` or `crowd`, prints
 //! what it found and writes nothing down.
 
 #![allow(
@@ -39,7 +39,7 @@ mod wire;
 
 use std::{env, fs, path::Path};
 
-use convergence::Sync;
+use convergence::{Convergence, Sync};
 use report::Report;
 
 fn main() {
@@ -55,6 +55,9 @@ async fn measure() {
     if only("noop") {
         return print!("{}", report::noop_pass(&noop_pass::measure().await));
     }
+    if only("convergence") {
+        return print!("{}", report::convergence(&converge().await));
+    }
     if only("traffic") {
         let traffic = traffic::measure().await;
         return println!("{}\n{}", report::traffic(&traffic), report::traffic_check(&traffic));
@@ -66,11 +69,7 @@ async fn measure() {
     // First, so that it tells what is measured and not what this run leaves behind.
     let machine = machine::describe();
 
-    let mut convergence = Vec::new();
-    for sync in [Sync::Default, Sync::Always] {
-        println!("put -> Converged, sync_interval {}: {} rounds", sync.as_str(), convergence::ROUNDS);
-        convergence.push(convergence::measure(sync).await);
-    }
+    let convergence = converge().await;
     println!("pass without changes over {} files: {} rounds", noop_pass::FILES, noop_pass::ROUNDS);
     let noop_pass = noop_pass::measure().await;
     println!("idle agent: {} s", idle::DURATION.as_secs());
@@ -87,4 +86,13 @@ async fn measure() {
     let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("RESULTS.md");
     fs::write(results, report.to_string()).unwrap();
     println!("\n{}\nWritten to bench/RESULTS.md.", report.tables());
+}
+
+async fn converge() -> Vec<Convergence> {
+    let mut convergence = Vec::new();
+    for sync in [Sync::Default, Sync::Always] {
+        println!("put -> Converged, sync_interval {}: {} rounds", sync.as_str(), convergence::ROUNDS);
+        convergence.push(convergence::measure(sync).await);
+    }
+    convergence
 }

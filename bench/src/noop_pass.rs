@@ -63,7 +63,7 @@ pub(crate) async fn measure() -> NoopPass {
     let reconciler = FileReconciler::new(settings);
 
     let created = executor.prepare(&desired, &Inventory::new(), Clock::system().now()).await;
-    let mut inventory = created.run(|| false).await.inventory;
+    let mut inventory = created.run(|| false, ()).await.inventory;
     tokio::time::sleep(UNTIL_SETTLED).await;
 
     // As the executor keeps them from one pass to the next.
@@ -91,7 +91,7 @@ pub(crate) async fn measure() -> NoopPass {
         let prepare = start.elapsed();
         assert!(!pass.has_work(), "nothing changed, so there is nothing to do");
         let start = Instant::now();
-        let outcome = pass.run(|| false).await;
+        let outcome = pass.run(|| false, ()).await;
         let run = start.elapsed();
         assert!(outcome.is_converged());
         inventory = outcome.inventory;

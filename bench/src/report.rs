@@ -46,10 +46,7 @@ impl Report {
     /// Every figure that has an aim.
     pub(crate) fn tables(&self) -> String {
         let mut ratios = vec![ratio_head()];
-        for convergence in &self.convergence {
-            let what = format!("put -> `Converged`, sync_interval {}", convergence.sync.as_str());
-            ratios.push(ratio(what, &convergence.comparison));
-        }
+        ratios.extend(self.convergence.iter().map(convergence_ratio));
         ratios.push(noop_pass_ratio(&self.noop_pass));
 
         let pss = self.idle.pss_kib as f64 / 1024.0;
@@ -168,6 +165,17 @@ impl Display for Report {
 /// The pass without changes alone, with where its time goes.
 pub(crate) fn noop_pass(noop_pass: &NoopPass) -> String {
     format!("{}\n{}", table(&[ratio_head(), noop_pass_ratio(noop_pass)]), phases(noop_pass))
+}
+
+/// How long it takes to converge.
+pub(crate) fn convergence(convergence: &[Convergence]) -> String {
+    let rows: Vec<_> = [ratio_head()].into_iter().chain(convergence.iter().map(convergence_ratio)).collect();
+    table(&rows)
+}
+
+fn convergence_ratio(convergence: &Convergence) -> [String; 8] {
+    let what = format!("put -> `Converged`, sync_interval {}", convergence.sync.as_str());
+    ratio(what, &convergence.comparison)
 }
 
 /// What crosses the wire in a month.

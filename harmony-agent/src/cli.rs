@@ -35,6 +35,10 @@ pub(crate) enum Command {
     /// Works offline and beside a running agent. All that is kept is shown, also of earlier runs of the
     /// process. Lines that are no lines of a log, as after a crash of the device, are shown as they are.
     Logs(LogsArgs),
+    /// Show what was done on this device, or check that this account of it is whole.
+    ///
+    /// Works offline and beside a running agent.
+    Audit(AuditArgs),
     /// Check that this device has what the agent needs, one line for each thing.
     ///
     /// Takes the settings of `run`. Looks at configuration, clock, disk and server, and leaves
@@ -221,6 +225,45 @@ pub(crate) struct ExplainArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct AuditArgs {
+    #[command(subcommand)]
+    pub(crate) command: AuditCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Show what was done, the oldest first.
+    Show(AuditShowArgs),
+    /// Find records that were removed, changed, inserted or moved.
+    ///
+    /// Exits with 1 when there are any.
+    Verify(AuditVerifyArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditShowArgs {
+    /// Leave out what was done longer ago, like 10m.
+    #[arg(long, value_name = "DURATION", value_parser = ago)]
+    pub(crate) since: Option<Duration>,
+    /// Show the last LINES records only.
+    #[arg(short = 'n', long, value_name = "LINES")]
+    pub(crate) lines: Option<usize>,
+    /// Form of the output.
+    #[arg(short, long, value_enum, default_value = "table")]
+    pub(crate) output: AuditOutput,
+    /// The agent's state folder.
+    #[arg(long, value_name = "DIR", env = "HARMONY_AGENT_STATE_DIR", default_value = DEFAULT_STATE_DIR)]
+    pub(crate) state_dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditVerifyArgs {
+    /// The agent's state folder.
+    #[arg(long, value_name = "DIR", env = "HARMONY_AGENT_STATE_DIR", default_value = DEFAULT_STATE_DIR)]
+    pub(crate) state_dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct PauseArgs {
     /// End it by itself after this time, 30 days at most.
     #[arg(long = "for", value_name = "DURATION", value_parser = pause_duration)]
@@ -271,6 +314,14 @@ pub(crate) enum StatusOutput {
     /// For people.
     Table,
     /// The AgentStatus.
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AuditOutput {
+    /// For people.
+    Table,
+    /// The records as they stand in the log, one to a line.
     Json,
 }
 

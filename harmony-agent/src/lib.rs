@@ -9,6 +9,7 @@
 //! ```
 
 mod accounts;
+mod audit;
 mod check;
 mod cli;
 mod configuration;
@@ -155,6 +156,7 @@ fn execute(cli: Cli, agent: Agent) -> Result<Exit, CommandError> {
         Command::Once(args) => runtime.block_on(once::once(args, agent)),
         Command::Status(args) => status::status(&args),
         Command::Logs(args) => logs::logs(&args),
+        Command::Audit(args) => audit::audit(&args),
         Command::Check(args) => runtime.block_on(check::check(args)),
         Command::Pause(args) => runtime.block_on(pause::pause(&args)),
         Command::Resume(args) => pause::resume(&args),

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use agent_core::{
     kv::{
-        Connection, DesiredWatch, DesiredWatchSettings, EventQueue, HeartbeatTask, StatusWriter,
+        Connection, DesiredWatch, DesiredWatchSettings, EventPublisher, HeartbeatTask, StatusWriter,
         StatusWriterSettings,
     },
     runtime::{self, Channels},
@@ -63,7 +63,7 @@ pub(crate) async fn serve(wired: Wired, serving: Serving) {
         newest_report,
     );
     let _heartbeat = HeartbeatTask::spawn(&connection, &agent, intervals.heartbeat, newest_heartbeat);
-    let events = EventQueue::spawn(&connection, &agent);
+    let _events = EventPublisher::spawn(&connection, &agent, layout.clone(), &wired.audit);
     let channels = Channels {
         entries: desired.entries(),
         prior: writer.prior(),
@@ -73,7 +73,6 @@ pub(crate) async fn serve(wired: Wired, serving: Serving) {
         phase,
         pause: holds.pause,
         safe_mode: holds.safe_mode,
-        events: events.sender(),
     };
     let wakes = wired.registry.wakes();
     runtime::run(wired.device, layout, channels, wakes, intervals.drift, stop).await;

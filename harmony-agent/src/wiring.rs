@@ -4,6 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use agent_core::{
     acceptance::Acceptance,
+    audit::AuditLog,
     clock::Clock,
     device::{Device, DeviceParts},
     dispatcher::Formats,
@@ -44,6 +45,8 @@ const UNIT_FILES: [&str; 4] =
 pub(crate) struct Wired {
     pub(crate) device: Device,
     pub(crate) registry: Registry,
+    /// What was done on it.
+    pub(crate) audit: AuditLog,
     /// What it reads.
     pub(crate) formats: Formats,
     /// Identifies this process among the writers of the status.
@@ -103,16 +106,18 @@ pub(crate) async fn wire(
         policy: Arc::clone(&policy),
         facts,
     };
+    let audit = AuditLog::open(layout, loaded.ledger.body().audit_head(), clock.now().wall);
     let mut device = Device::new(DeviceParts {
         acceptance,
         executor: Executor::new(registry.clone(), policy, rand::random()),
         loaded,
+        audit: audit.clone(),
         reporter: Reporter::new(agent.clone(), instance.clone(), info, previous),
         clock,
     });
     device.take_marked(registry.marked().await);
     device.set_pause(Pause::read(layout));
-    Ok(Wired { device, registry, formats, instance })
+    Ok(Wired { device, registry, audit, formats, instance })
 }
 
 /// All that is the agent's own, with the files that it is set up with.

@@ -6,8 +6,6 @@ use agent_model::{COMMON_FACTS, DeviceFacts, ResourceKind};
 use agent_score_bridge::{KIND, Requirement, ScoreBridge, ScoreId, ScoreRegistry, UnknownScore, choose};
 use serde_json::Value;
 
-/// The kinds of resource that a device may have a reconciler for.
-
 /// Every format that documents are written in.
 pub(crate) fn known() -> Formats {
     let scores = ScoreBridge::new(ScoreRegistry::built_in(), ResourceKind::ALL);

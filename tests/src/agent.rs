@@ -8,6 +8,7 @@ use std::{
 };
 
 use process_shim::{ProcessFolder, ProcessIdentity, ShimRecord};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
@@ -271,6 +272,15 @@ impl Agent {
         let process = Process::start(&self.id, &command, &[], &printed);
         let status = process.expect("a program that exists can be started").end().await;
         (status.code(), fs::read_to_string(&printed).unwrap())
+    }
+
+    /// The records of its audit log, the oldest first, as long as they fit into one file.
+    ///
+    /// # Panics
+    /// When one of its lines is none.
+    pub fn audit(&self) -> Vec<Value> {
+        let log = fs::read_to_string(self.state_dir().join("audit.jsonl")).expect("there is a log");
+        log.lines().map(|line| serde_json::from_str(line).expect("each line is a record")).collect()
     }
 
     /// The folder of one of its processes.

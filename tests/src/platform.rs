@@ -1,11 +1,12 @@
 //! The platform's side of the wire: provisioned as the product does it, and from there on by plain
 //! NATS, as anybody with a NATS client could.
 
-use agent_model::status::AgentStatus;
+use agent_model::status::{AgentStatus, Event};
 use async_nats::{
     Client, HeaderMap, Subscriber,
     jetstream::{
         self, Context,
+        consumer::pull::OrderedConfig,
         stream::{Config, DirectGetErrorKind},
     },
 };
@@ -128,6 +129,37 @@ impl Platform {
             entries.push(Entry { revision: message.sequence, value: message.payload.to_vec() });
         }
         entries
+    }
+
+    /// All events of a device that are stored, in their order.
+    pub async fn events(&self, agent: &str) -> Vec<Event> {
+        let stream = self.jetstream.get_stream("AGENT_EVENTS").await.expect("it was provisioned");
+        let filter_subject = format!("agent-events.{agent}");
+        let consumer = stream.create_consumer(OrderedConfig { filter_subject, ..OrderedConfig::default() });
+        let mut consumer = consumer.await.expect("the platform may read events");
+        let count = consumer.info().await.expect("it was just made").num_pending;
+        let mut messages = consumer.messages().await.expect("it was just made");
+        let mut events = Vec::new();
+        for _ in 0..count {
+            let message = tokio::time::timeout(PATIENCE, messages.next()).await;
+            let message = message.expect("what is stored is delivered").expect("the connection lasts");
+            events.push(serde_json::from_slice(&message.expect("it is stored").payload).expect("an event"));
+        }
+        events
+    }
+
+    /// The same once they are such.
+    pub async fn events_where(
+        &self,
+        agent: &str,
+        what: &str,
+        are_such: impl Fn(&[Event]) -> bool,
+    ) -> Vec<Event> {
+        eventually(&format!("the events of {agent} tell {what}"), async || {
+            let events = self.events(agent).await;
+            if are_such(&events) { Ok(events) } else { Err(format!("they are {events:#?}")) }
+        })
+        .await
     }
 
     /// What a device says about itself.

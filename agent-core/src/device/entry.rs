@@ -7,6 +7,7 @@ use agent_model::{Digest, RefusalReason, status::Desired};
 use super::{Device, high_water_mark};
 use crate::{
     acceptance::Verdict,
+    audit::{Draft, Happening},
     envelope::{HighWaterMark, Received},
     ledger::LedgerBody,
     safe_mode::{DocumentId, Reach},
@@ -35,16 +36,16 @@ impl Device {
             return false;
         }
         self.asks_for_floor = false;
-        let highest = self.ledger.body().highest;
-        if floor.is_some() && highest.is_none() && self.recovered.is_none() {
-            let message =
-                "the ledger was missing, though this device has accepted documents before; began anew";
-            self.recovered = Some(message.to_owned());
+        let highest = self.store.body().highest;
+        if floor.is_some() && highest.is_none() {
+            self.store.ledger_was_lost(
+                "the ledger was missing, though this device has accepted documents before; began anew",
+            );
         }
         let higher =
             floor.filter(|floor| highest.is_none_or(|highest| floor.generation > highest.generation));
         let body =
-            LedgerBody { highest: higher.or(highest), needs_floor: false, ..self.ledger.body().clone() };
+            LedgerBody { highest: higher.or(highest), needs_floor: false, ..self.store.body().clone() };
         self.recorded(body);
         self.unjudged.take().is_some_and(|value| self.take_entry(value))
     }
@@ -109,8 +110,8 @@ impl Device {
 
     /// Whether the document waits to be put in force now.
     fn judge(&mut self, revision: u64, raw: &[u8], received: Received) -> bool {
-        let digest = received.digest;
-        let body = self.ledger.body();
+        let (digest, generation) = (received.digest, received.glance.generation);
+        let body = self.store.body();
         let now = self.clock.now().wall;
         match self.acceptance.judge(raw, received, body.highest, body.accepted.as_ref(), now) {
             Ok(Verdict::InForce) => {
@@ -132,6 +133,8 @@ impl Device {
             }
             Err(refusal) => {
                 tracing::warn!(revision, reason = %refusal.reason, message = refusal.message, "document refused");
+                let happening = Happening::rejected(revision, refusal.reason.as_str(), &refusal.message);
+                self.note(Draft { generation, document: Some(digest), ..self.draft(happening) });
                 if refusal.reason == RefusalReason::Expired {
                     self.expired = Some((DesiredValue::Some { revision, raw: raw.to_vec() }, now));
                 }
@@ -146,7 +149,7 @@ impl Device {
     pub fn successor_test(&self) -> impl Fn(&[u8]) -> bool + use<> {
         let acceptance = Arc::clone(&self.acceptance);
         let clock = self.clock.clone();
-        let body = self.ledger.body();
+        let body = self.store.body();
         let next = self
             .candidate
             .as_deref()

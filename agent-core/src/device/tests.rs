@@ -1,3 +1,4 @@
+mod audit;
 mod safe_mode;
 
 use std::fs;

@@ -58,6 +58,12 @@ impl FailingClaims {
         self.waiting(claim, wanted, now).filter(|failing| failing.stage == Stage::Applying)
     }
 
+    /// Whether it failed for that reason last, and for the same that is wanted.
+    pub(super) fn fails_with(&self, claim: &Claim, wanted: Option<Digest>, reason: &str) -> bool {
+        let failing = self.claims.get(claim).filter(|failing| failing.digest == wanted);
+        failing.is_some_and(|failing| failing.failure.reason == reason)
+    }
+
     fn waiting(&self, claim: &Claim, wanted: Option<Digest>, now: Moment) -> Option<&Failing> {
         self.claims
             .get(claim)

@@ -14,6 +14,7 @@ mod order;
 mod part;
 mod pass;
 mod registry;
+mod witness;
 
 #[cfg(test)]
 mod tests;
@@ -24,12 +25,12 @@ use std::{
     sync::Arc,
 };
 
-use agent_model::{Claim, DesiredState, ResourceKind};
+use agent_model::{Claim, DesiredState, Failure, ResourceKind, status::ResourceRef};
 use tokio::time::Instant;
 
 use self::{
     declared::Declared,
-    failing::FailingClaims,
+    failing::{FailingClaims, Stage},
     order::Edge,
     part::{Attempt, Part},
     registry::{Prepared, Request, Wanted},
@@ -43,6 +44,7 @@ use crate::{
 pub use part::ResourceOutcome;
 pub use pass::{Pass, PassOutcome};
 pub use registry::Registry;
+pub use witness::{AnnouncedStep, StepEffect, StepEnd, Witness};
 
 /// What we hold on this device, by claim.
 pub type Inventory = BTreeMap<Claim, InventoryEntry>;
@@ -115,11 +117,19 @@ impl Executor {
     }
 
     /// Notes what failed and what recovered, and completes the outcome with when each failing
-    /// resource is tried again.
-    pub fn learn(&mut self, outcome: &mut PassOutcome, now: Moment) {
+    /// resource is tried again. Gives those for which no plan could be made, and for another reason than
+    /// last time: no step tells of them.
+    pub fn learn(&mut self, outcome: &mut PassOutcome, now: Moment) -> Vec<(ResourceRef, Failure)> {
+        let mut blocked = Vec::new();
         for resource in &mut outcome.resources {
             match std::mem::replace(&mut resource.attempt, Attempt::Fine) {
                 Attempt::Failed(stage, failure) => {
+                    let known = self.failing.fails_with(&resource.claim, resource.wanted, &failure.reason);
+                    if stage == Stage::Planning && !known {
+                        let kind = resource.claim.kind().as_str().to_owned();
+                        let resource = ResourceRef { kind, name: resource.name.to_string() };
+                        blocked.push((resource, failure.clone()));
+                    }
                     let noted = self.failing.failed(&resource.claim, resource.wanted, stage, failure, now);
                     resource.attempts = noted.attempts;
                     resource.next_retry = noted.next.map(|(_, wall)| wall);
@@ -131,6 +141,7 @@ impl Executor {
         }
         let spoken_of: BTreeSet<&Claim> = outcome.resources.iter().map(|resource| &resource.claim).collect();
         self.failing.retain(|claim| spoken_of.contains(claim));
+        blocked
     }
 
     /// Lets go of what was kept for `dropped`, once the ledger has durably forgotten it.

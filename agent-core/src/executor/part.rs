@@ -8,6 +8,7 @@ use super::{
     declared::DeclaredResource,
     failing::{Failing, Stage},
     registry::{Effect, Prepared, Work},
+    witness::StepEffect,
 };
 use crate::ledger::{InventoryEntry, UntypedRecord};
 
@@ -234,6 +235,21 @@ impl Part {
     /// Whether altering the target would bring back what was fully applied before.
     pub(super) fn is_repair(&self) -> bool {
         self.wanted().is_some() && self.entry.as_ref().and_then(|entry| entry.applied_digest) == self.wanted()
+    }
+
+    /// What one of its steps came to that does `effect` to the target. Whatever the last step of a removal
+    /// is, only then nothing is left.
+    pub(super) fn effect_of_step(&self, effect: Effect, is_last: bool) -> StepEffect {
+        match (self.role, &self.plan) {
+            (Role::Removed, PartPlan::Due(Due { then: Standing::Gone, .. })) if is_last => {
+                StepEffect::Removed
+            }
+            (Role::Removed, _) => StepEffect::Auxiliary,
+            _ if effect.restarts => StepEffect::Restarted,
+            _ if !effect.alters => StepEffect::Auxiliary,
+            _ if self.is_repair() => StepEffect::Repaired,
+            _ => StepEffect::Changed,
+        }
     }
 
     pub(super) fn outcome(

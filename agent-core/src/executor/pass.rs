@@ -1,12 +1,14 @@
 //! The plans of one pass, and carrying them out.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use agent_model::{
     Claim, Failure, ResourceKind, Standing,
-    status::{ResourceState, Summary},
+    status::{ResourceRef, ResourceState, Summary},
 };
+use crash_point::crash_point;
 use futures_util::{StreamExt, stream::FuturesUnordered};
+use tokio::time::Instant;
 
 use super::{
     Inventory,
@@ -14,6 +16,7 @@ use super::{
     order::{Edge, Order, Turn},
     part::{Attempt, Part, PartPlan, ResourceOutcome},
     registry::{Effect, Work},
+    witness::{AnnouncedStep, StepEnd, Witness},
 };
 use crate::ledger::{InventoryEntry, UntypedRecord};
 
@@ -33,6 +36,10 @@ pub struct Pass {
     /// See [`PassOutcome::dropped`].
     dropped: Vec<(ResourceKind, UntypedRecord)>,
     interrupted: bool,
+    /// The numbers of each part's steps that were announced and have not ended.
+    announced: Vec<Range<usize>>,
+    /// How steps ended of which the witness was not told yet.
+    ended: Vec<(usize, StepEnd)>,
 }
 
 /// What came of a pass.
@@ -92,6 +99,7 @@ impl Pass {
     /// we hold, with the very entries that the parts have.
     pub(super) fn new(parts: Vec<Part>, edges: Vec<Vec<Edge>>, inventory: Inventory) -> Self {
         let outcomes = parts.iter().map(|_| None).collect();
+        let announced = parts.iter().map(|_| 0..0).collect();
         let order = Order::new(edges);
         let mut pass = Self {
             parts,
@@ -101,6 +109,8 @@ impl Pass {
             inventory,
             dropped: Vec::new(),
             interrupted: false,
+            announced,
+            ended: Vec::new(),
         };
         for i in 0..pass.parts.len() {
             let part = &pass.parts[i];
@@ -169,23 +179,73 @@ impl Pass {
         }
     }
 
+    /// All steps that are to be done, in the order of their numbers. What is announced ends in one way or
+    /// another, and [`run`](Self::run) tells how.
+    pub fn announce(&mut self) -> Vec<AnnouncedStep> {
+        let mut steps = Vec::new();
+        for i in &self.open {
+            let part = &self.parts[*i];
+            let PartPlan::Due(due) = &part.plan else { continue };
+            let first = steps.len();
+            let resource =
+                ResourceRef { kind: part.claim.kind().as_str().to_owned(), name: part.name.to_string() };
+            let announced = due.work.summaries().into_iter();
+            steps.extend(announced.map(|summary| AnnouncedStep { resource: resource.clone(), summary }));
+            self.announced[*i] = first..steps.len();
+        }
+        steps
+    }
+
     /// Carries the plans out. Independent parts run at the same time, a bound on how many; parts
     /// that have not begun when `superseded` says so are left for the next pass.
-    pub async fn run(mut self, superseded: impl Fn() -> bool) -> PassOutcome {
+    pub async fn run(mut self, superseded: impl Fn() -> bool, mut witness: impl Witness) -> PassOutcome {
         let mut under_way = FuturesUnordered::new();
         loop {
             while under_way.len() < MAX_AT_ONCE
                 && let Some((part, work)) = self.next(&superseded)
             {
-                under_way.push(async move { (part, work.effect(), work.run().await) });
+                under_way.push(do_step(part, work, 0));
             }
+            self.tell(&mut witness);
             match under_way.next().await {
-                Some((part, effect, result)) => self.finish(part, effect, result),
+                Some(done) => {
+                    let next = self.note_end(done);
+                    under_way.extend(next.map(|(part, work, step)| do_step(part, work, step)));
+                }
                 None if self.open.is_empty() => break,
                 None => self.break_cycle(),
             }
         }
         self.outcome()
+    }
+
+    /// Tells of the steps that ended.
+    fn tell(&mut self, witness: &mut impl Witness) {
+        for (step, end) in self.ended.drain(..) {
+            witness.ended(step, end);
+            crash_point();
+        }
+    }
+
+    /// Notes how a step ended. Gives the next one of its part, unless the part is over.
+    fn note_end(&mut self, done: DoneStep) -> Option<(usize, Arc<dyn Work>, usize)> {
+        let DoneStep { part: i, work, step, took, result } = done;
+        let is_last = work.effect_of(step + 1).is_none();
+        let end = match &result {
+            Ok(()) => {
+                let effect = work.effect_of(step).unwrap_or(Effect::NONE);
+                StepEnd::Done { effect: self.parts[i].effect_of_step(effect, is_last), took }
+            }
+            Err(failure) => StepEnd::Failed { failure: failure.clone(), took },
+        };
+        self.ended.extend(self.announced[i].next().map(|number| (number, end)));
+        match result {
+            Ok(()) if !is_last => Some((i, work, step + 1)),
+            result => {
+                self.finish(i, work.effect(), result);
+                None
+            }
+        }
     }
 
     /// The next part whose steps may begin, if there is one.
@@ -243,6 +303,12 @@ impl Pass {
     }
 
     fn close(&mut self, i: usize, outcome: ResourceOutcome, entry: Option<InventoryEntry>) {
+        let not_run = match outcome.state {
+            ResourceState::Failed => "EarlierStepFailed".into(),
+            _ => outcome.reason.clone(),
+        };
+        let left = std::mem::take(&mut self.announced[i]);
+        self.ended.extend(left.map(|step| (step, StepEnd::NotRun { reason: not_run.clone() })));
         let well_done = matches!(outcome.state, ResourceState::Ready | ResourceState::Skipped);
         self.order.over(i, well_done);
         self.outcomes[i] = Some(outcome);
@@ -272,4 +338,19 @@ impl Pass {
         let resources = outcomes.into_iter().flatten().filter(|outcome| !outcome.gone).collect();
         PassOutcome { inventory, resources, interrupted, dropped }
     }
+}
+
+/// A step that ended.
+struct DoneStep {
+    part: usize,
+    work: Arc<dyn Work>,
+    step: usize,
+    took: Duration,
+    result: Result<(), Failure>,
+}
+
+async fn do_step(part: usize, work: Arc<dyn Work>, step: usize) -> DoneStep {
+    let begun = Instant::now();
+    let result = work.apply(step).await;
+    DoneStep { part, work, step, took: begun.elapsed(), result }
 }

@@ -63,11 +63,17 @@ impl Effect {
 /// The steps of one plan, ready to be done.
 #[async_trait]
 pub(super) trait Work: Send + Sync {
-    /// What the steps do to the target.
+    /// What the steps do to the target, all together.
     fn effect(&self) -> Effect;
 
-    /// Does the steps in order, up to the first that fails.
-    async fn run(&self) -> Result<(), Failure>;
+    /// What each step is.
+    fn summaries(&self) -> Vec<String>;
+
+    /// What one step does to the target; `None` after the last.
+    fn effect_of(&self, step: usize) -> Option<Effect>;
+
+    /// Does one step. They are done in order, up to the first that fails.
+    async fn apply(&self, step: usize) -> Result<(), Failure>;
 }
 
 #[async_trait]
@@ -198,17 +204,23 @@ impl<R: Reconciler> Work for TypedWork<R> {
         }
     }
 
-    async fn run(&self) -> Result<(), Failure> {
-        for step in &self.steps {
-            crash_point();
-            if let Goal::Present { .. } = self.target.goal {
-                crash_point_at(format_args!("apply {}", self.target.claim));
-            }
-            tracing::info!(claim = %self.target.claim, step = step.summary(), "applying");
-            self.reconciler.reconciler.apply(&self.target, step).await?;
-        }
+    fn summaries(&self) -> Vec<String> {
+        self.steps.iter().map(Step::summary).collect()
+    }
+
+    fn effect_of(&self, step: usize) -> Option<Effect> {
+        let step = self.steps.get(step)?;
+        Some(Effect { alters: step.alters_target(), restarts: step.restarts_target() })
+    }
+
+    async fn apply(&self, step: usize) -> Result<(), Failure> {
+        let Some(step) = self.steps.get(step) else { return Ok(()) };
         crash_point();
-        Ok(())
+        if let Goal::Present { .. } = self.target.goal {
+            crash_point_at(format_args!("apply {}", self.target.claim));
+        }
+        tracing::info!(claim = %self.target.claim, step = step.summary(), "applying");
+        self.reconciler.reconciler.apply(&self.target, step).await
     }
 }
 

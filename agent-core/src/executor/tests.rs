@@ -28,7 +28,7 @@ impl Bench {
         let now =
             Moment { wall: Timestamp::UNIX_EPOCH.saturating_add(passed), monotonic: self.start + passed };
         let pass = self.executor.prepare(desired, &self.inventory, now).await;
-        let mut outcome = pass.run(|| false).await;
+        let mut outcome = pass.run(|| false, ()).await;
         self.executor.learn(&mut outcome, now);
         self.executor.release(std::mem::take(&mut outcome.dropped), &outcome.inventory).await;
         self.inventory = outcome.inventory.clone();
@@ -209,13 +209,70 @@ async fn a_newer_document_ends_a_pass_between_two_steps_and_loses_nothing() {
     let pass = bench.executor.prepare(&state, &bench.inventory, now).await;
     assert!(pass.has_work());
     let fake = bench.fake.clone();
-    let outcome = pass.run(|| !fake.disk().done.is_empty()).await;
+    let outcome = pass.run(|| !fake.disk().done.is_empty(), ()).await;
     assert_eq!(
         states(&outcome),
         [("a", ResourceState::Ready, "InSync"), ("b", ResourceState::Pending, "Superseded")]
     );
     assert!(outcome.interrupted && !outcome.is_converged());
     assert_eq!(outcome.inventory.len(), 1);
+}
+
+/// What a witness was told.
+#[derive(Default, Clone)]
+struct Told(std::sync::Arc<std::sync::Mutex<Vec<(usize, String)>>>);
+
+impl Witness for Told {
+    fn ended(&mut self, step: usize, end: StepEnd) {
+        let end = match end {
+            StepEnd::Done { effect, .. } => format!("{effect:?}"),
+            StepEnd::Failed { failure, .. } => failure.reason.into_owned(),
+            StepEnd::NotRun { reason } => format!("not run: {reason}"),
+        };
+        self.0.lock().unwrap().push((step, end));
+    }
+}
+
+impl Bench {
+    /// A pass of which is told how each announced step ended, in their order; no more of it is begun once that
+    /// many steps were done.
+    async fn witnessed(&mut self, desired: &DesiredState, at_most: usize) -> Vec<(String, String)> {
+        let now = Moment { wall: Timestamp::UNIX_EPOCH, monotonic: self.start };
+        let mut pass = self.executor.prepare(desired, &self.inventory, now).await;
+        let (announced, told, fake) = (pass.announce(), Told::default(), self.fake.clone());
+        self.take_done();
+        let outcome = pass.run(|| fake.disk().done.len() >= at_most, told.clone()).await;
+        self.inventory = outcome.inventory;
+        let mut told = told.0.lock().unwrap().clone();
+        told.sort();
+        assert!(told.iter().map(|(step, _)| *step).eq(0..announced.len()), "each ends once: {told:?}");
+        announced.into_iter().zip(told).map(|(step, (_, end))| (step.resource.name, end)).collect()
+    }
+}
+
+#[tokio::test]
+async fn every_step_is_announced_and_a_witness_is_told_how_each_ended() {
+    let ends = |ends: &[(&str, &str)]| -> Vec<(String, String)> {
+        ends.iter().map(|(name, end)| ((*name).into(), (*end).into())).collect()
+    };
+    let mut bench = Bench::new();
+    let state = desired(&[("a", "/a", "1", &[]), ("b", "/b", "1", &["a"]), ("c", "/c", "1", &["b"])]);
+    bench.set_broken("/b", true);
+    let told = bench.witnessed(&state, usize::MAX).await;
+    assert_eq!(told, ends(&[("a", "Changed"), ("b", "Broken"), ("c", "not run: DependencyNotReady")]));
+
+    bench.set_broken("/b", false);
+    bench.fake.disk().contents.clear();
+    let told = bench.witnessed(&state, 1).await;
+    assert_eq!(
+        told,
+        ends(&[("a", "Repaired"), ("b", "not run: Superseded"), ("c", "not run: DependencyNotReady")])
+    );
+
+    bench.witnessed(&state, usize::MAX).await;
+    let told = bench.witnessed(&DesiredState::default(), usize::MAX).await;
+    assert_eq!(told, ends(&[("a", "Removed"), ("b", "Removed"), ("c", "Removed")]));
+    assert_eq!(bench.witnessed(&DesiredState::default(), usize::MAX).await, []);
 }
 
 #[tokio::test]
@@ -260,7 +317,7 @@ async fn what_a_power_cut_left_done_but_not_recorded_is_counted_all_the_same() {
         let now = Moment { wall: Timestamp::UNIX_EPOCH, monotonic: bench.start };
         let pass = bench.executor.prepare(&state, &bench.inventory, now).await;
         bench.inventory = pass.intents();
-        pass.run(|| false).await;
+        pass.run(|| false, ()).await;
         let outcome = bench.pass(&state).await;
         assert_eq!((outcome.resources[0].changes, outcome.resources[0].drift_corrections), counts);
         assert_eq!(bench.pass(&state).await.resources[0].changes, counts.0, "once only");
@@ -295,7 +352,7 @@ async fn going_back_from_a_change_that_was_cut_off_is_a_change_and_no_repair() {
         let now = Moment { wall: Timestamp::UNIX_EPOCH, monotonic: bench.start };
         let pass = bench.executor.prepare(&interrupted, &bench.inventory, now).await;
         bench.inventory = pass.intents();
-        pass.run(|| false).await;
+        pass.run(|| false, ()).await;
         let outcome = bench.pass(&one).await;
         assert_eq!((outcome.resources[0].changes, outcome.resources[0].drift_corrections), (2, 0));
     }

@@ -4,7 +4,7 @@
 //!              ┌── desired_watch ◀── hints, direct_get      desired-state
 //! connection ──┼── status_writer ──▶ acked_publish          actual-state
 //!   (Link)     ├── heartbeat     ──▶ publish, no ack        agent-heartbeat
-//!              └── events        ──▶ acked_publish          AGENT_EVENTS
+//!   audit log ──── event_publisher ──▶ acked_publish        AGENT_EVENTS
 //! ```
 //!
 //! This module and the `fleet` crate are the only users of the NATS client outside of tests; the
@@ -14,7 +14,7 @@ mod acked_publish;
 mod connection;
 mod desired_watch;
 mod direct_get;
-mod event_queue;
+mod event_publisher;
 mod events;
 mod heartbeat;
 mod jitter;
@@ -31,7 +31,7 @@ pub use acked_publish::is_conflict;
 pub use connection::{ConnectError, Connection, ConnectionSettings, Link};
 pub use desired_watch::{DesiredWatch, DesiredWatchSettings};
 pub use direct_get::Entry;
-pub use event_queue::EventQueue;
+pub use event_publisher::EventPublisher;
 pub use events::{EventError, publish_event};
 pub use heartbeat::HeartbeatTask;
 pub use marker::{KV_OPERATION, is_deletion};

@@ -6,7 +6,7 @@ use agent_model::{AgentId, Claim, Digest, Generation, ResourceName, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::envelope::HighWaterMark;
+use crate::{audit::Head, envelope::HighWaterMark};
 
 /// The version that this agent writes, and the only one that it reads.
 const VERSION: u32 = 1;
@@ -39,8 +39,12 @@ pub struct LedgerBody {
     pub applied: Option<AppliedDocument>,
     /// What we made, by claim.
     pub inventory: BTreeMap<Claim, InventoryEntry>,
-    /// The number of the newest event.
-    pub event_seq: u64,
+    /// The number of the newest line of the audit log. An agent that had none counted its events by it.
+    #[serde(rename = "eventSeq")]
+    pub audit_seq: u64,
+    /// The hash of that line.
+    #[serde(default)]
+    pub audit_hash: Option<Digest>,
     /// The highest epoch that a process of this device claimed as the writer of its status; 0 where none is
     /// known.
     #[serde(default)]
@@ -126,6 +130,16 @@ impl InventoryEntry {
 }
 
 impl LedgerBody {
+    /// The newest line of the audit log that this ledger knows of.
+    pub fn audit_head(&self) -> Head {
+        Head { seq: self.audit_seq, hash: self.audit_hash }
+    }
+
+    /// This with another newest line.
+    pub(crate) fn with_audit_head(self, head: Head) -> Self {
+        Self { audit_seq: head.seq, audit_hash: head.hash, ..self }
+    }
+
     /// The ledger of a device that has not accepted anything.
     pub fn empty(agent: AgentId) -> Self {
         Self {
@@ -135,7 +149,8 @@ impl LedgerBody {
             accepted: None,
             applied: None,
             inventory: BTreeMap::new(),
-            event_seq: 0,
+            audit_seq: 0,
+            audit_hash: None,
             writer_epoch: 0,
         }
     }

@@ -105,9 +105,9 @@ pub(super) fn load(layout: &StateLayout, agent: &AgentId) -> Result<Loaded, Ledg
     Ok(Loaded { ledger: Ledger::new(layout.clone(), body), provenance })
 }
 
-pub(super) fn owner(layout: &StateLayout) -> Result<Option<AgentId>, LedgerError> {
+pub(super) fn peek(layout: &StateLayout) -> Result<Option<LedgerBody>, LedgerError> {
     Ok(match find(&layout.ledger())? {
-        Found::Ledger(body) => Some(body.agent),
+        Found::Ledger(body) => Some(*body),
         Found::Nothing | Found::Damage(_) => None,
     })
 }

@@ -16,6 +16,7 @@ use std::io;
 use agent_model::AgentId;
 
 use crate::{
+    audit::Head,
     durable_file::{Durability, Previous, replace},
     state_dir::StateLayout,
 };
@@ -35,7 +36,7 @@ pub enum StoreFailure {
 }
 
 impl StoreFailure {
-    fn of(error: &io::Error) -> Self {
+    pub(crate) fn of(error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull(error.to_string()),
             _ => Self::ReadOnly(error.to_string()),
@@ -75,7 +76,15 @@ impl Ledger {
     /// # Errors
     /// When the file is there and the system does not hand it out.
     pub fn owner(layout: &StateLayout) -> Result<Option<AgentId>, LedgerError> {
-        loading::owner(layout)
+        Ok(loading::peek(layout)?.map(|body| body.agent))
+    }
+
+    /// What the ledger of this folder knows of the audit log; `None` where no ledger can be read.
+    ///
+    /// # Errors
+    /// When the file is there and the system does not hand it out.
+    pub fn audit_head(layout: &StateLayout) -> Result<Option<Head>, LedgerError> {
+        Ok(loading::peek(layout)?.map(|body| body.audit_head()))
     }
 
     fn new(layout: StateLayout, body: LedgerBody) -> Self {
@@ -94,10 +103,23 @@ impl Ledger {
     /// # Errors
     /// See [`StoreFailure`].
     pub fn commit(&mut self, body: LedgerBody) -> Result<(), StoreFailure> {
+        self.commit_with(body, || Ok(()))
+    }
+
+    /// The same together with something that is made durable at the same time: `besides` is asked last, and its
+    /// error is this one's.
+    ///
+    /// # Errors
+    /// See [`StoreFailure`].
+    pub fn commit_with(
+        &mut self,
+        body: LedgerBody,
+        besides: impl FnOnce() -> Result<(), StoreFailure>,
+    ) -> Result<(), StoreFailure> {
         // After a failure the next write is wanted whatever it is about: it shows whether the disk
         // serves again.
         self.unsaved = true;
-        self.write(&body)?;
+        self.write(&body).and_then(|()| besides())?;
         self.body = body;
         self.unsaved = false;
         Ok(())
@@ -110,7 +132,7 @@ impl Ledger {
     /// # Errors
     /// See [`StoreFailure`].
     pub fn record(&mut self, body: LedgerBody) -> Result<(), StoreFailure> {
-        if body == self.body && !self.unsaved {
+        if self.holds(&body) {
             return Ok(());
         }
         self.body = body;
@@ -118,6 +140,11 @@ impl Ledger {
         self.write(&self.body)?;
         self.unsaved = false;
         Ok(())
+    }
+
+    /// Whether the disk has this already.
+    pub fn holds(&self, body: &LedgerBody) -> bool {
+        *body == self.body && !self.unsaved
     }
 
     fn write(&self, body: &LedgerBody) -> Result<(), StoreFailure> {

@@ -4,7 +4,7 @@ use agent_model::{Digest, Generation};
 use tempfile::TempDir;
 
 use super::*;
-use crate::envelope::HighWaterMark;
+use crate::{audit::Head, envelope::HighWaterMark};
 
 fn agent() -> AgentId {
     "edge-1".parse().unwrap()
@@ -137,4 +137,20 @@ fn a_commit_that_fails_changes_nothing_and_a_record_that_fails_is_written_later(
     let same = ledger.body().clone();
     ledger.record(same).unwrap();
     assert_eq!(highest(&load(&folder)), Some(3));
+}
+
+#[test]
+fn the_ledger_of_an_agent_without_an_audit_log_is_read_and_its_count_of_events_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let before = include_bytes!("fixtures/before-the-audit-log.json");
+    fs::write(folder.path().join("ledger.json"), before).unwrap();
+    let mut loaded = load(&folder);
+    assert_eq!((highest(&loaded), &loaded.provenance), (Some(3), &Provenance::Intact));
+    assert_eq!(loaded.ledger.body().audit_head(), Head { seq: 41, hash: None });
+    // That agent finds its count where it left it, should it come back.
+    let body = loaded.ledger.body().clone().with_audit_head(Head { seq: 43, hash: None });
+    loaded.ledger.commit(body).unwrap();
+    let written: serde_json::Value =
+        serde_json::from_slice(&fs::read(folder.path().join("ledger.json")).unwrap()).unwrap();
+    assert_eq!(written["body"]["eventSeq"], 43);
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::{
+    sync::mpsc,
     task::JoinHandle,
     time::{advance, timeout},
 };
@@ -33,7 +34,6 @@ struct Bench {
     reports: watch::Receiver<Option<Arc<AgentStatus>>>,
     heartbeats: watch::Receiver<Option<Heartbeat>>,
     phase: watch::Receiver<Option<Phase>>,
-    events: mpsc::Receiver<Event>,
     wakes: mpsc::UnboundedSender<Claim>,
     pause: watch::Sender<Option<Pause>>,
     safe_mode: watch::Sender<bool>,
@@ -76,7 +76,6 @@ impl Bench {
         let (reports_end, reports) = watch::channel(None);
         let (heartbeats_end, heartbeats) = watch::channel(None);
         let (phase_end, phase) = watch::channel(None);
-        let (events_end, events) = mpsc::channel(4);
         let (wakes, wakes_end) = mpsc::unbounded_channel();
         let (pause, pause_end) = watch::channel(None);
         let (safe_mode, safe_mode_end) = watch::channel(SafeMode::read(&layout).is_some());
@@ -90,7 +89,6 @@ impl Bench {
             phase: phase_end,
             pause: pause_end,
             safe_mode: safe_mode_end,
-            events: events_end,
         };
         let wakes_end = Box::pin(futures_util::stream::unfold(
             wakes_end,
@@ -107,7 +105,6 @@ impl Bench {
             reports,
             heartbeats,
             phase,
-            events,
             wakes,
             pause,
             safe_mode,
@@ -260,13 +257,12 @@ async fn a_superseded_device_says_so_once_gives_no_sign_of_life_and_goes_on_enfo
 
     let other = agent_model::status::Writer { instance: "other".into(), epoch: 5, op: 1 };
     bench.standing.send_replace(WriterStanding { superseded_by: Some(other), ..ours });
-    let event = bench.events.recv().await.unwrap();
-    assert_eq!((event.event_type.as_str(), event.seq), ("DuplicateIdentity", 1));
     bench.fake.disk().contents.clear();
     bench.wakes.send("File:/a".parse().unwrap()).unwrap();
     bench.reported(|status| status.resources[0].drift_corrections == 1).await;
     assert_eq!(*bench.heartbeats.borrow(), None);
-    assert!(bench.events.try_recv().is_err());
+    let log = std::fs::read_to_string(bench.folder.path().join("audit.jsonl")).unwrap();
+    assert_eq!(log.matches("\"DuplicateIdentity\"").count(), 1, "{log}");
 }
 
 #[tokio::test(start_paused = true)]

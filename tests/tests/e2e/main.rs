@@ -63,12 +63,14 @@ macro_rules! scenarios {
     };
 }
 
+mod audit;
 mod check;
 mod convergence;
 mod convert;
 mod cutover;
 mod dependency_star;
 mod drift;
+mod event_publication;
 mod events;
 mod failing_resource;
 mod harmonyctl;

@@ -319,3 +319,14 @@ async fn a_document_that_cannot_even_be_read_without_a_crash_is_left_alone_and_a
         assert_eq!((status.phase, applied(&status)), (Phase::Converged, Some(2)));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn safe_mode_is_written_down_once_however_often_the_agent_is_started_in_it() {
+    let mut bench = in_safe_mode("apply File:/bad").await;
+    let bad = document(2, json!({"/a": "2", "/bad": "2"}));
+    for _ in 0..3 {
+        bench.start(&bad).await;
+    }
+    let log = fs::read_to_string(bench.folder.path().join("audit.jsonl")).unwrap();
+    assert_eq!(log.matches("\"SafeMode\"").count(), 1, "{log}");
+}

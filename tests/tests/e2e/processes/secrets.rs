@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use agent_model::status::ResourceState;
+use agent_model::status::{Event, ResourceState};
 use futures_util::StreamExt as _;
 use serde_json::json;
 use tests::{
@@ -89,8 +89,12 @@ async fn a_value_of_the_environment_is_nowhere_but_with_the_process_and_in_the_d
     for ran in [validated, described] {
         assert!(!contains((ran.stdout + &ran.stderr).as_bytes()));
     }
-    let (_, printed) = device.command(&["status"]).await;
-    assert!(!contains(printed.as_bytes()), "{printed}");
+    for command in [&["status"][..], &["audit", "show"]] {
+        let (_, printed) = device.command(command).await;
+        assert!(!contains(printed.as_bytes()), "{printed}");
+    }
+    let is_told = |events: &[Event]| events.iter().any(|event| event.event_type == "Rejected");
+    site.platform.events_where(DEVICE, "the refusal", is_told).await;
 
     device.stop().await;
     assert!(!contains(device.log().as_bytes()), "{}", device.log());

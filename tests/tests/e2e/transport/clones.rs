@@ -1,7 +1,5 @@
 //! Of several devices with one name exactly one reports. The others say so, and go on enforcing.
 
-use agent_model::status::Event;
-use async_nats::jetstream::consumer::pull::OrderedConfig;
 use futures_util::StreamExt as _;
 use tests::{
     agent::Agent,
@@ -58,34 +56,24 @@ async fn duplicate_of(devices: &[Agent; 2]) -> usize {
     .await
 }
 
-/// All events of the device so far.
-async fn events(platform: &Platform) -> Vec<Event> {
-    let stream = platform.jetstream.get_stream("AGENT_EVENTS").await.unwrap();
-    let count = stream.cached_info().state.messages;
-    let consumer = stream.create_consumer(OrderedConfig::default()).await.unwrap();
-    let mut messages = consumer.messages().await.unwrap();
-    let mut events = Vec::new();
-    for _ in 0..count {
-        let message = tokio::time::timeout(PATIENCE, messages.next()).await.unwrap().unwrap().unwrap();
-        events.push(serde_json::from_slice(&message.payload).unwrap());
-    }
-    events
+/// How many events of that type there are.
+async fn told(platform: &Platform, event_type: &str) -> usize {
+    platform.events(DEVICE).await.iter().filter(|event| event.event_type == event_type).count()
 }
 
 /// What must hold of two devices with one name, both of which are running.
 async fn assert_one_reports(site: &Site, devices: &[Agent; 2], generation: u64) {
     let duplicate = duplicate_of(devices).await;
-    let told_once = eventually("there is an event", async || match events(&site.platform).await {
-        events if events.is_empty() => Err("there is none".to_owned()),
-        events => Ok(events),
+    eventually("there is an event", async || match told(&site.platform, "DuplicateIdentity").await {
+        1 => Ok(()),
+        count => Err(format!("there are {count}")),
     })
     .await;
-    let kinds: Vec<_> = told_once.iter().map(|event| &*event.event_type).collect();
-    assert_eq!(kinds, ["DuplicateIdentity"]);
+    let drifts = told(&site.platform, "Drift").await;
 
     // Both enforce what is in force and what comes, and one reports.
     let mut traffic = Traffic::watch(&site.platform, DEVICE).await;
-    let mut told = site.platform.listen(DEVICE).await;
+    let mut statuses = site.platform.listen(DEVICE).await;
     let before = site.platform.status(DEVICE).await.unwrap();
     for device in devices {
         device.write_by_hand("/etc/a", "by hand");
@@ -99,7 +87,7 @@ async fn assert_one_reports(site: &Site, devices: &[Agent; 2], generation: u64) 
         device.eventually_holds("/etc/a", &content).await;
     }
     let last = site.platform.status_where(DEVICE, "converged", converged_at(generation + 1)).await;
-    for status in told.up_to(&last).await {
+    for status in statuses.up_to(&last).await {
         assert_eq!(status.writer.instance, before.writer.instance, "there are two writers");
     }
     for _ in 0..3 {
@@ -109,7 +97,14 @@ async fn assert_one_reports(site: &Site, devices: &[Agent; 2], generation: u64) 
     }
     assert!(says_duplicate(&devices[duplicate]).await);
     assert!(!says_duplicate(&devices[1 - duplicate]).await);
-    assert_eq!(events(&site.platform).await.len(), 1);
+    // Each repaired the file, and the one that reports alone tells of it.
+    eventually("the repair is told", async || match told(&site.platform, "Drift").await {
+        count if count > drifts => Ok(()),
+        count => Err(format!("there are {count}")),
+    })
+    .await;
+    assert_eq!(told(&site.platform, "Drift").await, drifts + 1);
+    assert_eq!(told(&site.platform, "DuplicateIdentity").await, 1);
     traffic.assert_bounded();
 }
 

@@ -1,0 +1,95 @@
+//! The files of a log: the one that is written, and those that were full, each named after its first record.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+
+use crate::state_dir::StateLayout;
+
+const FULL_PREFIX: &str = "audit.";
+const SET_ASIDE_PREFIX: &str = "audit.damaged-";
+const SUFFIX: &str = ".jsonl";
+
+/// How many damaged files are kept for whoever wants to find out what happened.
+const MAX_SET_ASIDE: usize = 8;
+
+/// One file of a log.
+#[derive(Debug)]
+pub struct LogFile {
+    /// Where it lay when it was opened.
+    pub path: PathBuf,
+    /// The number of its first record, as its name tells; `None` for the one that is written.
+    pub first: Option<u64>,
+    /// Open for reading. The agent may give it another name meanwhile.
+    pub file: File,
+}
+
+impl LogFile {
+    /// Its name.
+    pub fn name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// All files of the log in their order, also while an agent writes it.
+    ///
+    /// # Errors
+    /// When one of them cannot be opened.
+    pub fn open_all(layout: &StateLayout) -> io::Result<Vec<Self>> {
+        // When nothing was renamed in between, what was opened belongs together.
+        loop {
+            let before = full(layout);
+            let mut files = Vec::with_capacity(before.len() + 1);
+            for (first, path) in &before {
+                files.extend(open(path)?.map(|file| Self { path: path.clone(), first: Some(*first), file }));
+            }
+            let path = layout.audit();
+            files.extend(open(&path)?.map(|file| Self { path, first: None, file }));
+            if full(layout) == before {
+                return Ok(files);
+            }
+        }
+    }
+}
+
+fn open(path: &Path) -> io::Result<Option<File>> {
+    match File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The full files, the oldest first.
+pub(super) fn full(layout: &StateLayout) -> Vec<(u64, PathBuf)> {
+    numbered(layout, FULL_PREFIX)
+}
+
+/// The name of a full file whose first record is this one.
+pub(super) fn full_path(layout: &StateLayout, first: u64) -> PathBuf {
+    layout.path().join(format!("{FULL_PREFIX}{first}{SUFFIX}"))
+}
+
+/// Gives a damaged file a name of its own, and tells which.
+pub(super) fn set_aside(layout: &StateLayout, path: &Path) -> io::Result<String> {
+    let kept = numbered(layout, SET_ASIDE_PREFIX);
+    let number = kept.last().map_or(1, |(number, _)| number.saturating_add(1));
+    let name = format!("{SET_ASIDE_PREFIX}{number}{SUFFIX}");
+    fs::rename(path, layout.path().join(&name))?;
+    for (_, oldest) in kept.iter().rev().skip(MAX_SET_ASIDE - 1) {
+        let _ = fs::remove_file(oldest);
+    }
+    Ok(name)
+}
+
+fn numbered(layout: &StateLayout, prefix: &str) -> Vec<(u64, PathBuf)> {
+    let Ok(entries) = fs::read_dir(layout.path()) else { return Vec::new() };
+    let number = |name: &str| name.strip_prefix(prefix)?.strip_suffix(SUFFIX)?.parse().ok();
+    let mut found: Vec<(u64, PathBuf)> = entries
+        .flatten()
+        .filter_map(|entry| Some((number(entry.file_name().to_str()?)?, entry.path())))
+        .collect();
+    found.sort_unstable();
+    found
+}
