@@ -1,22 +1,22 @@
-//! What is secret in the environment of a process is known to that process alone.
+//! What a document declares as environment or content is known where it was declared for, and nowhere else.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-use agent_model::status::{Event, ResourceState};
+use agent_model::status::{AgentStatus, Event, ResourceState};
 use futures_util::StreamExt as _;
 use serde_json::json;
 use tests::{
-    document::{manifest, process, script},
+    document::{file, manifest, process, script},
     harmonyctl::Harmonyctl,
     platform::ACTUAL_STATE,
     site::{Access, DEVICE, Site},
 };
 
 use super::stands;
-use crate::status_words::refused;
+use crate::status_words::{refused, resource};
 
 const SECRET: &str = "planted-6f1c2a";
 
@@ -38,7 +38,7 @@ fn processes_with_it_in(file: &str) -> Vec<u32> {
 }
 
 #[tokio::test]
-async fn a_value_of_the_environment_is_nowhere_but_with_the_process_and_in_the_document_itself() {
+async fn what_is_declared_as_environment_or_content_is_nowhere_but_with_its_process_and_in_its_file() {
     let site = Site::start(Access::Open).await;
     let mut told = site.platform.client.subscribe(format!("$KV.{ACTUAL_STATE}.>")).await.unwrap();
     let mut events = site.platform.client.subscribe("agent-events.>").await.unwrap();
@@ -59,13 +59,18 @@ async fn a_value_of_the_environment_is_nowhere_but_with_the_process_and_in_the_d
         unready,
         with_secret(script("failing", "exit 1")),
         with_secret(process("missing", &["no-such-program"])),
+        file("conf", "/etc/app.conf", SECRET),
+        file("folder", "/etc/folder", SECRET),
     ];
+    fs::create_dir_all(device.path("/etc/folder")).unwrap();
     site.platform.put(DEVICE, &manifest(DEVICE, 1, &resources)).await;
-    let all = |status: &_| {
+    let all = |status: &AgentStatus| {
         stands("web", ResourceState::Ready, "Running")(status)
             && stands("unready", ResourceState::Pending, "NotReady")(status)
             && stands("failing", ResourceState::Failed, "CrashLoopBackOff")(status)
             && stands("missing", ResourceState::Failed, "CommandNotFound")(status)
+            && resource(status, "conf").reason == "InSync"
+            && resource(status, "folder").reason == "NotRegularFile"
     };
     site.platform.status_where(DEVICE, "one that runs and what does not", all).await;
 
@@ -75,6 +80,12 @@ async fn a_value_of_the_environment_is_nowhere_but_with_the_process_and_in_the_d
     let shims = ["web", "unready"].map(|name| device.shim_record(name).shim.pid);
     assert!(!with_it.iter().any(|pid| shims.contains(pid) || *pid == device.pid()), "{with_it:?}");
     assert_eq!(processes_with_it_in("cmdline"), [0; 0]);
+
+    // What was altered by hand is said without what it should be, or was.
+    device.write_by_hand("/etc/app.conf", &format!("by hand {SECRET}"));
+    device.eventually_holds("/etc/app.conf", SECRET).await;
+    let is_repaired = |events: &[Event]| events.iter().any(|event| event.event_type == "Drift");
+    site.platform.events_where(DEVICE, "the repair", is_repaired).await;
 
     // What is wrong with a document is said without quoting what is right in it, or nearly so.
     let mut wrong = process("web", &["sleep", "infinity"]);
@@ -86,10 +97,14 @@ async fn a_value_of_the_environment_is_nowhere_but_with_the_process_and_in_the_d
     let validated = shell.run(&["validate", "-f", &document]).await;
     assert_eq!(validated.code, Some(2), "{validated:?}");
     let described = shell.run(&["describe", "agent", DEVICE]).await;
-    for ran in [validated, described] {
+    let told_of = shell.run(&["events", DEVICE, "-o", "yaml"]).await;
+    assert!(told_of.stdout.contains("/etc/app.conf"), "{told_of:?}");
+    for ran in [validated, described, told_of] {
         assert!(!contains((ran.stdout + &ran.stderr).as_bytes()));
     }
-    for command in [&["status"][..], &["audit", "show"]] {
+    for command in
+        [&["status"][..], &["status", "-o", "json"], &["audit", "show"], &["audit", "show", "-o", "json"]]
+    {
         let (_, printed) = device.command(command).await;
         assert!(!contains(printed.as_bytes()), "{printed}");
     }
