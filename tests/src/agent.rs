@@ -280,7 +280,9 @@ impl Agent {
     /// When one of its lines is none.
     pub fn audit(&self) -> Vec<Value> {
         let log = fs::read_to_string(self.state_dir().join("audit.jsonl")).expect("there is a log");
-        log.lines().map(|line| serde_json::from_str(line).expect("each line is a record")).collect()
+        // What comes after the last line is being written.
+        let whole = log.rfind('\n').map_or("", |end| &log[..end]);
+        whole.lines().map(|line| serde_json::from_str(line).expect("each line is a record")).collect()
     }
 
     /// The folder of one of its processes.

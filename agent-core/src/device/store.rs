@@ -137,7 +137,7 @@ impl Store {
     }
 }
 
-/// Syncs the log while the ledger is written: a disk does both in hardly more time than one.
+/// Syncs the log while the ledger is written: a disk does both in less time than one after the other.
 fn beside(
     sync: impl Fn() -> Result<(), StoreFailure> + Send + Sync,
     write: impl FnOnce(&mut dyn FnMut() -> Result<(), StoreFailure>) -> Result<(), StoreFailure>,

@@ -1,8 +1,11 @@
 //! The platform is told what happened on a device: in order, also of what happened offline, and each once.
 
+use std::fs;
+
 use agent_model::status::Event;
 use tests::{
     document::file,
+    eventually::eventually,
     site::{DEVICE, Site},
 };
 
@@ -34,8 +37,14 @@ async fn what_happens_offline_arrives_afterwards_in_order_and_once(site: &mut Si
 
     cable.cut();
     for round in 0..2 {
-        device.write_by_hand("/etc/a", "by hand");
-        device.eventually_holds("/etc/a", "1").await;
+        fs::remove_file(device.path("/etc/a")).unwrap();
+        eventually("the repair is written down", async || {
+            match device.audit().iter().filter(|record| record["effect"] == "Repaired").count() {
+                repairs if repairs > round => Ok(()),
+                repairs => Err(format!("{repairs} repairs")),
+            }
+        })
+        .await;
         if round == 0 {
             // What has happened outlives the agent.
             device.kill();
