@@ -33,8 +33,21 @@ pub(crate) fn replace(
     previous: Previous<'_>,
     durability: Durability,
 ) -> io::Result<()> {
+    replace_after(path, content, previous, durability, || Ok(()))
+}
+
+/// The same with something that must be there before the new version is: `besides` is called when the content
+/// is written, and synced where the caller needs that, and before it takes its place.
+pub(crate) fn replace_after(
+    path: &Path,
+    content: &[u8],
+    previous: Previous<'_>,
+    durability: Durability,
+    besides: impl FnOnce() -> io::Result<()>,
+) -> io::Result<()> {
     let temporary = path.with_extension("tmp");
-    let replaced = write_and_rename(&temporary, path, content, previous, durability);
+    let written = write_new(&temporary, content, durability).and_then(|()| besides());
+    let replaced = written.and_then(|()| take_place(&temporary, path, previous, durability));
     if replaced.is_err() {
         // On a full disk what was written of it would be in the way of everything else.
         let _ = fs::remove_file(&temporary);
@@ -42,15 +55,13 @@ pub(crate) fn replace(
     replaced
 }
 
-fn write_and_rename(
+fn take_place(
     temporary: &Path,
     path: &Path,
-    content: &[u8],
     previous: Previous<'_>,
     durability: Durability,
 ) -> io::Result<()> {
     let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    write_new(temporary, content, durability)?;
     crash_point();
     if let Previous::KeptAs(kept) = previous {
         keep(path, kept)?;

@@ -139,9 +139,8 @@ impl AuditLog {
     ///
     /// # Errors
     /// When the disk does not serve.
-    pub fn sync(&self) -> Result<(), StoreFailure> {
-        let mut writer = self.writer();
-        writer.sync().map_err(|error| StoreFailure::of(&error))
+    pub fn sync(&self) -> io::Result<()> {
+        self.writer().sync()
     }
 
     /// All that was written is durable, and known to the ledger: from here on others may hear of it.

@@ -2,7 +2,7 @@
 //! (ADR-029).
 //!
 //! ```text
-//!            announce ─▶ Begun lines ─┬─▶ synced beside the ledger's intents ─▶ the steps ─▶ end lines
+//!            announce ─▶ Begun lines ─┬─▶ synced with the ledger's intents ─▶ the steps ─▶ end lines
 //!                                     │
 //! audit.jsonl ◀───────────────────────┘    log ◀── trail (a pass's witness)
 //!      │

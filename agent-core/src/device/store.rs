@@ -1,6 +1,6 @@
 //! What a device keeps on its disk, the ledger and the audit log, and whether that disk serves.
 
-use std::{io, thread, time::Duration};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -75,7 +75,7 @@ impl Store {
         let committed = self.audit.begin(batch).and_then(|first| {
             let body = body.with_audit_head(self.audit.head());
             let (ledger, audit) = (&mut self.ledger, &self.audit);
-            let written = beside(|| audit.sync(), |synced| ledger.commit_with(body, synced));
+            let written = ledger.commit_with(body, || audit.sync());
             match &written {
                 Ok(()) => audit.announce(),
                 Err(_) => audit.take_back(),
@@ -94,17 +94,7 @@ impl Store {
         let written = self.audit.write();
         let body = body.with_audit_head(self.audit.head());
         let (ledger, audit) = (&mut self.ledger, &self.audit);
-        let recorded = if ledger.holds(&body) {
-            audit.sync()
-        } else {
-            beside(
-                || audit.sync(),
-                |synced| {
-                    let recorded = ledger.record(body);
-                    synced().and(recorded)
-                },
-            )
-        };
+        let recorded = ledger.record_with(body, || audit.sync());
         if recorded.is_ok() {
             audit.announce();
         }
@@ -135,22 +125,4 @@ impl Store {
             None => StoreHealth::Healthy,
         };
     }
-}
-
-/// Syncs the log while the ledger is written: a disk does both in less time than one after the other.
-fn beside(
-    sync: impl Fn() -> Result<(), StoreFailure> + Send + Sync,
-    write: impl FnOnce(&mut dyn FnMut() -> Result<(), StoreFailure>) -> Result<(), StoreFailure>,
-) -> Result<(), StoreFailure> {
-    thread::scope(|scope| {
-        let sync = &sync;
-        let mut syncing = thread::Builder::new().spawn_scoped(scope, sync).ok();
-        let mut synced = || match syncing.take().map(thread::ScopedJoinHandle::join) {
-            Some(Ok(synced)) => synced,
-            Some(Err(_)) => Err(StoreFailure::of(&io::Error::other("syncing the audit log panicked"))),
-            // Without a thread one after the other will do.
-            None => sync(),
-        };
-        write(&mut synced)
-    })
 }

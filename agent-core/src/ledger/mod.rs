@@ -17,7 +17,7 @@ use agent_model::AgentId;
 
 use crate::{
     audit::Head,
-    durable_file::{Durability, Previous, replace},
+    durable_file::{Durability, Previous, replace_after},
     state_dir::StateLayout,
 };
 
@@ -106,20 +106,20 @@ impl Ledger {
         self.commit_with(body, || Ok(()))
     }
 
-    /// The same together with something that is made durable at the same time: `besides` is asked last, and its
-    /// error is this one's.
+    /// The same with something that must be durable before the ledger says so: `besides` makes it, and its error
+    /// is this one's.
     ///
     /// # Errors
     /// See [`StoreFailure`].
     pub fn commit_with(
         &mut self,
         body: LedgerBody,
-        besides: impl FnOnce() -> Result<(), StoreFailure>,
+        besides: impl FnOnce() -> io::Result<()>,
     ) -> Result<(), StoreFailure> {
         // After a failure the next write is wanted whatever it is about: it shows whether the disk
         // serves again.
         self.unsaved = true;
-        self.write(&body).and_then(|()| besides())?;
+        self.write(&body, besides)?;
         self.body = body;
         self.unsaved = false;
         Ok(())
@@ -132,25 +132,34 @@ impl Ledger {
     /// # Errors
     /// See [`StoreFailure`].
     pub fn record(&mut self, body: LedgerBody) -> Result<(), StoreFailure> {
-        if self.holds(&body) {
-            return Ok(());
+        self.record_with(body, || Ok(()))
+    }
+
+    /// The same with something that must be durable before the ledger says so, whether the ledger is written
+    /// or not.
+    ///
+    /// # Errors
+    /// See [`StoreFailure`].
+    pub fn record_with(
+        &mut self,
+        body: LedgerBody,
+        besides: impl FnOnce() -> io::Result<()>,
+    ) -> Result<(), StoreFailure> {
+        if body == self.body && !self.unsaved {
+            return besides().map_err(|error| StoreFailure::of(&error));
         }
         self.body = body;
         self.unsaved = true;
-        self.write(&self.body)?;
+        self.write(&self.body, besides)?;
         self.unsaved = false;
         Ok(())
     }
 
-    /// Whether the disk has this already.
-    pub fn holds(&self, body: &LedgerBody) -> bool {
-        *body == self.body && !self.unsaved
-    }
-
-    fn write(&self, body: &LedgerBody) -> Result<(), StoreFailure> {
+    fn write(&self, body: &LedgerBody, besides: impl FnOnce() -> io::Result<()>) -> Result<(), StoreFailure> {
         let written = document::encode(body).map_err(io::Error::other).and_then(|bytes| {
             let previous = self.layout.previous_ledger();
-            replace(&self.layout.ledger(), &bytes, Previous::KeptAs(&previous), Durability::Synced)
+            let previous = Previous::KeptAs(&previous);
+            replace_after(&self.layout.ledger(), &bytes, previous, Durability::Synced, besides)
         });
         written.map_err(|error| StoreFailure::of(&error))
     }
