@@ -67,10 +67,12 @@ fn take_place(
         keep(path, kept)?;
         crash_point();
     }
+    // Opened beforehand: what can fail should fail while the old version is still there.
+    let folder = File::open(folder)?;
     fs::rename(temporary, path)?;
     crash_point();
     if durability == Durability::Synced {
-        File::open(folder)?.sync_all()?;
+        folder.sync_all()?;
     }
     Ok(())
 }

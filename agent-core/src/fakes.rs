@@ -26,7 +26,7 @@ use crate::{
     dispatcher::Formats,
     executor::{Executor, Registry},
     ledger::Ledger,
-    policy::{Accounts, DevicePolicy, Group, Policy, Rights},
+    policy::{Accounts, DevicePolicy, Policy, Rights},
     protected_paths::ProtectedPaths,
     state_dir::StateLayout,
     status::report::Reporter,
@@ -271,22 +271,29 @@ pub(crate) struct FakeAccounts;
 
 impl Accounts for FakeAccounts {
     fn rights_of(&self, user: Option<&Principal>, group: Option<&Principal>) -> Result<Rights, String> {
-        let (uid, groups): (u32, &[(u32, &str)]) = match user.map(Principal::to_string).as_deref() {
-            None | Some("root" | "0") => (0, &[(0, "root")]),
-            Some("app" | "1000") => (1000, &[(1000, "app")]),
-            Some("ops") => (1001, &[(1001, "ops"), (27, "sudo")]),
+        let (uid, groups): (u32, &[u32]) = match user.map(Principal::to_string).as_deref() {
+            None | Some("root" | "0") => (0, &[0]),
+            Some("app" | "1000") => (1000, &[1000]),
+            Some("ops") => (1001, &[1001, 27]),
             Some(id) if id.parse::<u32>().is_ok() => (id.parse().unwrap(), &[]),
             Some(unknown) => return Err(format!("there is no user {unknown}")),
         };
         let more = match group.map(Principal::to_string).as_deref() {
             None => None,
-            Some("0") => Some((0, "root")),
-            Some("docker") => Some((999, "docker")),
+            Some("0") => Some(0),
+            Some("docker") => Some(999),
             Some(unknown) => return Err(format!("there is no group {unknown}")),
         };
-        let groups = groups.iter().copied().chain(more);
-        let groups = groups.map(|(gid, name)| Group { gid, name: Some(name.to_owned()) }).collect();
-        Ok(Rights { uid, groups })
+        Ok(Rights { uid, groups: groups.iter().copied().chain(more).collect() })
+    }
+
+    fn group_of(&self, name: &str) -> Result<Option<u32>, String> {
+        Ok(match name {
+            "root" => Some(0),
+            "sudo" => Some(27),
+            "docker" => Some(999),
+            _ => None,
+        })
     }
 
     fn own_uid(&self) -> u32 {

@@ -37,6 +37,8 @@ impl ProtectedPaths {
 
 /// The path with the links in it resolved, as far down as it exists.
 fn resolved(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let path = absolute.as_path();
     let mut existing = path;
     loop {
         if let Ok(real) = existing.canonicalize() {

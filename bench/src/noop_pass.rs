@@ -116,6 +116,10 @@ impl Accounts for NoAccounts {
         Err("nobody is looked up".to_owned())
     }
 
+    fn group_of(&self, _: &str) -> Result<Option<u32>, String> {
+        Err("no group is looked up".to_owned())
+    }
+
     fn own_uid(&self) -> u32 {
         0
     }

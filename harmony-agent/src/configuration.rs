@@ -87,7 +87,12 @@ impl Ground {
 
 /// The policy in the file that is named, or where it usually lies.
 fn policy(named: Option<PathBuf>) -> Result<(Policy, Option<PathBuf>), CommandError> {
-    let usual = || Path::new(DEFAULT_POLICY).try_exists().unwrap_or(true).then(|| DEFAULT_POLICY.into());
+    // A link that leads nowhere, as to a disk that is not there yet, does not mean that there is no policy.
+    let is_none = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
+    let usual = || {
+        let absent = fs::symlink_metadata(DEFAULT_POLICY).is_err_and(is_none);
+        (!absent).then(|| DEFAULT_POLICY.into())
+    };
     let file = named.or_else(usual);
     let read = file.as_deref().map(policy::read).transpose();
     let mut policy = read.map_err(|error| CommandError::Usage(error.to_string()))?.unwrap_or_default();

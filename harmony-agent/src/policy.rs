@@ -50,6 +50,7 @@ fn explain(args: ExplainArgs, program: Agent) -> Result<Exit, CommandError> {
     let Ground { policy, state_dir, root, own_files, .. } = ground;
     let own = wiring::own_paths(&StateLayout::of(state_dir), own_files);
     let policy = DevicePolicy::new(policy, ProtectedPaths::new(root, own), DeviceAccounts);
+    let judging = policy.judging();
     let mut denied = false;
     if let Some((kind, switch)) = document.kind().and_then(|kind| policy.rules().formats.get_key_value(kind))
     {
@@ -65,7 +66,7 @@ fn explain(args: ExplainArgs, program: Agent) -> Result<Exit, CommandError> {
     }
     for resource in desired.resources() {
         let name = format!("{} {}", resource.kind(), resource.name);
-        for Ruling { asked, rule, verdict } in policy.rulings(resource) {
+        for Ruling { asked, rule, verdict } in judging.rulings(resource) {
             let (is_denied, why) = match verdict {
                 Verdict::Allowed => (false, None),
                 Verdict::Denied(why) => (true, why),

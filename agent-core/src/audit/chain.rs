@@ -67,6 +67,10 @@ impl Chain {
     /// of its file, where a log may begin anew.
     pub(super) fn follow(&mut self, line: &[u8], begins_file: bool) -> Result<Linked, Break> {
         let Ok(Link { seq, prev }) = serde_json::from_slice(line) else { return Err(Break::NotARecord) };
+        // No log gets that far, and nothing could come after it.
+        if seq == u64::MAX {
+            return Err(Break::NotARecord);
+        }
         let record: Option<AuditRecord> = serde_json::from_slice(line).ok();
         let head = Head { seq, hash: Some(Digest::of_bytes(line)) };
         let before = self.last.replace(head);

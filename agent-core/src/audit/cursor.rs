@@ -1,13 +1,17 @@
 //! How far the platform was told.
 
-use std::io;
+use std::io::{self, Read};
 
 use serde::{Deserialize, Serialize};
 
+use super::files::open;
 use crate::{
     durable_file::{Durability, Previous, replace},
     state_dir::StateLayout,
 };
+
+/// No cursor is longer, in bytes.
+const MAX_LEN: u64 = 4096;
 
 /// What stands in `events.cursor`. Not synced: after a power cut some events are published again, and readers
 /// drop them by their number.
@@ -21,7 +25,8 @@ pub struct EventCursor {
 impl EventCursor {
     /// Reads it; `None` where there is none that can be read.
     pub fn read(layout: &StateLayout) -> Option<Self> {
-        serde_json::from_slice(&std::fs::read(layout.events_cursor()).ok()?).ok()
+        let file = open(&layout.events_cursor()).ok()??;
+        serde_json::from_reader(file.take(MAX_LEN)).ok()
     }
 
     /// Replaces it.

@@ -1,16 +1,22 @@
 //! The files of a log: the one that is written, and those that were full, each named after its first record.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, OpenOptions, Permissions},
     io,
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
+
+use rustix::{fs::OFlags, io::Errno};
 
 use crate::state_dir::StateLayout;
 
 const FULL_PREFIX: &str = "audit.";
 const SET_ASIDE_PREFIX: &str = "audit.damaged-";
 const SUFFIX: &str = ".jsonl";
+
+/// For the agent's user alone.
+const MODE: u32 = 0o600;
 
 /// How many damaged files are kept for whoever wants to find out what happened.
 const MAX_SET_ASIDE: usize = 8;
@@ -53,10 +59,44 @@ impl LogFile {
     }
 }
 
-fn open(path: &Path) -> io::Result<Option<File>> {
-    match File::open(path) {
-        Ok(file) => Ok(Some(file)),
+/// Opens a file for reading; `None` where there is none. Whoever may write the folder must not have whoever reads
+/// or writes the log follow a link, or wait at a pipe.
+///
+/// # Errors
+/// Also when it is no regular file.
+pub(super) fn open(path: &Path) -> io::Result<Option<File>> {
+    open_as(path, OpenOptions::new().read(true))
+}
+
+/// The same for writing. What has a second name may be somebody else's.
+pub(super) fn open_for_writing(path: &Path) -> io::Result<Option<File>> {
+    let Some(file) = open_as(path, OpenOptions::new().write(true))? else { return Ok(None) };
+    let found = file.metadata()?;
+    if found.nlink() > 1 {
+        return Err(io::Error::other(format!("{} has a second name; remove that", path.display())));
+    }
+    if found.mode() & 0o7777 != MODE {
+        file.set_permissions(Permissions::from_mode(MODE))?;
+    }
+    Ok(Some(file))
+}
+
+/// A new file.
+pub(super) fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(MODE).open(path)
+}
+
+fn open_as(path: &Path, options: &mut OpenOptions) -> io::Result<Option<File>> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let not_regular = || io::Error::other(format!("{} is no regular file; move it away", path.display()));
+    match options.custom_flags(flags).open(path) {
+        Ok(file) if file.metadata()?.is_file() => Ok(Some(file)),
+        Ok(_) => Err(not_regular()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        // A link, or a pipe that nobody reads (open(2)).
+        Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::LOOP | Errno::NXIO)) => {
+            Err(not_regular())
+        }
         Err(error) => Err(error),
     }
 }

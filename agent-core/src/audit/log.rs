@@ -1,9 +1,9 @@
 //! Writing the log.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io, mem,
-    os::unix::fs::{FileExt, OpenOptionsExt},
+    os::unix::fs::FileExt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -23,7 +23,7 @@ use crate::{durable_file::give_to_the_folders_user, ledger::StoreFailure, state_
 const FULL: u64 = 1024 * 1024;
 /// Files that are kept, the one that is written included: some 20,000 lines, which is years of a device that
 /// changes weekly, and no more flash than a device can spare.
-const MAX_FILES: usize = 8;
+pub(super) const MAX_FILES: usize = 8;
 /// Lines that wait for a disk that does not serve. Nothing is done meanwhile, so that all they can be is the
 /// end of one pass and some refusals.
 const MAX_WAITING: usize = 16 * 1024;
@@ -273,13 +273,17 @@ impl Writer {
 impl Open {
     /// The file that is written, with whole lines of `len` bytes in it.
     fn at(layout: &StateLayout, first: Option<u64>, len: u64) -> io::Result<Self> {
-        let mut options = OpenOptions::new();
-        let file = options.write(true).create(true).truncate(false).mode(0o600).open(layout.audit())?;
-        if len == 0 {
-            give_to_the_folders_user(&file, &layout.audit());
-            // A new one: its name must outlive a power cut as well.
-            File::open(layout.path())?.sync_all()?;
-        }
+        let path = layout.audit();
+        let file = match files::open_for_writing(&path)? {
+            Some(file) => file,
+            None => {
+                let file = files::create(&path)?;
+                give_to_the_folders_user(&file, &path);
+                // Its name must outlive a power cut as well.
+                File::open(layout.path())?.sync_all()?;
+                file
+            }
+        };
         Ok(Self { file, len, first, torn: true })
     }
 

@@ -145,7 +145,7 @@ impl Draft {
     /// The line after `head`, with its line feed, and the head that it makes.
     pub(super) fn line_after(&self, head: Head) -> serde_json::Result<(Vec<u8>, Head)> {
         let Self { time, generation, document, resource, happening } = self.clone();
-        let seq = head.seq + 1;
+        let seq = head.seq.saturating_add(1);
         let record = AuditRecord {
             v: VERSION,
             seq,

@@ -2,14 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    fs::OpenOptions,
     io::{self, Read, Seek},
 };
 
 use super::{
     AuditRecord, Draft, Happening, Head, Line, Lines, LogFile,
     chain::{Chain, Linked},
-    files::set_aside,
+    files::{open_for_writing, set_aside},
     told::Told,
 };
 use crate::state_dir::StateLayout;
@@ -78,7 +77,8 @@ fn read(tail: &mut Tail, chain: &mut Chain, file: &LogFile, known: Head) -> io::
             Line::Whole(line) => line,
             // The power was cut while it was written, and nothing was done for it.
             Line::Torn if file.first.is_none() && chain.last.unwrap_or_default().seq >= needed(known) => {
-                OpenOptions::new().write(true).open(&file.path)?.set_len(tail.len)?;
+                let written = open_for_writing(&file.path)?.ok_or(io::ErrorKind::NotFound)?;
+                written.set_len(tail.len)?;
                 return Ok(Ok(()));
             }
             Line::Torn => return Ok(Err(format!("line {}: it is cut off", number + 1))),
@@ -127,7 +127,11 @@ fn first_of(file: &mut LogFile) -> io::Result<Option<u64>> {
 
 fn begin_anew(layout: &StateLayout, damaged: &[LogFile], problem: String, known: Head) -> io::Result<Tail> {
     let mut kept = Vec::new();
+    // Of an empty one nothing could be found out, and it would push out one that tells something.
     for file in damaged {
+        if file.file.metadata()?.len() == 0 {
+            continue;
+        }
         kept.push(set_aside(layout, &file.path)?);
     }
     let damage = match kept.is_empty() {

@@ -125,10 +125,70 @@ fn the_log_is_its_owners_alone() {
 }
 
 #[test]
+fn a_whole_file_that_is_removed_is_found_wherever_it_was() {
+    let mut bench = Bench { full: 600, ..Bench::new() };
+    let log = bench.open();
+    bench.write(&log, 12);
+    let full: Vec<String> = bench
+        .files()
+        .into_iter()
+        .filter(|name| name.starts_with("audit.") && name != "audit.jsonl")
+        .collect();
+    assert!((2..7).contains(&full.len()), "{full:?}");
+    assert_eq!(bench.verify().problems, []);
+    for name in full {
+        let (path, away) = (bench.path(&name), bench.path("away"));
+        fs::rename(&path, &away).unwrap();
+        assert!(!bench.verify().problems.is_empty(), "{name} is not missed");
+        fs::rename(&away, &path).unwrap();
+    }
+}
+
+#[test]
+fn nobody_is_led_elsewhere_or_kept_waiting_by_what_lies_in_the_place_of_the_log() {
+    let bench = Bench::new();
+    let (log, elsewhere) = (bench.path("audit.jsonl"), bench.path("elsewhere"));
+    let pipe = || {
+        let fifo = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, &log, fifo, 0o600.into(), 0).unwrap();
+    };
+    let link = || std::os::unix::fs::symlink(&elsewhere, &log).unwrap();
+    let second_name = || {
+        fs::write(&elsewhere, "theirs").unwrap();
+        fs::hard_link(&elsewhere, &log).unwrap();
+    };
+    let folder = || fs::create_dir(&log).unwrap();
+    let places: [&dyn Fn(); 4] = [&pipe, &link, &second_name, &folder];
+    for (place, make) in places.iter().enumerate() {
+        make();
+        let written = bench.open();
+        written.note(begun("write"));
+        assert!(written.write().is_err(), "place {place}");
+        if place == 2 {
+            assert_eq!(fs::read_to_string(&elsewhere).unwrap(), "theirs");
+            fs::remove_file(&elsewhere).unwrap();
+        } else {
+            assert!(verify(&bench.layout(), Head::default()).is_err(), "place {place}");
+        }
+        assert!(!elsewhere.exists(), "place {place}");
+        if place == 3 { fs::remove_dir(&log).unwrap() } else { fs::remove_file(&log).unwrap() }
+    }
+    fs::write(&log, "").unwrap();
+    fs::set_permissions(&log, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let written = bench.open();
+    written.note(begun("write"));
+    written.write().unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&log).unwrap().permissions());
+    assert_eq!(mode & 0o7777, 0o600, "one that others could read");
+}
+
+#[test]
 fn whatever_is_altered_is_found_with_its_place() {
     type Tamper = fn(&mut Vec<String>);
-    let tampers: [(&str, Tamper, Option<u64>); 8] = [
+    let tampers: [(&str, Tamper, Option<u64>); 10] = [
         ("removed", |lines| drop(lines.remove(3)), Some(4)),
+        ("the first removed", |lines| drop(lines.remove(0)), Some(1)),
+        ("the first ones removed", |lines| drop(lines.drain(..5)), Some(1)),
         ("changed", |lines| lines[3] = lines[3].replace("write", "wrote"), Some(5)),
         ("reordered", |lines| lines.swap(3, 4), Some(4)),
         ("inserted", |lines| lines.insert(3, lines[1].clone()), Some(4)),

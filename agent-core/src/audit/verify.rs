@@ -5,6 +5,7 @@ use std::{fmt, io};
 use super::{
     Happening, Head, Line, Lines, LogFile,
     chain::{Chain, Linked},
+    log::MAX_FILES,
 };
 use crate::state_dir::StateLayout;
 
@@ -54,7 +55,12 @@ pub fn verify(layout: &StateLayout, known: Head) -> io::Result<Verification> {
     let mut chain = Chain::default();
     let current = layout.audit().file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut seen = known.hash.is_none();
-    for file in LogFile::open_all(layout)? {
+    let files = LogFile::open_all(layout)?;
+    // What came before the oldest line is gone by right where there are as many files as are kept, or where what
+    // was damaged was set aside.
+    let mut may_begin_late = files.len() >= MAX_FILES;
+    let mut begins_late = None;
+    for file in files {
         let finding = |line: u64, what: String| Finding { file: file.name(), line: Some(line), what };
         for (line, number) in Lines::of(&file.file).zip(1..) {
             let line = match line? {
@@ -78,7 +84,13 @@ pub fn verify(layout: &StateLayout, known: Head) -> io::Result<Verification> {
                             .problems
                             .push(finding(number, "the file's name tells of another record".to_owned()));
                     }
+                    if found.records == 1 && record.as_ref().is_some_and(|record| record.prev.is_some()) {
+                        let what =
+                            format!("the log begins with record {}: those before it were removed", head.seq);
+                        begins_late = Some(finding(number, what));
+                    }
                     if let Some(Happening::LogRecovered { message }) = record.map(|record| record.happening) {
+                        may_begin_late = true;
                         found.notes.push(finding(number, format!("the log began anew here: {message}")));
                     }
                 }
@@ -97,6 +109,7 @@ pub fn verify(layout: &StateLayout, known: Head) -> io::Result<Verification> {
             }
         }
     }
+    found.problems.extend(begins_late.filter(|_| !may_begin_late));
     if !seen {
         let what = match found.newest {
             Some(newest) if newest < known.seq => {

@@ -83,9 +83,10 @@ impl Executor {
         let (mut parts, mut requests) = (Vec::with_capacity(count), Vec::with_capacity(count));
         // Nobody so much as looks at what is denied: looking may mean to run a probe.
         let mut denied = Vec::new();
+        let judging = self.policy.judging();
         for ((place, resource), entry) in self.declared.resources().iter().enumerate().zip(held) {
             let record = entry.map(|entry| entry.record.clone());
-            match self.policy.denial(&desired.resources()[place]) {
+            match judging.denial(&desired.resources()[place]) {
                 Some(denial) => denied.push((place, Prepared::denied(record, denial))),
                 None => requests.push(Request {
                     claim: resource.claim.clone(),
@@ -95,6 +96,7 @@ impl Executor {
             }
             parts.push(Part::declared(resource, entry));
         }
+        drop(judging);
         for (claim, entry) in dropped {
             requests.push(Request {
                 claim: claim.clone(),

@@ -8,6 +8,9 @@ use super::{Connection, acked_publish::AckError, names};
 /// Largest message of the stream `AGENT_EVENTS`, in bytes (wire contract, section 1).
 const MAX_LEN: usize = 8 * 1024;
 
+/// The server's number for a message that is larger than the stream takes (`err_code`).
+const MESSAGE_TOO_LARGE: u64 = 10054;
+
 /// Ends a message that was cut.
 const CUT: &str = "…";
 
@@ -26,7 +29,8 @@ pub enum EventError {
         /// The event's number.
         seq: u64,
     },
-    /// The stream refused it. Another attempt helps only after the platform changed something.
+    /// The stream refused it. Unless it is too large for the stream, another attempt helps once the platform
+    /// changed something: made room, or let this device publish.
     #[error("the server refused event {seq}: {description} (error {code})")]
     Refused {
         /// The event's number.
@@ -53,7 +57,8 @@ impl EventError {
     pub fn retry_helps(&self) -> bool {
         match self {
             Self::Offline { .. } | Self::Unacknowledged { .. } => true,
-            Self::TooLarge { .. } | Self::Refused { .. } => false,
+            Self::TooLarge { .. } => false,
+            Self::Refused { code, .. } => *code != MESSAGE_TOO_LARGE,
         }
     }
 }

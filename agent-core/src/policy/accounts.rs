@@ -10,24 +10,21 @@ pub trait Accounts: Send + Sync {
     /// In words for people, when there is no such user or group, or nobody can tell.
     fn rights_of(&self, user: Option<&Principal>, group: Option<&Principal>) -> Result<Rights, String>;
 
+    /// The number of a group; `None` where this device has none of that name.
+    ///
+    /// # Errors
+    /// In words for people, when nobody can tell.
+    fn group_of(&self, name: &str) -> Result<Option<u32>, String>;
+
     /// The agent's own user.
     fn own_uid(&self) -> u32;
 }
 
-/// Whose rights something has.
+/// Whose rights something has, in the numbers by which the system goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rights {
     /// Its user.
     pub uid: u32,
     /// All its groups.
-    pub groups: Vec<Group>,
-}
-
-/// A group.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Group {
-    /// Its number.
-    pub gid: u32,
-    /// Its name, where this device knows one.
-    pub name: Option<String>,
+    pub groups: Vec<u32>,
 }

@@ -2,13 +2,15 @@
 
 use std::fmt;
 
-use agent_model::{Ask, DesiredState, Principal, RefusalReason, Resource};
+use agent_model::{Ask, DesiredState, RefusalReason, Resource};
 
-use super::{Accounts, Policy, ShellJobRule, root_equivalence};
+use super::{Accounts, Policy, ShellJobRule, lookups::Lookups, root_equivalence};
 use crate::{envelope::Refusal, protected_paths::ProtectedPaths};
 
 /// Longest rule that is shown whole in a message, in bytes: a list may have thousands of entries.
 const SHOWN_RULE: usize = 200;
+/// So many resources are named in a refusal, and the others counted.
+const NAMED: usize = 16;
 
 /// The policy of one device, with what must be known of the device to judge by it.
 pub struct DevicePolicy {
@@ -105,23 +107,55 @@ impl DevicePolicy {
     /// Judges a whole document.
     ///
     /// # Errors
-    /// `PolicyDenied`, naming every resource that asks for too much, and the rules.
+    /// `PolicyDenied`, naming resources that ask for too much, and the rules.
     pub fn judge(&self, desired: &DesiredState) -> Result<(), Refusal> {
-        let denied = |resource| {
-            let rulings = self.rules_on(resource, Telling::Denied);
-            self.words(resource, rulings.into_iter().chain(self.own_files(resource)))
-        };
-        let denied: Vec<String> = desired.resources().iter().filter_map(denied).collect();
+        let judging = self.judging();
+        let denied: Vec<String> =
+            desired.resources().iter().filter_map(|resource| judging.denied(resource)).collect();
         if denied.is_empty() {
             return Ok(());
         }
-        Err(Refusal::new(RefusalReason::PolicyDenied, denied.join("; ")))
+        let mut message = denied[..denied.len().min(NAMED)].join("; ");
+        if denied.len() > NAMED {
+            message += &format!("; and {} more resources", denied.len() - NAMED);
+        }
+        Err(Refusal::new(RefusalReason::PolicyDenied, message))
     }
 
-    /// Why the rules deny this resource by now, naming it and each rule; `None` where they do not. That no file
-    /// of the agent's own is touched is seen to by whoever writes.
+    /// Begins a judgement: users are looked up once for all that is judged with it.
+    pub fn judging(&self) -> Judging<'_> {
+        Judging { device: self, lookups: Lookups::new(self.accounts.as_ref()) }
+    }
+
+    /// A rule with its value, as it would stand in the file.
+    pub fn show(&self, rule: Rule) -> String {
+        let Some(key) = rule.key() else { return "no policy".to_owned() };
+        let line = self.policy.lines().find(|(of, _)| of == key);
+        let (_, value) = line.unwrap_or_default();
+        if value.len() <= SHOWN_RULE {
+            return format!("{key} = {value}");
+        }
+        format!("{key} = {}…", &value[..value.floor_char_boundary(SHOWN_RULE)])
+    }
+}
+
+/// Judging with what is known of users at one moment.
+pub struct Judging<'p> {
+    device: &'p DevicePolicy,
+    lookups: Lookups<'p>,
+}
+
+impl Judging<'_> {
+    /// Why the rules deny this resource, naming it and each rule; `None` where they do not. That no file of
+    /// the agent's own is touched is seen to by whoever writes.
     pub fn denial(&self, resource: &Resource) -> Option<String> {
         self.words(resource, self.rules_on(resource, Telling::Denied))
+    }
+
+    /// The same with the agent's own files.
+    fn denied(&self, resource: &Resource) -> Option<String> {
+        let rulings = self.rules_on(resource, Telling::Denied);
+        self.words(resource, rulings.into_iter().chain(self.own_files(resource)))
     }
 
     /// What is said to each thing that a resource asks for.
@@ -133,7 +167,7 @@ impl DevicePolicy {
 
     fn rules_on<'a>(&self, resource: &'a Resource, telling: Telling) -> Vec<Ruling<'a>> {
         let kind = resource.kind().as_str();
-        let allowed = self.policy.kinds.allows(|name| name.as_str() == kind);
+        let allowed = self.device.policy.kinds.allows(|name| name.as_str() == kind);
         let mut rulings =
             vec![Ruling { asked: Asked::Kind(kind), rule: Rule::Kinds, verdict: verdict(allowed) }];
         for ask in resource.spec.asks() {
@@ -153,14 +187,12 @@ impl DevicePolicy {
 
     /// The rule that is about nothing but this. What can only be as good as root has none.
     fn own_rule(&self, ask: &Ask<'_>) -> Option<(Rule, Verdict)> {
-        let policy = &self.policy;
+        let policy = &self.device.policy;
         let (rule, allowed) = match ask {
             Ask::WriteFile(path) | Ask::BindMount(path) => {
                 (Rule::Paths, policy.paths.iter().any(|prefix| prefix.covers(path)))
             }
-            Ask::RunAs { user, .. } => {
-                (Rule::Users, policy.users.allows(|allowed| self.is_user(*user, allowed)))
-            }
+            Ask::RunAs { user, .. } => (Rule::Users, self.lookups.is_allowed(*user, &policy.users)),
             Ask::PullImage(image) => {
                 (Rule::Registries, policy.registries.allows(|registry| registry.holds(image)))
             }
@@ -181,25 +213,20 @@ impl DevicePolicy {
         Some((rule, verdict(allowed)))
     }
 
-    /// Whether a document's user is one that the policy names: the same user may have several names.
-    fn is_user(&self, user: Option<&Principal>, named: &Principal) -> bool {
-        let uid = |user| self.accounts.rights_of(user, None).ok().map(|rights| rights.uid);
-        user == Some(named) || uid(user).is_some_and(|asked| uid(Some(named)) == Some(asked))
-    }
-
     fn root_equivalence(&self, ask: &Ask<'_>, telling: Telling) -> Option<(Rule, Verdict)> {
-        let allowed = self.policy.root_equivalent;
+        let policy = &self.device.policy;
+        let allowed = policy.root_equivalent;
         if allowed && telling == Telling::Denied {
             return None;
         }
-        let why = root_equivalence::why(ask, &self.policy, self.accounts.as_ref())?;
+        let why = root_equivalence::why(ask, policy, &self.lookups)?;
         Some((Rule::RootEquivalent, if allowed { Verdict::Allowed } else { Verdict::Denied(Some(why)) }))
     }
 
     fn own_files<'a>(&self, resource: &'a Resource) -> Vec<Ruling<'a>> {
         let own = |ask: Ask<'a>| {
             let Ask::WriteFile(path) = &ask else { return None };
-            let own = self.protected.own(path)?;
+            let own = self.device.protected.own(path)?;
             let verdict = Verdict::Denied(Some(format!("{} belongs to the agent itself", own.display())));
             Some(Ruling { asked: Asked::Of(ask), rule: Rule::OwnFiles, verdict })
         };
@@ -212,31 +239,21 @@ impl DevicePolicy {
         resource: &Resource,
         rulings: impl IntoIterator<Item = Ruling<'a>>,
     ) -> Option<String> {
-        let denied: Vec<String> = rulings.into_iter().filter_map(|ruling| self.denied(&ruling)).collect();
+        let denied: Vec<String> =
+            rulings.into_iter().filter_map(|ruling| self.denied_in_words(&ruling)).collect();
         (!denied.is_empty()).then(|| format!("{:?} {}", resource.name.as_str(), denied.join(" and ")))
     }
 
     /// What a denial says, in words that follow the resource's name; `None` where there is none.
-    pub fn denied(&self, ruling: &Ruling<'_>) -> Option<String> {
+    fn denied_in_words(&self, ruling: &Ruling<'_>) -> Option<String> {
         let Ruling { asked, rule, verdict } = ruling;
         let Verdict::Denied(why) = verdict else { return None };
         let asked = format!("asks to {asked}");
         Some(match (rule, why) {
             (Rule::OwnFiles, Some(why)) => format!("{asked}, and {why}"),
-            (_, Some(why)) => format!("{asked}, which {} denies because {why}", self.show(*rule)),
-            (_, None) => format!("{asked}, which {} does not allow", self.show(*rule)),
+            (_, Some(why)) => format!("{asked}, which {} denies because {why}", self.device.show(*rule)),
+            (_, None) => format!("{asked}, which {} does not allow", self.device.show(*rule)),
         })
-    }
-
-    /// A rule with its value, as it would stand in the file.
-    pub fn show(&self, rule: Rule) -> String {
-        let Some(key) = rule.key() else { return "no policy".to_owned() };
-        let line = self.policy.lines().find(|(of, _)| of == key);
-        let (_, value) = line.unwrap_or_default();
-        if value.len() <= SHOWN_RULE {
-            return format!("{key} = {value}");
-        }
-        format!("{key} = {}…", &value[..value.floor_char_boundary(SHOWN_RULE)])
     }
 }
 

@@ -12,6 +12,7 @@
 
 mod accounts;
 mod judgement;
+mod lookups;
 mod policy_file;
 mod root_equivalence;
 mod rules;
@@ -19,8 +20,8 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
-pub use accounts::{Accounts, Group, Rights};
-pub use judgement::{Asked, DevicePolicy, Rule, Ruling, Verdict};
+pub use accounts::{Accounts, Rights};
+pub use judgement::{Asked, DevicePolicy, Judging, Rule, Ruling, Verdict};
 pub use policy_file::{MAX_POLICY_BYTES, PolicyError, read};
 pub use rules::{
     Allowed, KindName, LimitRule, PathPrefix, Policy, PolicyVersion, PortRange, Registry, ShellJobRule,

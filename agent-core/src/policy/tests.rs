@@ -1,7 +1,7 @@
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use agent_model::{
-    Ask, Declaration, DesiredState, DesiredStateBuilder, FileSpec, ProcessSpec, RefusalReason,
+    Ask, Declaration, DesiredState, DesiredStateBuilder, FileSpec, Principal, ProcessSpec, RefusalReason,
 };
 use proptest::prelude::*;
 
@@ -119,6 +119,47 @@ fn a_user_is_the_same_by_each_of_its_names() {
     assert!(denial("users = []", &process(Some("app"), None)).is_some());
 }
 
+/// Accounts of a device whose databases of users or groups cannot be read.
+struct Broken {
+    users: bool,
+}
+
+impl Accounts for Broken {
+    fn rights_of(&self, _: Option<&Principal>, _: Option<&Principal>) -> Result<Rights, String> {
+        if self.users { Err("no users".into()) } else { Ok(Rights { uid: 1000, groups: vec![1000] }) }
+    }
+
+    fn group_of(&self, _: &str) -> Result<Option<u32>, String> {
+        Err("no groups".into())
+    }
+
+    fn own_uid(&self) -> u32 {
+        0
+    }
+}
+
+#[test]
+fn where_nobody_can_tell_whose_rights_a_process_has_it_is_taken_for_root() {
+    for users in [true, false] {
+        let protected = crate::protected_paths::ProtectedPaths::new("/".into(), Vec::new());
+        let policy = DevicePolicy::new(rules("rootEquivalent = false"), protected, Broken { users });
+        let message = policy.judge(&process(Some("app"), None)).unwrap_err().message;
+        assert!(message.contains("nobody can tell whose rights that is"), "{message}");
+    }
+}
+
+#[test]
+fn a_refusal_names_some_of_many_and_counts_the_others() {
+    let mut builder = DesiredStateBuilder::default();
+    for n in 0..1000 {
+        let file = FileSpec::new(format!("/etc/f{n}").parse().unwrap(), "");
+        builder.declare(Declaration::new("", format!("f{n}").parse().unwrap(), file));
+    }
+    let message = denial("paths = []", &builder.finish().unwrap()).unwrap();
+    assert!(message.contains("\"f15\"") && !message.contains("\"f16\""), "{message}");
+    assert!(message.ends_with("; and 984 more resources"), "{message}");
+}
+
 #[test]
 fn what_is_as_good_as_root_is_denied_wherever_it_hides() {
     let text = "rootEquivalent = false";
@@ -206,7 +247,8 @@ fn what_containers_and_jobs_will_ask_for_is_judged_by_the_same_rules() {
         ("shellJobs = 'Signed'", Ask::RunScript(digest), false),
     ] {
         let policy = policy(rules(text));
-        let mut told = policy.rules_on_ask(&ask, Telling::All);
+        let judging = policy.judging();
+        let mut told = judging.rules_on_ask(&ask, Telling::All);
         let denied = told.any(|ruling| matches!(ruling.verdict, Verdict::Denied(_)));
         assert_eq!(!denied, allowed, "{text:?}: {ask}");
     }
@@ -260,12 +302,21 @@ fn a_policy_that_others_could_write_or_replace_is_not_read() {
         assert!(error.contains(&format!("{} has mode {mode:04o}", at.display())), "{error}");
         set(at, back);
     }
-    // A link is as good as the file that it leads to.
-    let link = folder.path().join("link.toml");
-    std::os::unix::fs::symlink(&path, &link).unwrap();
-    assert!(read(&link).is_ok());
-    set(&path, 0o666);
-    assert!(matches!(read(&link), Err(PolicyError::Untrusted { .. })));
+    // A link is as good as the file that it leads to and every folder on the way there.
+    let [links, link, other] = ["links", "links/link.toml", "other"].map(|name| folder.path().join(name));
+    fs::create_dir(&links).unwrap();
+    std::os::unix::fs::symlink("../sub/../sub/policy.toml", &link).unwrap();
+    std::os::unix::fs::symlink("links", &other).unwrap();
+    let linked = other.join("link.toml");
+    assert!(read(&linked).is_ok());
+    for (at, mode, back) in [(&links, 0o777, 0o755), (&place, 0o777, 0o755), (&path, 0o666, 0o644)] {
+        set(at, mode);
+        let error = read(&linked).unwrap_err().to_string();
+        assert!(error.contains(&format!("{} has mode {mode:04o}", at.display())), "{error}");
+        set(at, back);
+    }
+    std::os::unix::fs::symlink("round.toml", links.join("round.toml")).unwrap();
+    assert!(matches!(read(&links.join("round.toml")), Err(PolicyError::Unreadable { .. })));
 }
 
 #[test]
@@ -285,6 +336,10 @@ fn what_is_no_policy_is_told_by_its_name() {
     let path = folder.path().join("policy.toml");
     assert!(matches!(read(&path), Err(PolicyError::Unreadable { .. })));
     assert!(matches!(read(folder.path()), Err(PolicyError::Untrusted { .. })));
+    // Nobody waits for who might write into a pipe.
+    let pipe = folder.path().join("pipe");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    assert!(matches!(read(&pipe), Err(PolicyError::Untrusted { .. })));
     for content in [&b"a = "[..], b"\xff\xfe", &vec![b'#'; MAX_POLICY_BYTES as usize + 1]] {
         fs::write(&path, content).unwrap();
         let error = read(&path).unwrap_err().to_string();
@@ -311,7 +366,7 @@ proptest! {
             user.as_deref().map(|user| user.parse().unwrap()).as_ref(),
             group.as_deref().map(|group| group.parse().unwrap()).as_ref(),
         );
-        let harmless = rights.is_ok_and(|rights| rights.uid == 1000 && rights.groups.iter().all(|it| it.gid == 1000));
+        let harmless = rights.is_ok_and(|rights| rights.uid == 1000 && rights.groups.iter().all(|gid| *gid == 1000));
         prop_assert_eq!(denial(text, &process(user.as_deref(), group.as_deref())).is_none(), harmless);
     }
 }

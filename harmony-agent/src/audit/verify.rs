@@ -24,7 +24,8 @@ pub(super) fn verify(args: &AuditVerifyArgs) -> Result<Exit, CommandError> {
         return Err(nothing_there(&args.state_dir));
     }
     say(&words(&found, known.is_some()));
-    Ok(if found.problems.is_empty() { Exit::Done } else { Exit::Error })
+    // Without a ledger nobody can say that it is whole.
+    Ok(if found.problems.is_empty() && known.is_some() { Exit::Done } else { Exit::Error })
 }
 
 fn words(found: &Verification, has_ledger: bool) -> String {
@@ -44,8 +45,11 @@ fn words(found: &Verification, has_ledger: bool) -> String {
     if more > 0 {
         let _ = writeln!(text, "… and {more} more");
     }
-    let whole =
-        if found.problems.is_empty() { "The audit log is intact" } else { "The audit log is NOT intact" };
+    let whole = match (found.problems.is_empty(), has_ledger) {
+        (true, true) => "The audit log is intact",
+        (true, false) => "What is there of the audit log is intact",
+        (false, _) => "The audit log is NOT intact",
+    };
     let _ = match (found.oldest, found.newest) {
         (Some(oldest), Some(newest)) => {
             writeln!(text, "{whole}: {} records, {oldest} to {newest}.", found.records)

@@ -26,8 +26,8 @@ impl Account {
         let own = Uid::effective();
         let is_own = user.is_none();
         let (uid, user) = match user {
-            None => (own, known(own)),
-            Some(Principal::Id(id)) => (Uid::from_raw(*id), known(Uid::from_raw(*id))),
+            None => (own, known(own)?),
+            Some(Principal::Id(id)) => (Uid::from_raw(*id), known(Uid::from_raw(*id))?),
             Some(Principal::Name(name)) => match User::from_name(name) {
                 Ok(Some(user)) => (user.uid, Some(user)),
                 Ok(None) => return Err(failures::unknown("user", name)),
@@ -58,13 +58,18 @@ impl Account {
         self.uid.as_raw()
     }
 
-    /// All groups, each with its number and the name that this device knows for it.
-    pub fn groups(&self) -> impl Iterator<Item = (u32, Option<String>)> {
-        let own = [self.gid].into_iter();
-        own.chain(self.groups.iter().copied()).map(|gid| {
-            let name = Group::from_gid(gid).ok().flatten().map(|group| group.name);
-            (gid.as_raw(), name)
-        })
+    /// The numbers of all its groups.
+    pub fn groups(&self) -> impl Iterator<Item = u32> {
+        [self.gid].into_iter().chain(self.groups.iter().copied()).map(Gid::as_raw)
+    }
+
+    /// The number of a group; `None` where this device has none of that name.
+    ///
+    /// # Errors
+    /// When nobody can tell.
+    pub fn group_of(name: &str) -> Result<Option<u32>, Failure> {
+        let group = Group::from_name(name).map_err(|error| failures::lookup("group", name, &error))?;
+        Ok(group.map(|group| group.gid.as_raw()))
     }
 
     /// `None` where nothing has to change: an agent that is not root may not even ask.
@@ -90,6 +95,6 @@ impl Account {
     }
 }
 
-fn known(uid: Uid) -> Option<User> {
-    User::from_uid(uid).ok().flatten()
+fn known(uid: Uid) -> Result<Option<User>, Failure> {
+    User::from_uid(uid).map_err(|error| failures::lookup("user", &uid.to_string(), &error))
 }

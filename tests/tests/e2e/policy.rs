@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tests::{
     agent::Agent,
     document::{file, manifest, script},
+    eventually::eventually,
     process::built,
     site::{Access, DEVICE, Site},
 };
@@ -88,6 +89,19 @@ async fn no_policy_lets_a_document_touch_what_is_the_agents_own() {
         let printed = String::from_utf8(explained.stdout).unwrap();
         assert!(printed.contains("belongs to the agent itself"), "{path}: {printed}");
     }
+
+    // So says the agent itself, below its root.
+    let device = Agent::new(DEVICE, "nats://127.0.0.1:1").with_state_dir(device.root().join("var/state"));
+    device.check().await;
+    let ran = with_document(
+        &device,
+        &["once"],
+        &file("x", "/var/state/ledger.json", ""),
+        &["--root", device.root().to_str().unwrap()],
+    );
+    assert_eq!(ran.status.code(), Some(2), "{ran:?}");
+    let told = String::from_utf8(ran.stderr).unwrap();
+    assert!(told.contains("PolicyDenied") && told.contains("belongs to the agent itself"), "{told}");
 }
 
 #[tokio::test]
@@ -127,10 +141,24 @@ async fn tightening_stops_enforcement_tears_nothing_down_and_loosening_goes_on()
     device.eventually_holds("/srv/page", "1").await;
     assert_eq!(device.read("/etc/motd"), "by hand");
 
+    // What is denied and ends by itself stays ended.
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(ruler.pid as i32).unwrap(),
+        rustix::process::Signal::KILL,
+    )
+    .unwrap();
+    eventually(
+        "the process is gone",
+        async || if ruler.is_alive() { Err("it runs".to_owned()) } else { Ok(()) },
+    )
+    .await;
+    device.write_by_hand("/srv/page", "by hand again");
+    device.eventually_holds("/srv/page", "1").await;
+    assert_eq!(device.process("ruler"), ruler, "no other was started");
+
     // Whatever was made before may be given up.
     site.platform.put(DEVICE, &manifest(DEVICE, 2, &resources[..1])).await;
     site.platform.status_where(DEVICE, "converged", converged_at(2)).await;
-    assert!(!ruler.is_alive());
 
     device.stop().await;
     device = device.with_rule("rootEquivalent", "true");
@@ -260,11 +288,16 @@ fn policy_show(device: &Agent) -> String {
 }
 
 fn policy_explain(device: &Agent, resource: &Value, more: &[&str]) -> Output {
+    with_document(device, &["policy", "explain"], resource, more)
+}
+
+fn with_document(device: &Agent, command: &[&str], resource: &Value, more: &[&str]) -> Output {
     let document = device.root().with_file_name("document.json");
     let content = manifest(DEVICE, 1, std::slice::from_ref(resource));
     fs::write(&document, content.to_string()).unwrap();
     std::process::Command::new(built("harmony-agent"))
-        .args(["policy", "explain", "--file"])
+        .args(command)
+        .arg("--file")
         .arg(&document)
         .arg("--policy")
         .arg(device.policy_file())

@@ -22,6 +22,8 @@ struct FakeStream {
     refused: Vec<u64>,
     /// How often an event is not acknowledged before it is stored.
     unanswered: Arc<Mutex<u32>>,
+    /// How often the server has no room for an event before it is stored.
+    without_room: Arc<Mutex<u32>>,
 }
 
 impl Outlet for FakeStream {
@@ -33,6 +35,11 @@ impl Outlet for FakeStream {
         let seq = event.seq;
         if self.refused.contains(&seq) {
             return Err(EventError::Refused { seq, code: 10054, description: "too large".into() });
+        }
+        let mut without_room = self.without_room.lock().unwrap();
+        if *without_room > 0 {
+            *without_room -= 1;
+            return Err(EventError::Refused { seq, code: 10002, description: "no room".into() });
         }
         let mut unanswered = self.unanswered.lock().unwrap();
         if *unanswered > 0 {
@@ -56,8 +63,13 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let (plug, reachable) = watch::channel(true);
-        let stream =
-            FakeStream { reachable, stored: Arc::default(), refused: Vec::new(), unanswered: Arc::default() };
+        let stream = FakeStream {
+            reachable,
+            stored: Arc::default(),
+            refused: Vec::new(),
+            unanswered: Arc::default(),
+            without_room: Arc::default(),
+        };
         let folder = tempfile::tempdir().unwrap();
         let log = AuditLog::open(&StateLayout::of(folder.path()), Head::default(), Timestamp::UNIX_EPOCH);
         Self { folder, log, stream, plug, task: JoinSet::new() }
@@ -137,10 +149,11 @@ async fn without_a_server_nothing_is_lost_and_nothing_is_asked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_acknowledged_is_tried_again_and_what_is_refused_for_good_is_left_out() {
+async fn what_is_not_acknowledged_or_finds_no_room_is_tried_again_and_what_is_too_large_is_left_out() {
     let mut bench = Bench::new();
     bench.stream.refused = vec![2];
     *bench.stream.unanswered.lock().unwrap() = 5;
+    *bench.stream.without_room.lock().unwrap() = 5;
     bench.start();
     for _ in 0..3 {
         bench.done(StepEffect::Changed);

@@ -2,7 +2,7 @@
 
 use std::{fs, time::Duration};
 
-use agent_model::status::AgentStatus;
+use agent_model::status::{AgentStatus, Event};
 use process_shim::{ProcessIdentity, ShimRecord};
 use serde_json::Value;
 use tests::{
@@ -51,6 +51,10 @@ async fn a_hundred_processes_outlive_the_agent_cost_nothing_while_nothing_happen
     let by_the_next = |status: &AgentStatus| is_later(status) && converged_at(1)(status);
     site.platform.status_where(DEVICE, "converged after a restart", by_the_next).await;
     assert_eq!(records(&device), before);
+    // Until all is told that happened, it is not idle.
+    let all_are_told =
+        |events: &[Event]| events.iter().filter(|event| event.event_type == "Applied").count() >= COUNT;
+    site.platform.events_where(DEVICE, "every start", all_are_told).await;
 
     let agent = ProcessIdentity::of(device.pid()).unwrap().unwrap();
     let shims = || before.iter().map(|record| ticks(record.shim)).sum::<u64>();
