@@ -3,6 +3,8 @@
 //! The log is the queue: how far it was told is a number in a file, so that nothing is lost while there is no
 //! server, and nothing has to be held in memory meanwhile.
 
+mod failures_told;
+
 use std::time::Duration;
 
 use agent_model::{AgentId, status::Event};
@@ -13,6 +15,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
+use self::failures_told::FailuresTold;
 use super::{Connection, EventError, Link, publish_event, token_bucket::TokenBucket};
 use crate::{
     audit::{AuditLog, EventCursor, unsent},
@@ -82,6 +85,7 @@ struct Publisher<O> {
     /// The newest record when this process began.
     start: u64,
     bucket: TokenBucket,
+    failures: FailuresTold,
     random: StdRng,
 }
 
@@ -92,7 +96,8 @@ impl<O: Outlet> Publisher<O> {
         // A lost state folder that came back in part: the numbers began anew.
         let cursor = cursor.filter(|cursor| *cursor <= start);
         let bucket = TokenBucket::new(BURST, INTERVAL, Instant::now());
-        Self { layout, durable, outlet, cursor, start, bucket, random: StdRng::from_rng(&mut rand::rng()) }
+        let (failures, random) = (FailuresTold::default(), StdRng::from_rng(&mut rand::rng()));
+        Self { layout, durable, outlet, cursor, start, bucket, failures, random }
     }
 
     async fn run(mut self) {
@@ -120,7 +125,9 @@ impl<O: Outlet> Publisher<O> {
                 }
             };
             for event in &unsent.events {
-                self.deliver(event).await;
+                if self.failures.is_news(event) {
+                    self.deliver(event).await;
+                }
                 self.advance(event.seq);
                 if event.event_type == "DuplicateIdentity" && event.seq > self.start {
                     return false;

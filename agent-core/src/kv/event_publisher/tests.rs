@@ -1,6 +1,6 @@
 use std::sync::{Arc, Mutex};
 
-use agent_model::Timestamp;
+use agent_model::{Timestamp, status::ResourceRef};
 use tempfile::TempDir;
 use tokio::time::{advance, timeout};
 
@@ -83,7 +83,11 @@ impl Bench {
     }
 
     fn write(&self, happening: Happening) {
-        self.log.note(Draft::new(Timestamp::UNIX_EPOCH, happening));
+        self.write_draft(Draft::new(Timestamp::UNIX_EPOCH, happening));
+    }
+
+    fn write_draft(&self, draft: Draft) {
+        self.log.note(draft);
         self.log.write().unwrap();
         self.log.sync().unwrap();
         self.log.announce();
@@ -159,6 +163,59 @@ async fn what_is_not_acknowledged_or_finds_no_room_is_tried_again_and_what_is_to
         bench.done(StepEffect::Changed);
     }
     assert_eq!(bench.stored(2).await, named(&[(1, "Applied"), (3, "Applied")]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_fails_again_and_again_in_the_same_way_is_told_once_until_it_changes_or_another_document_comes()
+{
+    let mut bench = Bench::new();
+    bench.start();
+    let about_it = |happening| {
+        let resource = Some(ResourceRef { kind: "File".into(), name: "it".into() });
+        Draft { resource, ..Draft::new(Timestamp::UNIX_EPOCH, happening) }
+    };
+    let failed = |reason: &str| {
+        about_it(Happening::Failed {
+            step: "write".into(),
+            begun: 0,
+            duration_ms: 0,
+            reason: reason.into(),
+            message: String::new(),
+        })
+    };
+    let done = || {
+        about_it(Happening::Done {
+            step: "write".into(),
+            begun: 0,
+            duration_ms: 0,
+            effect: StepEffect::Changed,
+        })
+    };
+    let accepted = || Draft::new(Timestamp::UNIX_EPOCH, Happening::Accepted);
+    for draft in [
+        failed("A"),
+        failed("A"),
+        failed("B"),
+        failed("B"),
+        failed("A"),
+        done(),
+        failed("A"),
+        accepted(),
+        failed("A"),
+        failed("A"),
+    ] {
+        bench.write_draft(draft);
+    }
+    let expected = [
+        (1, "Failed"),
+        (3, "Failed"),
+        (5, "Failed"),
+        (6, "Applied"),
+        (7, "Failed"),
+        (8, "Accepted"),
+        (9, "Failed"),
+    ];
+    assert_eq!(bench.stored(7).await, named(&expected));
 }
 
 #[tokio::test(start_paused = true)]
