@@ -91,7 +91,9 @@ async fn no_policy_lets_a_document_touch_what_is_the_agents_own() {
     }
 
     // So says the agent itself, below its root.
-    let device = Agent::new(DEVICE, "nats://127.0.0.1:1").with_state_dir(device.root().join("var/state"));
+    let device = Agent::new(DEVICE, "nats://127.0.0.1:1");
+    let state_dir = device.path("/var/state");
+    let device = device.with_state_dir(state_dir);
     device.check().await;
     let ran = with_document(
         &device,
