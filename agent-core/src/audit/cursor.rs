@@ -14,7 +14,7 @@ use crate::{
 const MAX_LEN: u64 = 4096;
 
 /// What stands in `events.cursor`. Not synced: after a power cut some events are published again, and readers
-/// drop them by their number.
+/// drop those that they have seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EventCursor {
