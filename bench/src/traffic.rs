@@ -4,13 +4,13 @@
 //! included, each piece forced many times, and multiplied by how often it occurs with the default
 //! intervals. A window with those intervals shows whether the pieces add up.
 
-use std::{path::Path, process::Command, time::Duration};
+use std::time::Duration;
 
 use agent_model::status::Phase;
 use futures_util::StreamExt;
-use tempfile::TempDir;
 use tests::{
     agent::Agent,
+    certificates::Certificates,
     document::{file, manifest},
     nats_server::{NatsServer, Settings},
     platform::{Platform, provision_all},
@@ -80,17 +80,16 @@ pub(crate) struct Traffic {
 }
 
 pub(crate) async fn measure() -> Traffic {
-    let folder = TempDir::with_prefix("harmony-traffic-").unwrap();
-    make_certificates(folder.path());
+    let certificates = Certificates::for_server_at(ADDRESS);
     let ping = {
-        let bed = Bed::make(folder.path(), "ping_interval: 1s").await;
+        let bed = Bed::make(&certificates, "ping_interval: 1s").await;
         let mut agent = bed.started(bed.device(), NEVER, NEVER).await;
         let bytes = bed.bytes_in(FORCED).await;
         agent.stop().await;
         bytes as f64 / FORCED.as_secs_f64()
     };
 
-    let bed = Bed::make(folder.path(), "").await;
+    let bed = Bed::make(&certificates, "").await;
     let mut agent = bed.started(bed.device(), OFTEN, NEVER).await;
     let heartbeat = bed.average_of(&format!("$KV.agent-heartbeat.{AGENT}")).await;
     agent = bed.started(agent, NEVER, OFTEN).await;
@@ -124,7 +123,7 @@ pub(crate) async fn measure() -> Traffic {
 
 /// A server with TLS, a wire to it, and the document of a device.
 struct Bed<'f> {
-    folder: &'f Path,
+    certificates: &'f Certificates,
     // Before the server, which it leads to.
     wire: Wire,
     platform: Platform,
@@ -132,8 +131,8 @@ struct Bed<'f> {
 }
 
 impl<'f> Bed<'f> {
-    async fn make(folder: &'f Path, more: &str) -> Self {
-        let (certificate, key) = (folder.join("server.pem"), folder.join("server.key"));
+    async fn make(certificates: &'f Certificates, more: &str) -> Self {
+        let [certificate, key] = certificates.server();
         let tls = format!("tls {{ cert_file: {certificate:?}, key_file: {key:?} }}\nallow_non_tls: true\n");
         let settings = Settings { configuration: format!("{tls}{more}"), ..Settings::default() };
         let server = NatsServer::start(settings).await;
@@ -143,14 +142,14 @@ impl<'f> Bed<'f> {
         let content = "a line of configuration\n".repeat(DOCUMENT_LEN / 26);
         let document = manifest(AGENT, 1, &[file("app-config", "/etc/app/app.conf", &content)]);
         platform.put(AGENT, &document).await;
-        Self { folder, wire, platform, _server: server }
+        Self { certificates, wire, platform, _server: server }
     }
 
     /// A device at the other end of the wire.
     fn device(&self) -> Agent {
         Agent::new(AGENT, &self.wire.url())
             .in_network(self.wire.namespace())
-            .with("tls_ca", self.folder.join("ca.pem").to_str().unwrap())
+            .with("tls_ca", self.certificates.authority().to_str().unwrap())
     }
 
     /// The device, started anew with these intervals, converged and quiet.
@@ -185,16 +184,4 @@ impl<'f> Bed<'f> {
         assert!(count >= FORCED.as_secs() / 2, "{count} messages on {subject} in {FORCED:?}");
         bytes as f64 / count as f64
     }
-}
-
-/// An authority, and a certificate of the server that it vouches for.
-fn make_certificates(folder: &Path) {
-    let script = format!(
-        "new='openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2'
-         $new -subj /CN=authority -keyout ca.key -out ca.pem
-         $new -subj /CN=server -keyout server.key -out server.pem -CA ca.pem -CAkey ca.key \
-            -addext subjectAltName=IP:{ADDRESS} -addext basicConstraints=critical,CA:FALSE"
-    );
-    let output = Command::new("sh").args(["-euc", &script]).current_dir(folder).output().unwrap();
-    assert!(output.status.success(), "no certificates: {}", String::from_utf8_lossy(&output.stderr));
 }

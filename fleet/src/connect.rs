@@ -1,23 +1,20 @@
 //! The connection to the platform's NATS server.
 
 use std::{
-    fmt, io,
-    path::PathBuf,
+    fmt,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use agent_core::kv::{InvalidServerAddress, log_in_as_in, server_addresses};
-use async_nats::{ConnectErrorKind, ConnectOptions, Event, ServerAddr, jetstream};
+use agent_core::kv::{Access, AccessError, Entrance};
+use async_nats::{ConnectErrorKind, Event, ServerAddr, jetstream};
 use tokio::sync::watch;
 
-/// Where the platform's NATS server is, and how to log in there.
+/// Where the platform's NATS server is, and how to get in there.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
-    /// One URL, or several of one cluster with commas between them.
-    pub url: String,
-    /// A credentials file, as `nsc generate creds` writes it.
-    pub credentials: Option<PathBuf>,
+    /// The servers and the login.
+    pub access: Access,
     /// How long connecting and each request may take.
     pub timeout: Duration,
 }
@@ -40,17 +37,9 @@ type Violation = Arc<Mutex<Option<String>>>;
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// An address is none.
+    /// There is no way in.
     #[error(transparent)]
-    Address(#[from] InvalidServerAddress),
-    /// The credentials file cannot be used.
-    #[error("cannot use the credentials file {}", path.display())]
-    Credentials {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
+    Access(#[from] AccessError),
     /// The server is there and says no.
     #[error("{server} refuses the login: give credentials that it knows and that have not expired")]
     Refused {
@@ -77,14 +66,8 @@ impl Fleet {
     /// # Errors
     /// See [`ConnectError`]. Only [`ConnectError::Unreachable`] may pass by itself.
     pub async fn connect(endpoint: &Endpoint) -> Result<Self, ConnectError> {
-        let addresses = server_addresses(endpoint.url.split(','))?;
-        let server = addresses.iter().map(without_password).collect::<Vec<_>>().join(", ");
-        let options = match &endpoint.credentials {
-            None => log_in_as_in(&addresses),
-            Some(path) => ConnectOptions::with_credentials_file(path)
-                .await
-                .map_err(|source| ConnectError::Credentials { path: path.clone(), source })?,
-        };
+        let Entrance { servers, options } = endpoint.access.open().await?;
+        let server = servers.iter().map(in_words).collect::<Vec<_>>().join(", ");
         let violation = Violation::default();
         let (connected, connections) = watch::channel(0);
         let client = options
@@ -101,7 +84,7 @@ impl Fleet {
                     std::future::ready(())
                 }
             })
-            .connect(addresses)
+            .connect(servers)
             .await
             .map_err(|source| refused_or_unreachable(server.clone(), source))?;
         let mut jetstream = jetstream::new(client.clone());
@@ -166,7 +149,7 @@ fn remember(violation: &Violation, event: &Event) {
     }
 }
 
-fn without_password(address: &ServerAddr) -> String {
+fn in_words(address: &ServerAddr) -> String {
     format!("{}://{}:{}", address.scheme(), address.host(), address.port())
 }
 
@@ -184,7 +167,8 @@ mod tests {
     use super::*;
 
     fn endpoint(url: &str) -> Endpoint {
-        Endpoint { url: url.into(), credentials: None, timeout: Duration::from_secs(2) }
+        let access = Access { urls: url.split(',').map(str::to_owned).collect(), ..Access::default() };
+        Endpoint { access, timeout: Duration::from_secs(2) }
     }
 
     #[tokio::test]
@@ -194,19 +178,10 @@ mod tests {
         assert!(matches!(error, ConnectError::Unreachable { .. }), "{error:?}");
         assert!(error.to_string().contains("nats://127.0.0.1:9"), "{error}");
         assert!(!error.to_string().contains("secret"), "{error}");
-        for url in ["", "wss://me:secret@host", "nats://me:1,secret@host"] {
+        for url in ["", "ws://me:secret@host", "nats://me:1,secret@host"] {
             let error = Fleet::connect(&endpoint(url)).await.unwrap_err();
-            assert!(matches!(error, ConnectError::Address { .. }), "{error:?}");
+            assert!(matches!(error, ConnectError::Access(_)), "{error:?}");
             assert!(!error.to_string().contains("secret"), "{error}");
         }
-    }
-
-    #[tokio::test]
-    async fn a_missing_credentials_file_is_named() {
-        let path = PathBuf::from("/does/not/exist.creds");
-        let error = Fleet::connect(&Endpoint { credentials: Some(path), ..endpoint("127.0.0.1:9") })
-            .await
-            .unwrap_err();
-        assert!(error.to_string().contains("/does/not/exist.creds"), "{error}");
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt, fs, io::Write, path::Path, time::Duration};
 
 use agent_core::{
     envelope::Received,
-    kv::{Connection, ConnectionSettings, Entry, ReadEntry},
+    kv::{Connection, Entry, ReadEntry},
     pause::Pause,
     safe_mode::SafeMode,
     state_dir::StateLayout,
@@ -213,18 +213,13 @@ fn processes(shim: &Path) -> Line {
 
 async fn server(configuration: &Configuration) -> Vec<Line> {
     let agent = &configuration.agent;
-    let settings = ConnectionSettings {
-        urls: configuration.urls.clone(),
-        agent: agent.clone(),
-        credentials: configuration.credentials.clone(),
-        tls: configuration.tls.clone(),
-    };
-    let connection = match Connection::open(&settings).await {
+    let connection = match Connection::open(&configuration.access, agent).await {
         Ok(connection) => connection,
         Err(error) => return vec![Line::failed("server", with_causes(&error))],
     };
     let Some(server) = connection.reached(REACHED_WITHIN).await else {
-        let servers = settings.urls.iter().map(|url| without_login(url)).collect::<Vec<_>>().join(", ");
+        let servers =
+            configuration.access.urls.iter().map(|url| without_login(url)).collect::<Vec<_>>().join(", ");
         let patience = humantime::format_duration(REACHED_WITHIN);
         let detail = format!(
             "no connection to {servers} within {patience}; is it reachable from here, and is the login right?"

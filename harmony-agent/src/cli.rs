@@ -78,7 +78,7 @@ pub(crate) struct Settings {
     /// This device's name: one NATS subject token of at most 63 characters.
     #[arg(long, value_name = "ID", env = "HARMONY_AGENT_AGENT_ID")]
     pub(crate) agent_id: Option<AgentId>,
-    /// A NATS server, nats://HOST:PORT; repeat it for the servers of a cluster.
+    /// A NATS server, nats://HOST:PORT, tls://… or wss://…; repeat it for the servers of a cluster.
     #[arg(long, value_name = "URL", env = "HARMONY_AGENT_NATS_URL", value_delimiter = ',')]
     #[serde(deserialize_with = "one_or_many")]
     pub(crate) nats_url: Vec<String>,

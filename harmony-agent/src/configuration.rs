@@ -7,7 +7,7 @@ use std::{
 };
 
 use agent_core::{
-    kv::{DesiredWatchSettings, HeartbeatTask, Tls, TlsIdentity},
+    kv::{Access, DesiredWatchSettings, HeartbeatTask, Login, Tls},
     policy::{self, Policy},
     runtime::DEFAULT_DRIFT_INTERVAL,
 };
@@ -29,9 +29,7 @@ const VARIABLE_PREFIX: &str = "HARMONY_AGENT_";
 #[derive(Debug)]
 pub(crate) struct Configuration {
     pub(crate) agent: AgentId,
-    pub(crate) urls: Vec<String>,
-    pub(crate) credentials: Option<PathBuf>,
-    pub(crate) tls: Tls,
+    pub(crate) access: Access,
     pub(crate) ground: Ground,
     pub(crate) log_format: LogFormat,
     pub(crate) log_level: LogLevel,
@@ -123,18 +121,16 @@ impl Configuration {
         let agent = given.agent_id.or(from_file.agent_id).ok_or_else(|| {
             CommandError::Usage("this device has no name; give --agent-id ID, the key of its entry".into())
         })?;
-        let identity = match (given.tls_cert.or(from_file.tls_cert), given.tls_key.or(from_file.tls_key)) {
-            (Some(certificate), Some(key)) => Some(TlsIdentity { certificate, key }),
-            (None, None) => None,
-            (Some(_), None) => return Err(CommandError::Usage("--tls-cert needs --tls-key".into())),
-            (None, Some(_)) => return Err(CommandError::Usage("--tls-key needs --tls-cert".into())),
-        };
-        let tls = Tls { ca: given.tls_ca.or(from_file.tls_ca), identity };
+        let tls = Tls::of(
+            given.tls_ca.or(from_file.tls_ca),
+            given.tls_cert.or(from_file.tls_cert),
+            given.tls_key.or(from_file.tls_key),
+        )
+        .map_err(|error| CommandError::Usage(error.to_string()))?;
+        let login = given.creds.or(from_file.creds).map_or(Login::AsInUrls, Login::Credentials);
         Ok(Self {
             agent,
-            urls,
-            credentials: given.creds.or(from_file.creds),
-            tls,
+            access: Access { urls, login, tls },
             ground,
             log_format: given.log_format.or(from_file.log_format).unwrap_or(LogFormat::Text),
             log_level: given.log_level.or(from_file.log_level).unwrap_or(LogLevel::Info),
@@ -233,7 +229,7 @@ mod tests {
     fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
         let configuration = load(&["--agent-id", "from-flag"], FILE).unwrap();
         assert_eq!(configuration.agent.as_str(), "from-flag");
-        assert_eq!(configuration.urls, ["nats://file:1"]);
+        assert_eq!(configuration.access.urls, ["nats://file:1"]);
         assert_eq!(configuration.drift_interval, Duration::from_secs(420));
         assert_eq!(configuration.heartbeat_interval, HeartbeatTask::DEFAULT_INTERVAL);
     }

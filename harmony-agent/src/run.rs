@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use agent_core::{
-    kv::{Connection, ConnectionSettings},
-    state_dir::StateDir,
-};
+use agent_core::{kv::Connection, state_dir::StateDir};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -44,14 +41,9 @@ pub(crate) async fn run(args: RunArgs, program: Agent) -> Result<Exit, CommandEr
     // Not by `once`: whoever runs that sees how it ends.
     wired.device.guard_against_crashes(state.layout());
 
-    let settings = ConnectionSettings {
-        urls: configuration.urls,
-        agent: agent.clone(),
-        credentials: configuration.credentials,
-        tls: configuration.tls,
-    };
-    let connection =
-        Connection::open(&settings).await.map_err(|error| CommandError::Usage(crate::with_causes(&error)))?;
+    let connection = Connection::open(&configuration.access, &agent)
+        .await
+        .map_err(|error| CommandError::Usage(crate::with_causes(&error)))?;
     let intervals = Intervals {
         resync: configuration.resync_interval,
         drift: configuration.drift_interval,

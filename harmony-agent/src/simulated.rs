@@ -3,7 +3,7 @@
 use std::{error::Error, path::PathBuf};
 
 use agent_core::{
-    kv::{Connection, ConnectionSettings, DesiredWatchSettings, HeartbeatTask, Tls},
+    kv::{Access, Connection, DesiredWatchSettings, HeartbeatTask},
     runtime::DEFAULT_DRIFT_INTERVAL,
     state_dir::StateDir,
 };
@@ -47,15 +47,10 @@ impl SimulatedAgent {
         let ground = Ground::built_in(state.layout().path().to_owned(), root);
         let mut wired = wiring::wire(Agent::new(), &agent, &state, ground).await?;
         wired.device.guard_against_crashes(state.layout());
-        let connection = ConnectionSettings {
-            urls: vec![url],
-            agent: agent.clone(),
-            credentials: None,
-            tls: Tls::default(),
-        };
+        let access = Access { urls: vec![url], ..Access::default() };
         let (_never, stop) = watch::channel(false);
         let serving = Serving {
-            connection: Connection::open(&connection).await?,
+            connection: Connection::open(&access, &agent).await?,
             agent,
             layout: state.layout().clone(),
             intervals: Intervals {

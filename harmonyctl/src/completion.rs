@@ -10,7 +10,12 @@ use clap::Command;
 use clap_complete::{CompleteEnv, CompletionCandidate, engine::ValueCompleter, env::Shells};
 use fleet::{Endpoint, Fleet};
 
-use crate::{cli::Shell, failure::Failure};
+use crate::{
+    access,
+    cli::{Connection, Shell},
+    failure::Failure,
+    nats_context,
+};
 
 const VARIABLE: &str = "HARMONYCTL_COMPLETE";
 const PROGRAM: &str = "harmonyctl";
@@ -90,7 +95,7 @@ fn names_noun(words: &[String]) -> bool {
 
 /// The ids of all devices; none when the server does not answer at once.
 fn ids(words: &[String]) -> Vec<String> {
-    let endpoint = endpoint(words);
+    let Some(endpoint) = endpoint(words) else { return Vec::new() };
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
         return Vec::new();
     };
@@ -104,7 +109,7 @@ fn ids(words: &[String]) -> Vec<String> {
 
 /// The server that the command line being completed, or the environment, speaks of. The command
 /// line cannot be parsed as usual: it is not finished.
-fn endpoint(words: &[String]) -> Endpoint {
+fn endpoint(words: &[String]) -> Option<Endpoint> {
     let option = |flag: &str, variable: &str| {
         let given = words.iter().enumerate().find_map(|(i, word)| match word.split_once('=') {
             Some((name, value)) if name == flag => Some(value.to_owned()),
@@ -113,25 +118,42 @@ fn endpoint(words: &[String]) -> Endpoint {
         });
         given.or_else(|| std::env::var(variable).ok())
     };
-    Endpoint {
-        url: option("--nats-url", "HARMONYCTL_NATS_URL")
-            .unwrap_or_else(|| "nats://127.0.0.1:4222".to_owned()),
-        credentials: option("--creds", "HARMONYCTL_CREDS").map(PathBuf::from),
-        timeout: PATIENCE,
-    }
+    let file = |flag: &str, variable: &str| option(flag, variable).map(PathBuf::from);
+    let connection = Connection {
+        nats_url: option("--nats-url", "HARMONYCTL_NATS_URL"),
+        context: option("--context", "HARMONYCTL_CONTEXT"),
+        creds: file("--creds", "HARMONYCTL_CREDS"),
+        tls_ca: file("--tls-ca", "HARMONYCTL_TLS_CA"),
+        tls_cert: file("--tls-cert", "HARMONYCTL_TLS_CERT"),
+        tls_key: file("--tls-key", "HARMONYCTL_TLS_KEY"),
+        offline_after: Duration::ZERO,
+    };
+    Some(Endpoint { access: access::of(&connection).ok()?, timeout: PATIENCE })
+}
+
+/// Completes the name of a context of the NATS command line.
+pub(crate) fn contexts(current: &OsStr) -> Vec<CompletionCandidate> {
+    let Some(current) = current.to_str() else { return Vec::new() };
+    let names = nats_context::names().into_iter().filter(|name| name.starts_with(current));
+    names.map(CompletionCandidate::new).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use fleet::Login;
+
     use super::*;
 
     #[test]
     fn the_server_is_found_in_an_unfinished_command_line() {
         let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        assert_eq!(endpoint(&words("harmonyctl get --nats-url nats://a agent")).url, "nats://a");
-        assert_eq!(endpoint(&words("harmonyctl --nats-url=nats://b get agent")).url, "nats://b");
-        let creds = endpoint(&words("harmonyctl --creds c.creds get")).credentials;
-        assert_eq!(creds, Some(PathBuf::from("c.creds")));
+        let access = |text: &str| endpoint(&words(text)).unwrap().access;
+        assert_eq!(access("harmonyctl get --nats-url nats://a agent").urls, ["nats://a"]);
+        assert_eq!(access("harmonyctl --nats-url=nats://b get agent").urls, ["nats://b"]);
+        let login = access("harmonyctl --creds c.creds get").login;
+        assert!(matches!(login, Login::Credentials(path) if path == Path::new("c.creds")));
     }
 
     #[test]

@@ -4,13 +4,15 @@ use std::{error::Error, io, path::PathBuf};
 
 use fleet::{ConnectError, StoreError, generation::Exhausted, provisioning::ProvisioningError};
 
-use crate::outcome::Outcome;
+use crate::{nats_context::ContextError, outcome::Outcome};
 
 /// Why a command could not go on.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    #[error(transparent)]
+    Context(#[from] ContextError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -42,7 +44,8 @@ impl Failure {
             Self::Usage(_)
             | Self::InvalidDocuments(_)
             | Self::File { .. }
-            | Self::Connect(ConnectError::Address { .. }) => Outcome::Usage,
+            | Self::Context(_)
+            | Self::Connect(ConnectError::Access(_)) => Outcome::Usage,
             Self::Store(StoreError::Conflict { .. }) => Outcome::Conflict,
             Self::ReaderGone => Outcome::Done,
             Self::Connect(_)

@@ -9,6 +9,7 @@
 //!
 //! Every command ends in an [`outcome::Outcome`], which is the exit code.
 
+mod access;
 mod agent_words;
 mod cli;
 mod command;
@@ -19,6 +20,7 @@ mod failure;
 mod following;
 mod formats;
 mod manifest;
+mod nats_context;
 mod notation;
 mod outcome;
 mod output;

@@ -17,7 +17,7 @@ const PROGRAM: &str = "harmonyctl";
 /// Somebody at a shell who works on one server's fleet.
 #[derive(Debug)]
 pub struct Harmonyctl {
-    url: String,
+    environment: Vec<(String, String)>,
     folder: TempDir,
 }
 
@@ -57,7 +57,14 @@ impl Running {
 impl Harmonyctl {
     /// Works on the server at `url`, which the environment tells every command.
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), folder: TempDir::with_prefix("harmony-shell-").unwrap() }
+        Self::with_environment(&[("HARMONYCTL_NATS_URL", &url.into())])
+    }
+
+    /// Works with these variables, and no server that every command knows of.
+    pub fn with_environment(variables: &[(&str, &str)]) -> Self {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let environment = variables.iter().map(owned).collect();
+        Self { environment, folder: TempDir::with_prefix("harmony-shell-").unwrap() }
     }
 
     /// Writes a file with these documents and returns its path.
@@ -106,8 +113,7 @@ impl Harmonyctl {
         let program = built(PROGRAM).to_str().expect("the workspace has a plain name").to_owned();
         let command: Vec<String> =
             [program].into_iter().chain(arguments.iter().map(|argument| (*argument).to_owned())).collect();
-        let environment = [("HARMONYCTL_NATS_URL".to_owned(), self.url.clone())];
-        Process::start_with_stdout(PROGRAM, &command, &environment, stdout, stderr)
+        Process::start_with_stdout(PROGRAM, &command, &self.environment, stdout, stderr)
             .expect("a program that exists can be started")
     }
 }

@@ -18,6 +18,7 @@
 )]
 
 pub mod agent;
+pub mod certificates;
 pub mod coordinator;
 pub mod document;
 pub mod eventually;

@@ -5,13 +5,14 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::Command,
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
 };
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
+    certificates::Certificates,
     eventually::{PATIENCE, eventually},
     folder_copy::copy_folder,
     network::Host,
@@ -28,6 +29,8 @@ pub struct Settings {
     pub sync_always: bool,
     /// Name and password of a user who may look at everything, where `configuration` asks for one.
     pub credentials: Option<(&'static str, &'static str)>,
+    /// With what TLS is spoken, by everybody and by WebSockets too; a client has to show a certificate.
+    pub certificates: Option<Arc<Certificates>>,
     /// Which release of the server.
     pub version: Version,
     /// Where it is.
@@ -78,6 +81,7 @@ pub struct NatsServer {
     settings: Settings,
     name: String,
     port: Option<u16>,
+    web_socket_port: Option<u16>,
     folder: TempDir,
 }
 
@@ -94,7 +98,7 @@ impl NatsServer {
         let folder = TempDir::with_prefix("harmony-nats-").unwrap();
         // The folder's name is unique, so the server's is: a test never talks to another's server.
         let name = folder.path().file_name().unwrap().to_string_lossy().into_owned();
-        Self { process: None, settings, name, port: None, folder }
+        Self { process: None, settings, name, port: None, web_socket_port: None, folder }
     }
 
     /// The name that it goes by among servers.
@@ -110,6 +114,11 @@ impl NatsServer {
     /// Where it listens; the same port after each restart.
     pub fn port(&self) -> u16 {
         self.port.expect("the server was started")
+    }
+
+    /// Where it listens for WebSockets, which it does where it has certificates.
+    pub fn web_socket_port(&self) -> u16 {
+        self.web_socket_port.expect("the server was started with certificates")
     }
 
     /// Its URL, without credentials.
@@ -143,6 +152,15 @@ impl NatsServer {
             }
             None => async_nats::ConnectOptions::new(),
         };
+        let options = match &self.settings.certificates {
+            Some(certificates) => {
+                let [certificate, key] = certificates.client();
+                options
+                    .add_root_certificates(certificates.authority())
+                    .add_client_certificate(certificate, key)
+            }
+            None => options,
+        };
         // It may be busy with all that connect with us.
         let options = options.connection_timeout(PATIENCE);
         options.connect(self.url()).await.expect("a running server can be connected to")
@@ -174,17 +192,21 @@ impl NatsServer {
         command.extend([program, "--config".to_owned(), configuration.display().to_string()]);
         let mut process = Process::start(&self.name, &command, &[], &self.log_file()).unwrap();
         let ports_file = ports.join(format!("nats-server_{}.ports", process.id()));
-        let port = eventually("the server listens", async || {
+        let with_web_sockets = self.settings.certificates.is_some();
+        let (port, web_socket_port) = eventually("the server listens", async || {
             if let Some(status) = process.ended() {
                 panic!("nats-server ended at its start: {status}\n{}", process.log_tail());
             }
             let text = fs::read(&ports_file).map_err(|error| error.to_string())?;
             let ports: Value = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
-            let url = ports["nats"][0].as_str().ok_or("no client port yet")?;
-            url.rsplit(':').next().and_then(|port| port.parse().ok()).ok_or_else(|| url.to_owned())
+            let port = |of: &str| {
+                let url = ports[of][0].as_str().ok_or_else(|| format!("no port yet for {of}"))?;
+                url.rsplit(':').next().and_then(|port| port.parse().ok()).ok_or_else(|| url.to_owned())
+            };
+            Ok::<_, String>((port("nats")?, with_web_sockets.then(|| port("websocket")).transpose()?))
         })
         .await;
-        self.port = Some(port);
+        (self.port, self.web_socket_port) = (Some(port), web_socket_port);
         self.process = Some(process);
     }
 
@@ -247,10 +269,18 @@ impl NatsServer {
         let port = self.port.map_or("-1".to_owned(), |port| port.to_string());
         let store = self.store();
         let sync = if settings.sync_always { "sync_interval: always" } else { "" };
+        let tls = settings.certificates.as_ref().map_or_else(String::new, |certificates| {
+            let ([certificate, key], authority) = (certificates.server(), certificates.authority());
+            let web_socket_port = self.web_socket_port.map_or("-1".to_owned(), |port| port.to_string());
+            let tls = format!(
+                "tls {{ cert_file: {certificate:?}, key_file: {key:?}, ca_file: {authority:?}, verify: true }}"
+            );
+            format!("{tls}\nwebsocket {{ listen: \"{address}:{web_socket_port}\", {tls} }}\n")
+        });
         // Bounds are those of the test, not of the disk it happens to run on.
         format!(
             "server_name: {name:?}\nlisten: \"{address}:{port}\"\nports_file_dir: {ports:?}\n\
-             jetstream {{ store_dir: {store:?}, max_mem: 256MB, max_file: 64GB, {sync} }}\n{}\n",
+             jetstream {{ store_dir: {store:?}, max_mem: 256MB, max_file: 64GB, {sync} }}\n{tls}{}\n",
             settings.configuration
         )
     }

@@ -1,7 +1,6 @@
 //! The device's one connection to NATS, which is there before any server is.
 
 use std::{
-    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -11,11 +10,9 @@ use async_nats::{Client, ClientError, Event, jetstream};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
+    access::{Access, AccessError, Entrance},
     names,
-    server_address::{InvalidServerAddress, server_addresses},
-    tls::{InvalidTlsFile, Tls},
     token_bucket::TokenBucket,
-    url_login::log_in_as_in,
 };
 use crate::backoff::Backoff;
 
@@ -40,45 +37,13 @@ const RECONNECT: Backoff = Backoff { first: Duration::from_millis(500), longest:
 const LOG_BURST: u32 = 10;
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How to connect.
-#[derive(Debug, Clone)]
-pub struct ConnectionSettings {
-    /// The servers, `nats://[USER:PASSWORD@]HOST[:PORT]` or `tls://…`; the port defaults to 4222.
-    /// They are one cluster: any of them will do, with the same login.
-    pub urls: Vec<String>,
-    /// Which device this is.
-    pub agent: AgentId,
-    /// File with the JWT and the seed of the device's NATS user.
-    pub credentials: Option<PathBuf>,
-    /// How both sides prove who they are; by default only as the URLs and the server ask for it.
-    pub tls: Tls,
-}
-
 /// Why a connection cannot even be tried. Only other settings help; a server that is out of reach
 /// is no error.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// There is no URL.
-    #[error("no NATS server is given: give at least one URL, for example nats://HOST:4222")]
-    NoUrl,
-    /// A URL cannot be used.
+    /// There is no way in.
     #[error(transparent)]
-    InvalidAddress(#[from] InvalidServerAddress),
-    /// The credentials cannot be used.
-    #[error(
-        "cannot use the credentials file {path}: give the agent a readable file with a user JWT and its seed, as the platform issued it",
-        path = path.display()
-    )]
-    Credentials {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A file for TLS cannot be used.
-    #[error(transparent)]
-    Tls(#[from] InvalidTlsFile),
+    Access(#[from] AccessError),
     /// The client refused its settings.
     #[error("cannot set up the NATS client: check the server URLs and the credentials")]
     Client {
@@ -111,17 +76,14 @@ impl Connection {
     ///
     /// # Errors
     /// See [`ConnectError`].
-    pub async fn open(settings: &ConnectionSettings) -> Result<Self, ConnectError> {
-        let servers = server_addresses(&settings.urls)?;
-        if servers.is_empty() {
-            return Err(ConnectError::NoUrl);
-        }
+    pub async fn open(access: &Access, agent: &AgentId) -> Result<Self, ConnectError> {
+        let Entrance { servers, options } = access.open().await?;
         let (link_sender, link) = watch::channel(Link::default());
         let observer = Mutex::new(LinkObserver::new(link_sender, Instant::now()));
         let observer = Arc::new(observer);
-        let options = log_in_as_in(&servers)
-            .name(format!("harmony-agent {}", settings.agent))
-            .custom_inbox_prefix(names::inbox_prefix(&settings.agent))
+        let options = options
+            .name(format!("harmony-agent {}", agent))
+            .custom_inbox_prefix(names::inbox_prefix(agent))
             .retry_on_initial_connect()
             .request_timeout(Some(REQUEST_TIMEOUT))
             .ping_interval(PING_INTERVAL)
@@ -132,14 +94,6 @@ impl Connection {
                 observer.observe(&event, Instant::now());
                 std::future::ready(())
             });
-        let options = match &settings.credentials {
-            Some(path) => options
-                .credentials_file(path)
-                .await
-                .map_err(|source| ConnectError::Credentials { path: path.clone(), source })?,
-            None => options,
-        };
-        let options = settings.tls.secure(options)?;
         let client =
             options.connect(servers).await.map_err(|error| ConnectError::Client { source: error.into() })?;
         Ok(Self { jetstream: jetstream::new(client.clone()), client, link })
@@ -255,26 +209,5 @@ mod tests {
         assert_eq!(observer.unlogged, 15);
         observer.observe(&Event::Disconnected, start + LOG_INTERVAL);
         assert_eq!(observer.unlogged, 0);
-    }
-
-    #[tokio::test]
-    async fn settings_that_no_server_could_satisfy_are_refused_by_name() {
-        let agent: AgentId = "edge".parse().unwrap();
-        let settings = |urls: &[&str], credentials: Option<PathBuf>| ConnectionSettings {
-            urls: urls.iter().map(|url| (*url).to_owned()).collect(),
-            agent: agent.clone(),
-            credentials,
-            tls: Tls::default(),
-        };
-        assert!(matches!(Connection::open(&settings(&[], None)).await, Err(ConnectError::NoUrl)));
-
-        let folder = tempfile::tempdir().unwrap();
-        let missing = folder.path().join("missing.creds");
-        let empty = folder.path().join("empty.creds");
-        std::fs::write(&empty, "").unwrap();
-        for path in [missing, empty] {
-            let error = Connection::open(&settings(&["nats://a"], Some(path.clone()))).await.unwrap_err();
-            assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
-        }
     }
 }

@@ -10,6 +10,7 @@
 //! This module and the `fleet` crate are the only users of the NATS client outside of tests; the
 //! client itself is visible to this module's children alone.
 
+mod access;
 mod acked_publish;
 mod connection;
 mod desired_watch;
@@ -27,8 +28,9 @@ mod tls;
 mod token_bucket;
 mod url_login;
 
+pub use access::{Access, AccessError, Entrance, Login};
 pub use acked_publish::is_conflict;
-pub use connection::{ConnectError, Connection, ConnectionSettings, Link};
+pub use connection::{ConnectError, Connection, Link};
 pub use desired_watch::{DesiredWatch, DesiredWatchSettings};
 pub use direct_get::Entry;
 pub use event_publisher::EventPublisher;
@@ -36,7 +38,6 @@ pub use events::{EventError, publish_event};
 pub use heartbeat::HeartbeatTask;
 pub use marker::{KV_OPERATION, is_deletion};
 pub use probe::{ReachedServer, ReadEntry};
-pub use server_address::{InvalidServerAddress, server_addresses};
+pub use server_address::InvalidServerAddress;
 pub use status_writer::{PriorStatus, StatusWriter, StatusWriterSettings, WriterStanding};
-pub use tls::{InvalidTlsFile, Tls, TlsIdentity};
-pub use url_login::log_in_as_in;
+pub use tls::{InvalidTlsFile, LoneTlsFile, Tls, TlsIdentity};

@@ -5,8 +5,8 @@ use async_nats::ServerAddr;
 /// One of the given addresses cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "address number {position} of the NATS servers, {shown:?}, cannot be used: write nats://HOST:PORT or \
-     tls://HOST:PORT, several with commas between them, and a comma in a password as %2C"
+    "address number {position} of the NATS servers, {shown:?}, cannot be used: write nats://HOST:PORT, \
+     tls://HOST:PORT or wss://HOST:PORT, several with commas between them, and a comma in a password as %2C"
 )]
 pub struct InvalidServerAddress {
     /// Which of those given, counted from 1.
@@ -15,13 +15,14 @@ pub struct InvalidServerAddress {
     pub shown: String,
 }
 
-/// Reads the addresses of the servers of one cluster, in the order given: `nats://` or `tls://`,
-/// perhaps a login and `@`, a host and perhaps a port, which is 4222 otherwise.
+/// Reads the addresses of the servers of one cluster, in the order given: `nats://`, `tls://` or
+/// `wss://`, perhaps a login and `@`, a host and perhaps a port, which is 4222 otherwise, and 443
+/// for `wss`.
 ///
 /// # Errors
 /// The first that cannot be used, for example an empty one. A login without a scheme can only be
 /// the first: later ones look like the end of a password with a comma in it.
-pub fn server_addresses(
+pub(super) fn server_addresses(
     given: impl IntoIterator<Item = impl AsRef<str>>,
 ) -> Result<Vec<ServerAddr>, InvalidServerAddress> {
     (1..)
@@ -37,8 +38,8 @@ pub fn server_addresses(
 
 fn server_address(text: &str) -> Option<ServerAddr> {
     let address: ServerAddr = text.parse().ok()?;
-    // The client takes the schemes of WebSockets too, and then speaks plain NATS all the same.
-    (matches!(address.scheme(), "nats" | "tls") && !address.host().is_empty()).then_some(address)
+    // What needs a WebSocket crosses somebody else's network: never in the clear, as with `ws`.
+    (matches!(address.scheme(), "nats" | "tls" | "wss") && !address.host().is_empty()).then_some(address)
 }
 
 /// The scheme and, after an `@`, the host. Without an `@` nothing after the scheme is shown: it may
@@ -67,6 +68,7 @@ mod tests {
             "nats://a",
             "nats://a:4222",
             "tls://a.example:4443",
+            "wss://u:p@a.example/nats",
             "a:4222",
             "nats://u:p@[::1]:4222",
             "u:p@a",
@@ -84,7 +86,6 @@ mod tests {
             ("nats://", 1, "nats://"),
             ("nats://a,,nats://b", 2, ""),
             ("http://u:secret@a", 1, "http://…@a"),
-            ("wss://a", 1, "wss://…"),
             ("ws://a", 1, "ws://…"),
             ("u:secret@a b", 1, "…@a b"),
             ("nats://u:secret@:x", 1, "nats://…@:x"),

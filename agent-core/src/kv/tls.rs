@@ -31,9 +31,19 @@ pub struct TlsIdentity {
     pub key: PathBuf,
 }
 
+/// Of a certificate and its key only one was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{given} needs {missing}")]
+pub struct LoneTlsFile {
+    /// The option that was given.
+    pub given: &'static str,
+    /// The one that belongs to it.
+    pub missing: &'static str,
+}
+
 /// A file that TLS cannot do with.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot use {path} for TLS: give the agent a readable PEM file with {wanted}", path = path.display())]
+#[error("cannot use {path} for TLS: give a readable PEM file with {wanted}", path = path.display())]
 pub struct InvalidTlsFile {
     /// The file.
     pub path: PathBuf,
@@ -45,6 +55,24 @@ pub struct InvalidTlsFile {
 }
 
 impl Tls {
+    /// With the files of the options `--tls-ca`, `--tls-cert` and `--tls-key`, wherever they were given.
+    ///
+    /// # Errors
+    /// When a certificate has no key, or a key no certificate.
+    pub fn of(
+        ca: Option<PathBuf>,
+        certificate: Option<PathBuf>,
+        key: Option<PathBuf>,
+    ) -> Result<Self, LoneTlsFile> {
+        let identity = match (certificate, key) {
+            (Some(certificate), Some(key)) => Some(TlsIdentity { certificate, key }),
+            (None, None) => None,
+            (Some(_), None) => return Err(LoneTlsFile { given: "--tls-cert", missing: "--tls-key" }),
+            (None, Some(_)) => return Err(LoneTlsFile { given: "--tls-key", missing: "--tls-cert" }),
+        };
+        Ok(Self { ca, identity })
+    }
+
     /// Has a connection use the files. They are read now too, because the client reads them when it
     /// connects and would then try again for ever.
     pub(super) fn secure(&self, mut options: ConnectOptions) -> Result<ConnectOptions, InvalidTlsFile> {

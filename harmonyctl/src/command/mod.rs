@@ -14,6 +14,7 @@ mod wait;
 use fleet::{Agent, Endpoint, Fleet, Roster, Selection};
 
 use crate::{
+    access,
     agent_words::Wanted,
     cli::{Cli, Command, Connection},
     completion,
@@ -52,11 +53,7 @@ pub(crate) async fn run(cli: Cli, output: &mut Output) -> Result<Outcome, Failur
 }
 
 async fn connect(connection: &Connection) -> Result<Fleet, Failure> {
-    let endpoint = Endpoint {
-        url: connection.nats_url.clone(),
-        credentials: connection.creds.clone(),
-        timeout: REQUEST_TIMEOUT,
-    };
+    let endpoint = Endpoint { access: access::of(connection)?, timeout: REQUEST_TIMEOUT };
     Ok(Fleet::connect(&endpoint).await?)
 }
 

@@ -94,6 +94,7 @@ mod reset_generation;
 mod safe_mode;
 mod score_bridge_compiled_out;
 mod score_documents;
+mod secure_connections;
 mod service;
 mod service_processes;
 mod state_disk;
