@@ -2,9 +2,11 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use agent_model::{AgentId, ResourceName};
+use agent_model::ResourceName;
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::BoolishValueParser};
 use serde::Deserialize;
+
+use crate::device_name::DeviceName;
 
 /// Where the state lies unless told otherwise.
 pub(crate) const DEFAULT_STATE_DIR: &str = "/var/lib/harmony-agent";
@@ -75,9 +77,10 @@ pub(crate) struct RunArgs {
 #[derive(Debug, Default, Args, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
-    /// This device's name: one NATS subject token of at most 63 characters.
+    /// This device's name: one NATS subject token of at most 63 characters, or where to find it on the device:
+    /// auto:machine-id, auto:mac or auto:serial.
     #[arg(long, value_name = "ID", env = "HARMONY_AGENT_AGENT_ID")]
-    pub(crate) agent_id: Option<AgentId>,
+    pub(crate) agent_id: Option<DeviceName>,
     /// A NATS server, nats://HOST:PORT, tls://… or wss://…; repeat it for the servers of a cluster.
     #[arg(long, value_name = "URL", env = "HARMONY_AGENT_NATS_URL", value_delimiter = ',')]
     #[serde(deserialize_with = "one_or_many")]

@@ -17,6 +17,7 @@ use crate::{
     CommandError,
     cli::{DEFAULT_STATE_DIR, LogFormat, LogLevel, RunArgs, Settings},
     scores::{self, SCORE},
+    with_causes,
 };
 
 /// Read when no other file is named, and only if it is there.
@@ -118,9 +119,10 @@ impl Configuration {
         if urls.is_empty() {
             return Err(CommandError::Usage("no server is given; give --nats-url nats://HOST:4222".into()));
         }
-        let agent = given.agent_id.or(from_file.agent_id).ok_or_else(|| {
+        let name = given.agent_id.or(from_file.agent_id).ok_or_else(|| {
             CommandError::Usage("this device has no name; give --agent-id ID, the key of its entry".into())
         })?;
+        let agent = name.find().map_err(|error| CommandError::Usage(with_causes(&error)))?;
         let tls = Tls::of(
             given.tls_ca.or(from_file.tls_ca),
             given.tls_cert.or(from_file.tls_cert),

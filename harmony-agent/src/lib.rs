@@ -13,6 +13,7 @@ mod audit;
 mod check;
 mod cli;
 mod configuration;
+mod device_name;
 mod document_file;
 mod facts;
 mod holds;

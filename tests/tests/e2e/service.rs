@@ -74,6 +74,15 @@ async fn systemd_finds_nothing_wrong_with_the_unit_which_leaves_room_for_safe_mo
 }
 
 #[tokio::test]
+async fn an_image_that_names_no_device_makes_each_one_another_by_its_machine_id() {
+    let device = SystemdContainer::boot().await;
+    device.install_agent(&[("agent_id", "auto:machine-id"), ("nats_url", "nats://127.0.0.1:1")]).await;
+    let id = fs::read_to_string(device.path("/etc/machine-id")).unwrap();
+    let log = device.shell(&format!("journalctl --unit {SERVICE} --output cat")).await;
+    assert!(log.contains(&format!("agent={}", id.trim_end())), "{id}: {log}");
+}
+
+#[tokio::test]
 async fn the_service_is_up_by_its_own_word_and_what_is_its_own_is_nobody_elses() {
     let (site, device, _) = converged().await;
     device.eventually_holds("/etc/app/a", "ours").await;
