@@ -15,6 +15,8 @@ use crate::{ResourceKind, ResourceName, TargetPath};
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Claim {
+    /// A container of that name in the device's runtime.
+    Container(ResourceName),
     /// A path, claimed by a `File`.
     File(TargetPath),
     /// A process, claimed by the `Process` of that name.
@@ -33,6 +35,7 @@ impl Claim {
     /// The kind of resource that makes such a claim.
     pub fn kind(&self) -> ResourceKind {
         match self {
+            Self::Container(_) => ResourceKind::Container,
             Self::File(_) => ResourceKind::File,
             Self::Process(_) => ResourceKind::Process,
         }
@@ -47,7 +50,7 @@ impl Claim {
                 Some("one path lies below the other, which is a regular file")
             }
             // That names are unique is a rule of its own, by which nobody is told twice.
-            (Self::File(_) | Self::Process(_), _) => None,
+            (Self::Container(_) | Self::File(_) | Self::Process(_), _) => None,
         }
     }
 }
@@ -55,6 +58,7 @@ impl Claim {
 impl fmt::Display for Claim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Container(name) => write!(f, "Container:{name}"),
             Self::File(path) => write!(f, "File:{path}"),
             Self::Process(name) => write!(f, "Process:{name}"),
         }
@@ -68,6 +72,7 @@ impl FromStr for Claim {
         let invalid = || InvalidClaim { given: text.chars().take(120).collect() };
         let (kind, key) = text.split_once(':').ok_or_else(invalid)?;
         match kind.parse().map_err(|()| invalid())? {
+            ResourceKind::Container => key.parse().map(Self::Container).map_err(|_| invalid()),
             ResourceKind::File => key.parse().map(Self::File).map_err(|_| invalid()),
             ResourceKind::Process => key.parse().map(Self::Process).map_err(|_| invalid()),
         }

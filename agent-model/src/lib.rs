@@ -12,6 +12,7 @@
 mod agent_id;
 mod ask;
 mod claim;
+mod container;
 mod cycles;
 mod desired_state;
 mod difference;
@@ -40,6 +41,10 @@ mod written;
 pub use agent_id::{AgentId, InvalidAgentId};
 pub use ask::Ask;
 pub use claim::{Claim, InvalidClaim};
+pub use container::{
+    ContainerSpec, ImageReference, InvalidImageReference, InvalidNetworkName, InvalidVolumeName, Mount,
+    MountSource, Network, NetworkName, PortMapping, PullPolicy, TransportProtocol, VolumeName,
+};
 pub use cycles::cycles;
 pub use desired_state::{Declaration, DesiredState, DesiredStateBuilder, MAX_RESOURCES};
 pub use difference::Difference;

@@ -5,12 +5,14 @@ use std::{fmt, str::FromStr, sync::Arc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Ask, Claim, Digest, FileSpec, ProcessSpec, ResourceName};
+use crate::{Ask, Claim, ContainerSpec, Digest, FileSpec, ProcessSpec, ResourceName};
 
 /// The kinds of resource there are. Which of them an agent has a reconciler for is known to its
 /// registry only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum ResourceKind {
+    /// A container: [`ContainerSpec`].
+    Container,
     /// A regular file: [`FileSpec`].
     File,
     /// A program that runs: [`ProcessSpec`].
@@ -19,11 +21,12 @@ pub enum ResourceKind {
 
 impl ResourceKind {
     /// Every kind.
-    pub const ALL: [Self; 2] = [Self::File, Self::Process];
+    pub const ALL: [Self; 3] = [Self::Container, Self::File, Self::Process];
 
     /// The kind as documents write it.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Container => "Container",
             Self::File => "File",
             Self::Process => "Process",
         }
@@ -35,7 +38,7 @@ impl ResourceKind {
     pub fn runs(self) -> bool {
         match self {
             Self::File => false,
-            Self::Process => true,
+            Self::Container | Self::Process => true,
         }
     }
 
@@ -61,6 +64,7 @@ impl FromStr for ResourceKind {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
+            "Container" => Ok(Self::Container),
             "File" => Ok(Self::File),
             "Process" => Ok(Self::Process),
             _ => Err(()),
@@ -71,6 +75,8 @@ impl FromStr for ResourceKind {
 /// What a resource declares, by kind. Behind an `Arc`, so that a pass can hand it around freely.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ResourceSpec {
+    /// A container.
+    Container(Arc<ContainerSpec>),
     /// A regular file.
     File(Arc<FileSpec>),
     /// A program that runs.
@@ -81,6 +87,7 @@ impl ResourceSpec {
     /// The kind of this spec.
     pub fn kind(&self) -> ResourceKind {
         match self {
+            Self::Container(_) => ResourceKind::Container,
             Self::File(_) => ResourceKind::File,
             Self::Process(_) => ResourceKind::Process,
         }
@@ -89,6 +96,7 @@ impl ResourceSpec {
     /// What a resource of this name takes possession of with this spec.
     pub(crate) fn claim(&self, name: &ResourceName) -> Claim {
         match self {
+            Self::Container(_) => Claim::Container(name.clone()),
             Self::File(file) => Claim::File(file.path.clone()),
             Self::Process(_) => Claim::Process(name.clone()),
         }
@@ -97,6 +105,7 @@ impl ResourceSpec {
     /// What it asks of the device.
     pub fn asks(&self) -> Vec<Ask<'_>> {
         match self {
+            Self::Container(container) => container.asks(),
             Self::File(file) => {
                 let rights = file.mode.grants_rights().then_some(Ask::GrantRights(file.mode));
                 [Ask::WriteFile(&file.path)].into_iter().chain(rights).collect()
@@ -111,6 +120,7 @@ impl ResourceSpec {
     /// tests: were it to change with an agent upgrade, a fleet would restart its workloads.
     fn digest(&self) -> Digest {
         let domain = match self {
+            Self::Container(_) => "harmony/spec/Container",
             Self::File(_) => "harmony/spec/File",
             Self::Process(_) => "harmony/spec/Process",
         };
@@ -120,9 +130,16 @@ impl ResourceSpec {
     /// The value that the digest is taken of: an object without the fields that have their default.
     pub(crate) fn canonical(&self) -> Value {
         match self {
+            Self::Container(container) => container.canonical(),
             Self::File(file) => file.canonical(),
             Self::Process(process) => process.canonical(),
         }
+    }
+}
+
+impl From<ContainerSpec> for ResourceSpec {
+    fn from(container: ContainerSpec) -> Self {
+        Self::Container(Arc::new(container))
     }
 }
 
