@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use agent_model::{DeviceFacts, FileSpec, ProcessSpec, ResourceKind, ResourceName};
+use agent_model::{ContainerSpec, DeviceFacts, FileSpec, ProcessSpec, ResourceKind, ResourceName};
 
 use crate::{InterpretError, Score};
 
@@ -36,6 +36,17 @@ pub trait Topology: Sized {
         child: &Child<'_>,
         score: &S,
     ) -> Result<Vec<ResourceName>, InterpretError>;
+}
+
+/// The capability to have containers.
+pub trait Containers: Topology {
+    /// Declares a container under the name of the Score that is being interpreted. `pointer` leads from
+    /// that Score's body to what it was taken from, and is empty for the body as a whole.
+    ///
+    /// # Errors
+    /// [`InterpretError::MissingCapability`] where the device has no reconciler for containers;
+    /// [`InterpretError::Invalid`] for one that no document could declare.
+    fn declare_container(&mut self, container: ContainerSpec, pointer: &str) -> Result<(), InterpretError>;
 }
 
 /// The capability to have regular files.
@@ -82,6 +93,9 @@ pub struct Capability {
     /// The kind of resource that it declares; a reconciler for it is what provides the capability.
     pub kind: ResourceKind,
 }
+
+/// The capability of the trait [`Containers`].
+pub const CONTAINERS: Capability = Capability { name: "Containers", kind: ResourceKind::Container };
 
 /// The capability of the trait [`Files`].
 pub const FILES: Capability = Capability { name: "Files", kind: ResourceKind::File };

@@ -69,7 +69,7 @@ fn the_bytes_of_all_commands_and_environments_are_counted_with_those_of_files() 
     assert_eq!(
         lower(&many(35)).unwrap_err(),
         [
-            "/spec/scores/34/with: the files and processes that the document's Scores declare have more than 4194304 bytes altogether"
+            "/spec/scores/34/with: the contents, commands and variables that the document's Scores declare have more than 4194304 bytes altogether"
         ]
     );
 }
