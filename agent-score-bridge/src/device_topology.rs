@@ -148,7 +148,10 @@ impl DeviceTopology {
         let parent = &self.current;
         let copied = [&parent.depends_on, child.depends_on, &parent.restart_on, child.restart_on];
         self.usage.count_work(copied.iter().map(|names| names.len() as u64).sum())?;
-        let name = format!("{}-{}", parent.name, child.name);
+        let name = match child.name {
+            "" => parent.name.to_string(),
+            part => format!("{}-{part}", parent.name),
+        };
         let current = Interpreting {
             score: S::NAME,
             version: S::VERSION,

@@ -74,7 +74,8 @@ pub trait Processes: Topology {
 #[derive(Debug, Clone, Default)]
 pub struct Child<'a> {
     /// What is put behind the parent's name, with a hyphen between: the end of a DNS label. It must
-    /// not depend on the order of children, so that another child renames nothing.
+    /// not depend on the order of children, so that another child renames nothing. Empty for the one
+    /// part that has the parent's name itself.
     pub name: &'a str,
     /// JSON pointer from the parent's body to what the child was made from, for problems with it.
     pub pointer: &'a str,

@@ -44,6 +44,23 @@ fn every_problem_with_a_body_is_told_at_its_place() {
 }
 
 #[test]
+fn what_is_wrong_with_fields_together_is_told_once() {
+    let ports = json!([{"host": 80, "container": 80}, {"host": 80, "container": 81}]);
+    let twice = json!([{"type": "Tmpfs", "target": "/a"}, {"type": "Tmpfs", "target": "/a"}]);
+    for (with, place) in [
+        (json!({"image": "app", "network": "Host", "ports": [ports[0]]}), "ports"),
+        (json!({"image": "app", "ports": ports}), "ports/1/host"),
+        (json!({"image": "app", "mounts": twice}), "mounts/1/target"),
+        (json!({"image": "app", "capAdd": ["KILL"], "capDrop": ["KILL"]}), "capDrop"),
+        (json!({"image": "app", "args": ["x".repeat(128 << 10)]}), "args"),
+    ] {
+        let problems = lower(&spec(&[container("app", with)])).unwrap_err();
+        assert_eq!(problems.len(), 1, "{problems:#?}");
+        assert!(problems[0].starts_with(&format!("/spec/scores/0/with/{place}: ")), "{problems:?}");
+    }
+}
+
+#[test]
 fn two_scores_cannot_publish_the_same_port() {
     let app =
         |name: &str| container(name, json!({"image": "app", "ports": [{"host": 8080, "container": 80}]}));

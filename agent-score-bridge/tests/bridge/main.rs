@@ -3,6 +3,7 @@
 
 mod bounds;
 mod children;
+mod container_app;
 mod containers;
 mod expressing;
 mod problems;

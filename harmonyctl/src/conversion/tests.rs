@@ -227,7 +227,7 @@ proptest! {
 #[test]
 fn every_example_and_its_conversion_ask_for_the_identical_state() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
-    let folders = [folder.clone(), folder.join("processes")];
+    let folders = [folder.clone(), folder.join("gateway"), folder.join("processes")];
     let files = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap());
     let mut count = 0;
     for file in files.map(|entry| entry.unwrap().path()) {
