@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use agent_model::TargetPath;
+use agent_model::{TargetPath, UnitName};
 
 /// The agent's own files and folders, and the root that documents' paths are put under.
 #[derive(Debug, Clone)]
@@ -29,7 +29,17 @@ impl ProtectedPaths {
 
     /// What of the agent's own a file at that path of a document would be, replace or lie in.
     pub fn own(&self, path: &TargetPath) -> Option<&Path> {
-        let target = resolved(&path.under(&self.root));
+        self.own_at(&path.under(&self.root))
+    }
+
+    /// What of the agent's own the unit's file or its drop-ins would be. systemd looks for them where it
+    /// always does, whatever root the paths of documents have.
+    pub fn own_unit(&self, unit: &UnitName) -> Option<&Path> {
+        [unit.file(), unit.drop_ins()].into_iter().find_map(|path| self.own_at(path.as_str().as_ref()))
+    }
+
+    fn own_at(&self, path: &Path) -> Option<&Path> {
+        let target = resolved(path);
         let own = self.protected.iter().find(|own| target.starts_with(own) || own.starts_with(&target))?;
         Some(own)
     }

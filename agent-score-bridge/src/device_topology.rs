@@ -3,13 +3,14 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use agent_model::{
-    Declaration, DeviceFacts, FileSpec, ProcessSpec, ResourceKind, ResourceName, ResourceSpec, pointer_to,
+    Declaration, DeviceFacts, FileSpec, ProcessSpec, ResourceKind, ResourceName, ResourceSpec,
+    SystemdUnitSpec, pointer_to,
 };
 use semver::Version;
 
 use crate::{
     Child, InterpretError, Score, Topology,
-    topology::{Capability, FILES, Files, PROCESSES, Processes},
+    topology::{Capability, FILES, Files, PROCESSES, Processes, SYSTEMD_UNITS, SystemdUnits},
     usage::Usage,
 };
 
@@ -212,5 +213,15 @@ impl Processes for DeviceTopology {
             return Err(InterpretError::invalid(pointer, format!("no process can be like this: {problem}")));
         }
         self.declare(PROCESSES, ResourceSpec::Process(Arc::new(process)), pointer)
+    }
+}
+
+impl SystemdUnits for DeviceTopology {
+    fn declare_systemd_unit(&mut self, unit: SystemdUnitSpec, pointer: &str) -> Result<(), InterpretError> {
+        self.usage.count_content(unit.text_bytes())?;
+        if let Some(problem) = unit.problems().first() {
+            return Err(InterpretError::invalid(pointer, format!("no unit can be like this: {problem}")));
+        }
+        self.declare(SYSTEMD_UNITS, ResourceSpec::SystemdUnit(Arc::new(unit)), pointer)
     }
 }

@@ -219,6 +219,7 @@ fn what_containers_and_jobs_will_ask_for_is_judged_by_the_same_rules() {
     let digest = agent_model::Digest::of_bytes(b"echo");
     let path = |path: &str| path.parse::<agent_model::TargetPath>().unwrap();
     let (etc, srv, tty, disk) = (path("/etc"), path("/srv/data"), path("/dev/ttyUSB0"), path("/dev/sda"));
+    let unit = "app.service".parse().unwrap();
     let listed = format!("shellJobs = 'AllowListed'\nscripts = ['{digest}']");
     for (text, ask, allowed) in [
         ("", Ask::UseHostNetwork, false),
@@ -239,6 +240,8 @@ fn what_containers_and_jobs_will_ask_for_is_judged_by_the_same_rules() {
         ("", Ask::BindMount(&etc), true),
         ("rootEquivalent = false", Ask::BindMount(&etc), false),
         ("rootEquivalent = false", Ask::BindMount(&srv), true),
+        ("", Ask::ManageUnit(&unit), true),
+        ("rootEquivalent = false", Ask::ManageUnit(&unit), false),
         ("", Ask::RuleDevice("install a unit"), true),
         ("rootEquivalent = false", Ask::RuleDevice("install a unit"), false),
         ("", Ask::RunScript(digest), false),

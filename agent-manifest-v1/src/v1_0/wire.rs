@@ -5,6 +5,7 @@
 //! The comments on fields are the descriptions in the JSON Schema: they speak to authors.
 
 mod process;
+mod systemd_unit;
 mod workload;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use serde::Serialize;
 use crate::KIND;
 
 pub use process::Process;
+pub use systemd_unit::{SystemdUnit, UnitState};
 pub use workload::{Cpus, Exec, Http, Limits, Log, Probe, Probes, Restart, Scheme, Size, Tcp};
 
 /// A resource's name: a DNS label (RFC 1123).
@@ -119,6 +121,8 @@ pub enum ResourceEntry {
     File(Box<Entry<File>>),
     /// A program that runs, outlives the agent, and is started again by its restart policy.
     Process(Box<Entry<Process>>),
+    /// A unit of systemd: its file, what is put beside it, and whether it runs.
+    SystemdUnit(Box<Entry<SystemdUnit>>),
 }
 
 /// What every resource has, whatever its kind.

@@ -52,14 +52,14 @@ fn specs<T>(
 fn file(resource: &Resource) -> Option<&FileSpec> {
     match &resource.spec {
         ResourceSpec::File(file) => Some(file),
-        ResourceSpec::Process(_) => None,
+        ResourceSpec::Process(_) | ResourceSpec::SystemdUnit(_) => None,
     }
 }
 
 fn process(resource: &Resource) -> Option<&ProcessSpec> {
     match &resource.spec {
         ResourceSpec::Process(process) => Some(process),
-        ResourceSpec::File(_) => None,
+        ResourceSpec::File(_) | ResourceSpec::SystemdUnit(_) => None,
     }
 }
 
