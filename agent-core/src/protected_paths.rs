@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use agent_model::TargetPath;
+use agent_model::{TargetPath, UnitName};
 
 /// The agent's own files and folders, and the root that documents' paths are put under.
 #[derive(Debug, Clone)]
@@ -36,6 +36,12 @@ impl ProtectedPaths {
     /// files are put under.
     pub fn own_of_device(&self, path: &TargetPath) -> Option<&Path> {
         self.own_at(Path::new(path.as_str()))
+    }
+
+    /// What of the agent's own the unit's file or its drop-ins would be. systemd looks for them where it
+    /// always does, whatever root the paths of documents have.
+    pub fn own_unit(&self, unit: &UnitName) -> Option<&Path> {
+        [unit.file(), unit.drop_ins()].into_iter().find_map(|path| self.own_at(path.as_str().as_ref()))
     }
 
     fn own_at(&self, path: &Path) -> Option<&Path> {

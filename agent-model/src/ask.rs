@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::{Capability, Digest, Mode, Principal, TargetPath};
+use crate::{Capability, Digest, Mode, Principal, TargetPath, UnitName};
 
 /// One thing that a resource asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub enum Ask<'a> {
     PublishPort(u16),
     /// To run a script with this digest.
     RunScript(Digest),
+    /// To have this unit of systemd run or not, and to say what it does.
+    ManageUnit(&'a UnitName),
     /// Something that is as good as root whatever else it asks for, in words that follow "to".
     RuleDevice(&'static str),
 }
@@ -70,6 +72,7 @@ impl fmt::Display for Ask<'_> {
             Self::UseDevice(path) => write!(f, "use the device {path}"),
             Self::PublishPort(port) => write!(f, "publish port {port}"),
             Self::RunScript(digest) => write!(f, "run a script, {digest}"),
+            Self::ManageUnit(unit) => write!(f, "manage the unit {unit}"),
             Self::RuleDevice(what) => f.write_str(what),
         }
     }

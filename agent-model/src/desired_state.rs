@@ -245,7 +245,7 @@ impl DesiredStateBuilder {
 
     /// Reports each conflict at the later of the two. Claims sort, and whatever lies below a path
     /// follows it with nothing but conflicts or close neighbours between, so that comparing each
-    /// claim with its path's ancestors is enough.
+    /// claim with its rivals, of a path its ancestors, is enough.
     fn check_claims(&mut self) {
         let mut claims: BTreeMap<Claim, usize> = BTreeMap::new();
         let mut problems = Vec::new();
@@ -267,12 +267,10 @@ impl DesiredStateBuilder {
             }
         }
         for (claim, i) in &claims {
-            let Claim::File(path) = claim else { continue };
-            for ancestor in path.ancestors() {
-                let above = ancestor.parse().ok().map(Claim::File);
-                if let Some((above, j)) = above.and_then(|above| claims.get_key_value(&above)) {
+            for rival in claim.rivals() {
+                if let Some((rival, j)) = claims.get_key_value(&rival) {
                     let (later, earlier) = if i > j { (*i, *j) } else { (*j, *i) };
-                    problems.push(self.conflict(later, earlier, claim, above));
+                    problems.push(self.conflict(later, earlier, claim, rival));
                 }
             }
         }

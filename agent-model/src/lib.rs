@@ -33,6 +33,7 @@ mod resource;
 mod resource_name;
 pub mod status;
 mod suggestion;
+mod systemd_unit;
 mod target_path;
 mod timestamp;
 mod workload;
@@ -64,6 +65,10 @@ pub use refusal::RefusalReason;
 pub use resource::{Resource, ResourceKind, ResourceSpec};
 pub use resource_name::{InvalidResourceName, ResourceName};
 pub use suggestion::{Suggestions, did_you_mean};
+pub use systemd_unit::{
+    DropInName, InvalidDropInName, InvalidUnitName, InvalidUnitText, MAX_DROP_INS, SystemdUnitSpec, UnitName,
+    UnitState, UnitText,
+};
 pub use target_path::{InvalidTargetPath, TargetPath};
 pub use timestamp::{InvalidTimestamp, Timestamp};
 pub use workload::{

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Ask, Claim, ContainerSpec, Digest, FileSpec, ProcessSpec, ResourceName};
+use crate::{Ask, Claim, ContainerSpec, Digest, FileSpec, ProcessSpec, ResourceName, SystemdUnitSpec};
 
 /// The kinds of resource there are. Which of them an agent has a reconciler for is known to its
 /// registry only.
@@ -17,11 +17,13 @@ pub enum ResourceKind {
     File,
     /// A program that runs: [`ProcessSpec`].
     Process,
+    /// A unit of systemd: [`SystemdUnitSpec`].
+    SystemdUnit,
 }
 
 impl ResourceKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Container, Self::File, Self::Process];
+    pub const ALL: [Self; 4] = [Self::Container, Self::File, Self::Process, Self::SystemdUnit];
 
     /// The kind as documents write it.
     pub fn as_str(self) -> &'static str {
@@ -29,6 +31,7 @@ impl ResourceKind {
             Self::Container => "Container",
             Self::File => "File",
             Self::Process => "Process",
+            Self::SystemdUnit => "SystemdUnit",
         }
     }
 }
@@ -38,7 +41,7 @@ impl ResourceKind {
     pub fn runs(self) -> bool {
         match self {
             Self::File => false,
-            Self::Container | Self::Process => true,
+            Self::Container | Self::Process | Self::SystemdUnit => true,
         }
     }
 
@@ -67,6 +70,7 @@ impl FromStr for ResourceKind {
             "Container" => Ok(Self::Container),
             "File" => Ok(Self::File),
             "Process" => Ok(Self::Process),
+            "SystemdUnit" => Ok(Self::SystemdUnit),
             _ => Err(()),
         }
     }
@@ -81,6 +85,8 @@ pub enum ResourceSpec {
     File(Arc<FileSpec>),
     /// A program that runs.
     Process(Arc<ProcessSpec>),
+    /// A unit of systemd.
+    SystemdUnit(Arc<SystemdUnitSpec>),
 }
 
 impl ResourceSpec {
@@ -90,6 +96,7 @@ impl ResourceSpec {
             Self::Container(_) => ResourceKind::Container,
             Self::File(_) => ResourceKind::File,
             Self::Process(_) => ResourceKind::Process,
+            Self::SystemdUnit(_) => ResourceKind::SystemdUnit,
         }
     }
 
@@ -99,6 +106,7 @@ impl ResourceSpec {
             Self::Container(_) => Claim::Container(name.clone()),
             Self::File(file) => Claim::File(file.path.clone()),
             Self::Process(_) => Claim::Process(name.clone()),
+            Self::SystemdUnit(unit) => Claim::SystemdUnit(unit.unit.clone()),
         }
     }
 
@@ -113,6 +121,11 @@ impl ResourceSpec {
             Self::Process(process) => {
                 vec![Ask::RunAs { user: process.user.as_ref(), group: process.group.as_ref() }]
             }
+            Self::SystemdUnit(unit) => {
+                let file = unit.content.as_ref().map(|_| Ask::WriteFile(unit.unit.file()));
+                let drop_ins = (!unit.drop_ins.is_empty()).then(|| Ask::WriteFile(unit.unit.drop_ins()));
+                [Ask::ManageUnit(&unit.unit)].into_iter().chain(file).chain(drop_ins).collect()
+            }
         }
     }
 
@@ -123,6 +136,7 @@ impl ResourceSpec {
             Self::Container(_) => "harmony/spec/Container",
             Self::File(_) => "harmony/spec/File",
             Self::Process(_) => "harmony/spec/Process",
+            Self::SystemdUnit(_) => "harmony/spec/SystemdUnit",
         };
         Digest::of_value(domain, &self.canonical())
     }
@@ -133,6 +147,7 @@ impl ResourceSpec {
             Self::Container(container) => container.canonical(),
             Self::File(file) => file.canonical(),
             Self::Process(process) => process.canonical(),
+            Self::SystemdUnit(unit) => unit.canonical(),
         }
     }
 }
@@ -152,6 +167,12 @@ impl From<FileSpec> for ResourceSpec {
 impl From<ProcessSpec> for ResourceSpec {
     fn from(process: ProcessSpec) -> Self {
         Self::Process(Arc::new(process))
+    }
+}
+
+impl From<SystemdUnitSpec> for ResourceSpec {
+    fn from(unit: SystemdUnitSpec) -> Self {
+        Self::SystemdUnit(Arc::new(unit))
     }
 }
 

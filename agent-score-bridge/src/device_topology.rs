@@ -4,13 +4,15 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use agent_model::{
     ContainerSpec, Declaration, DeviceFacts, FileSpec, ProcessSpec, ResourceKind, ResourceName, ResourceSpec,
-    pointer_to,
+    SystemdUnitSpec, pointer_to,
 };
 use semver::Version;
 
 use crate::{
     Child, InterpretError, Score, Topology,
-    topology::{CONTAINERS, Capability, Containers, FILES, Files, PROCESSES, Processes},
+    topology::{
+        CONTAINERS, Capability, Containers, FILES, Files, PROCESSES, Processes, SYSTEMD_UNITS, SystemdUnits,
+    },
     usage::Usage,
 };
 
@@ -230,5 +232,15 @@ impl Processes for DeviceTopology {
             return Err(InterpretError::invalid(pointer, format!("no process can be like this: {problem}")));
         }
         self.declare(PROCESSES, ResourceSpec::Process(Arc::new(process)), pointer)
+    }
+}
+
+impl SystemdUnits for DeviceTopology {
+    fn declare_systemd_unit(&mut self, unit: SystemdUnitSpec, pointer: &str) -> Result<(), InterpretError> {
+        self.usage.count_content(unit.text_bytes())?;
+        if let Some(problem) = unit.problems().first() {
+            return Err(InterpretError::invalid(pointer, format!("no unit can be like this: {problem}")));
+        }
+        self.declare(SYSTEMD_UNITS, ResourceSpec::SystemdUnit(Arc::new(unit)), pointer)
     }
 }

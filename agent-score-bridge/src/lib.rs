@@ -41,9 +41,12 @@ pub use score::{Interpret, Score, WireForm};
 pub use score_id::{InvalidScoreId, ScoreId};
 pub use scores::{
     ConfigFile, ConfigSet, Container, ContainerApp, File, InvalidRelativePath, MountedConfig, Process,
-    RelativePath,
+    RelativePath, SystemdUnit,
 };
-pub use topology::{CONTAINERS, Capability, Child, Containers, FILES, Files, PROCESSES, Processes, Topology};
+pub use topology::{
+    CONTAINERS, Capability, Child, Containers, FILES, Files, PROCESSES, Processes, SYSTEMD_UNITS,
+    SystemdUnits, Topology,
+};
 pub use wire::{ApiVersion, Entry, Kind, Metadata, ScoreDocument, Spec};
 
 /// The kind of envelope that this format reads.

@@ -11,6 +11,7 @@ use semver::VersionReq;
 
 use crate::{
     ConfigSet, Container, ContainerApp, DeviceTopology, File, InterpretError, Process, Score, ScoreId,
+    SystemdUnit,
     device_topology::{Device, interpret_entry},
     usage::Usage,
 };
@@ -95,6 +96,7 @@ impl ScoreRegistry {
             .with::<Container>()
             .with::<File>()
             .with::<Process>()
+            .with::<SystemdUnit>()
             .with::<ConfigSet>()
             .with::<ContainerApp>()
     }

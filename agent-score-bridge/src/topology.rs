@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use agent_model::{ContainerSpec, DeviceFacts, FileSpec, ProcessSpec, ResourceKind, ResourceName};
+use agent_model::{
+    ContainerSpec, DeviceFacts, FileSpec, ProcessSpec, ResourceKind, ResourceName, SystemdUnitSpec,
+};
 
 use crate::{InterpretError, Score};
 
@@ -70,6 +72,17 @@ pub trait Processes: Topology {
     fn declare_process(&mut self, process: ProcessSpec, pointer: &str) -> Result<(), InterpretError>;
 }
 
+/// The capability to have units of systemd.
+pub trait SystemdUnits: Topology {
+    /// Declares a unit under the name of the Score that is being interpreted. `pointer` leads from that
+    /// Score's body to what the unit's name was taken from, and is empty for the body as a whole.
+    ///
+    /// # Errors
+    /// [`InterpretError::MissingCapability`] where the device has no reconciler for units;
+    /// [`InterpretError::Invalid`] for one that no document could declare.
+    fn declare_systemd_unit(&mut self, unit: SystemdUnitSpec, pointer: &str) -> Result<(), InterpretError>;
+}
+
 /// A child Score's place in its parent.
 #[derive(Debug, Clone, Default)]
 pub struct Child<'a> {
@@ -103,6 +116,9 @@ pub const FILES: Capability = Capability { name: "Files", kind: ResourceKind::Fi
 
 /// The capability of the trait [`Processes`].
 pub const PROCESSES: Capability = Capability { name: "Processes", kind: ResourceKind::Process };
+
+/// The capability of the trait [`SystemdUnits`].
+pub const SYSTEMD_UNITS: Capability = Capability { name: "SystemdUnits", kind: ResourceKind::SystemdUnit };
 
 impl fmt::Display for Capability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -208,7 +208,9 @@ impl Judging<'_> {
                 ShellJobRule::Signed => (Rule::ShellJobs, false),
                 ShellJobRule::AllowListed => (Rule::Scripts, policy.scripts.contains(digest)),
             },
-            Ask::GrantRights(_) | Ask::AddCapability { .. } | Ask::RuleDevice(_) => return None,
+            Ask::AddCapability { .. } | Ask::GrantRights(_) | Ask::ManageUnit(_) | Ask::RuleDevice(_) => {
+                return None;
+            }
         };
         Some((rule, verdict(allowed)))
     }
@@ -230,6 +232,7 @@ impl Judging<'_> {
                 Ask::WriteFile(path) => protected.own(path),
                 // To read them is too much already: there are secrets among them.
                 Ask::BindMount { path, .. } => protected.own_of_device(path),
+                Ask::ManageUnit(unit) => protected.own_unit(unit),
                 _ => None,
             }?;
             let verdict = Verdict::Denied(Some(format!("{} belongs to the agent itself", own.display())));

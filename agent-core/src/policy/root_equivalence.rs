@@ -54,6 +54,7 @@ pub(super) fn why(ask: &Ask<'_>, policy: &Policy, lookups: &Lookups<'_>) -> Opti
         Ask::AddCapability { capability, host_network } => rules_more(*capability, *host_network),
         Ask::GrantRights(_) => Some("the file gives whoever runs it the rights of its owner or group".into()),
         Ask::RunAs { user, group } => lookups.root_equivalence(*user, *group),
+        Ask::ManageUnit(_) => Some("systemd does with root's rights what units say".into()),
         Ask::RuleDevice(_) => Some("it rules the device".into()),
         Ask::PullImage(_) | Ask::UseHostNetwork | Ask::PublishPort(_) | Ask::RunScript(_) => None,
     }

@@ -220,6 +220,7 @@ fn each_thing_that_can_be_asked_for_has_its_rule() {
     let digest = agent_model::Digest::of_bytes(b"echo");
     let path = |path: &str| path.parse::<agent_model::TargetPath>().unwrap();
     let (tty, disk) = (path("/dev/ttyUSB0"), path("/dev/sda"));
+    let unit = "app.service".parse().unwrap();
     let listed = format!("shellJobs = 'AllowListed'\nscripts = ['{digest}']");
     for (text, ask, allowed) in [
         ("", Ask::UseHostNetwork, false),
@@ -237,6 +238,8 @@ fn each_thing_that_can_be_asked_for_has_its_rule() {
         ("registries = ['reg.example:5000']", Ask::PullImage("reg.example:5000/a/b@sha256:1"), true),
         ("registries = ['reg.example']", Ask::PullImage("reg.example.evil/a"), false),
         ("registries = ['docker.io']", Ask::PullImage("localhost/a"), false),
+        ("", Ask::ManageUnit(&unit), true),
+        ("rootEquivalent = false", Ask::ManageUnit(&unit), false),
         ("", Ask::RuleDevice("install a unit"), true),
         ("rootEquivalent = false", Ask::RuleDevice("install a unit"), false),
         ("", Ask::RunScript(digest), false),

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use agent_model::{
     ContainerSpec, Declaration, FileSpec, ProcessSpec, ResourceKind, ResourceName, ResourceSpec, Suggestions,
-    pointer_to,
+    SystemdUnitSpec, pointer_to,
     reader::{Field, Findings, shown},
 };
 
 /// The kinds that a document of this version may declare.
-const KINDS: [ResourceKind; 3] = [ResourceKind::Container, ResourceKind::File, ResourceKind::Process];
+const KINDS: [ResourceKind; 4] =
+    [ResourceKind::Container, ResourceKind::File, ResourceKind::Process, ResourceKind::SystemdUnit];
 
 /// Without a name there is no declaration, since nothing could refer to it; its fields are read
 /// all the same, for their problems.
@@ -29,12 +30,16 @@ pub(super) fn read(entry: Field<'_>, findings: &mut Findings) -> Option<Declarat
             Some(ResourceKind::Process) => {
                 fields.required("spec", ProcessSpec::read).map(Arc::new).map(ResourceSpec::Process)
             }
+            Some(ResourceKind::SystemdUnit) => {
+                fields.required("spec", SystemdUnitSpec::read).map(Arc::new).map(ResourceSpec::SystemdUnit)
+            }
             None => fields.required("spec", |_, _| None),
         };
         let pointer = fields.pointer.clone();
         let claim_pointer = match kind {
             Some(ResourceKind::File) | None => pointer_to(&pointer_to(&pointer, "spec"), "path"),
             Some(ResourceKind::Container | ResourceKind::Process) => pointer_to(&pointer, "name"),
+            Some(ResourceKind::SystemdUnit) => pointer_to(&pointer_to(&pointer, "spec"), "unit"),
         };
         let spec_pointer = Some(pointer_to(&pointer, "spec"));
         Some(Declaration { pointer, claim_pointer, spec_pointer, name: name?, depends_on, restart_on, spec })

@@ -6,6 +6,7 @@
 
 mod container;
 mod process;
+mod systemd_unit;
 mod workload;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ pub use container::{
     Container, ContainerLimits, ContainerUser, Mount, MountType, Port, Protocol, PullPolicy,
 };
 pub use process::Process;
+pub use systemd_unit::{SystemdUnit, UnitState};
 pub use workload::{Cpus, Exec, Http, Limits, Log, Probe, Probes, Restart, Scheme, Size, Tcp};
 
 /// A resource's name: a DNS label (RFC 1123).
@@ -125,6 +127,8 @@ pub enum ResourceEntry {
     File(Box<Entry<File>>),
     /// A program that runs, outlives the agent, and is started again by its restart policy.
     Process(Box<Entry<Process>>),
+    /// A unit of systemd: its file, what is put beside it, and whether it runs.
+    SystemdUnit(Box<Entry<SystemdUnit>>),
 }
 
 /// What every resource has, whatever its kind.

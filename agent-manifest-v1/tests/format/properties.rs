@@ -54,10 +54,15 @@ fn nearly_valid() -> impl Strategy<Value = Value> {
     };
     let container = (container(), sample::select(PLACES_IN_CONTAINERS.to_vec()), any_json()).prop_map(spoilt);
     let process = (process(), sample::select(PLACES.to_vec()), any_json()).prop_map(spoilt);
+    let unit = (or_any(json!("a.service")), or_any(json!("x")), or_any(json!({"a.conf": "x"})), or_any(json!(true)), any_json())
+        .prop_map(|(unit, content, drop_ins, enabled, state)| {
+            json!({"unit": unit, "content": content, "dropIns": drop_ins, "enabled": enabled, "state": state})
+        });
     let resource = prop_oneof![
         container.prop_map(|spec| ("Container", spec)),
         file.prop_map(|spec| ("File", spec)),
-        process.prop_map(|spec| ("Process", spec))
+        process.prop_map(|spec| ("Process", spec)),
+        unit.prop_map(|spec| ("SystemdUnit", spec)),
     ];
     let resource = (resource, option::weighted(0.1, any_json()));
     (or_any(json!("a")), resource, or_any(json!([]))).prop_map(
@@ -200,10 +205,17 @@ fn valid_resources() -> impl Strategy<Value = Vec<Value>> {
         (content, option::of("0?[0-7]{3,4}"), option::of(id)).prop_map(|((key, text), mode, owner)| {
             ("File", json!({"path": null, key: text, "mode": mode, "owner": owner}))
         });
+    let unit = (any::<bool>(), sample::select(vec![None, Some("Running"), Some("Stopped")]), "[a-z]{1,9}").prop_map(
+        |(enabled, state, text)| {
+            let drop_ins = json!({"b.conf": text, "a.conf": "x"});
+            ("SystemdUnit", json!({"unit": null, "content": text, "enabled": enabled, "state": state, "dropIns": drop_ins}))
+        },
+    );
     let resource = prop_oneof![
         container().prop_map(|spec| ("Container", spec)),
         file,
-        process().prop_map(|spec| ("Process", spec))
+        process().prop_map(|spec| ("Process", spec)),
+        unit
     ];
     collection::vec((resource, any::<sample::Index>()), 0..12).prop_map(|resources| {
         resources
@@ -212,10 +224,15 @@ fn valid_resources() -> impl Strategy<Value = Vec<Value>> {
             .map(|(i, ((kind, mut spec), earlier))| {
                 let depends_on: Vec<String> =
                     if i > 0 { vec![format!("r-{}", earlier.index(i))] } else { Vec::new() };
-                if kind == "File" {
-                    spec["path"] = format!("/etc/{i}.conf").into();
-                } else if let Some(host) = spec.pointer_mut("/ports/0/host") {
-                    *host = (8080 + i).into();
+                match kind {
+                    "Container" => {
+                        spec.pointer_mut("/ports/0/host")
+                            .into_iter()
+                            .for_each(|host| *host = (8080 + i).into());
+                    }
+                    "File" => spec["path"] = format!("/etc/{i}.conf").into(),
+                    "SystemdUnit" => spec["unit"] = format!("u{i}.service").into(),
+                    _ => {}
                 }
                 json!({"name": format!("r-{i}"), "kind": kind, "dependsOn": depends_on, "spec": spec})
             })

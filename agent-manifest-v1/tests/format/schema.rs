@@ -7,7 +7,7 @@ use agent_manifest_v1::{
     v1_0::{
         AgentManifest, ApiVersion, Container, ContainerLimits, ContainerUser, Cpus, Entry, Exec, File, Http,
         IdOrName, Kind, Limits, Log, Metadata, Mount, MountType, Port, Probe, Probes, Process, Protocol,
-        PullPolicy, ResourceEntry, Restart, Scheme, Size, Spec, Tcp,
+        PullPolicy, ResourceEntry, Restart, Scheme, Size, Spec, SystemdUnit, Tcp, UnitState,
     },
 };
 use serde_json::{Value, json};
@@ -60,11 +60,19 @@ fn reader_and_schema_know_the_same_keys() {
         (json!({"resources": [{"kind": "File", "spec": {unknown: 0}}]}), "/$defs/File/properties"),
         (json!({"resources": [{"kind": "File", unknown: 0}]}), "/$defs/ResourceEntry/oneOf/1/properties"),
         (json!({"resources": [{"kind": "Process", unknown: 0}]}), "/$defs/ResourceEntry/oneOf/2/properties"),
+        (
+            json!({"resources": [{"kind": "SystemdUnit", unknown: 0}]}),
+            "/$defs/ResourceEntry/oneOf/3/properties",
+        ),
         (container(json!({unknown: 0})), "/$defs/Container/properties"),
         (container(json!({"ports": [{unknown: 0}]})), "/$defs/Port/properties"),
         (container(json!({"mounts": [{unknown: 0}]})), "/$defs/Mount/properties"),
         (container(json!({"limits": {unknown: 0}})), "/$defs/ContainerLimits/properties"),
         (process(json!({unknown: 0})), "/$defs/Process/properties"),
+        (
+            json!({"resources": [{"kind": "SystemdUnit", "spec": {unknown: 0}}]}),
+            "/$defs/SystemdUnit/properties",
+        ),
         (process(json!({"limits": {unknown: 0}})), "/$defs/Limits/properties"),
         (process(json!({"log": {unknown: 0}})), "/$defs/Log/properties"),
         (process(json!({"probes": {unknown: 0}})), "/$defs/Probes/properties"),
@@ -135,6 +143,20 @@ fn full_manifest() -> AgentManifest {
                     depends_on: Some(vec!["a".into()]),
                     restart_on: Some(vec!["b".into()]),
                     spec: full_container(),
+                })),
+                ResourceEntry::SystemdUnit(Box::new(Entry {
+                    name: "u".into(),
+                    depends_on: Some(vec!["a".into()]),
+                    restart_on: Some(vec!["b".into()]),
+                    spec: SystemdUnit {
+                        unit: "app@one.service".into(),
+                        content: Some("[Service]\nExecStart=/bin/app\n".into()),
+                        drop_ins: Some(
+                            [("10-limits.conf".into(), "[Service]\nMemoryMax=64M\n".into())].into(),
+                        ),
+                        enabled: Some(true),
+                        state: Some(UnitState::Stopped),
+                    },
                 })),
             ],
         },
@@ -228,7 +250,7 @@ fn what_the_wire_types_write_is_valid_and_lowers() {
     let document = serde_json::to_value(full_manifest()).unwrap();
     jsonschema::validate(&json_schema(), &document).unwrap();
     let state = lower(&document["spec"]).unwrap().state;
-    assert_eq!(state.resources().len(), 4);
+    assert_eq!(state.resources().len(), 5);
     assert_eq!(document["apiVersion"], "harmony/v1");
     assert_eq!(document["kind"], "AgentManifest");
 }
@@ -265,6 +287,44 @@ fn the_schema_refuses_what_is_wrong_in_a_single_field() {
         let mut document = valid.clone();
         *document.pointer_mut(pointer).unwrap() = wrong.clone();
         assert!(!validator.is_valid(&document), "{pointer}: {wrong} was accepted");
+    }
+}
+
+/// Each change alone makes a valid unit invalid by the schema and by the reader, or by neither.
+#[test]
+fn schema_and_reader_agree_about_each_field_of_a_unit() {
+    let validator = jsonschema::validator_for(&json_schema()).unwrap();
+    let valid = serde_json::to_value(full_manifest()).unwrap();
+    for (key, right, wrong) in [
+        (
+            "unit",
+            json!(["a.service", "a@b@c.timer", "-.mount", r"dev-\x2d.swap"]),
+            json!(["", "a", "a.device", "@.service", "a/b.service", "a b.service", "x\0.service", null]),
+        ),
+        ("content", json!(["x", "\n x", null]), json!(["", " \n", "x\0", 1])),
+        (
+            "dropIns",
+            json!([{}, {"a.conf": "x"}, null]),
+            json!([[], {"a": "x"}, {".conf": "x"}, {"a/b.conf": "x"}, {"a.conf": ""}, {"a.conf": "\0"}, {"a.conf": null}]),
+        ),
+        ("enabled", json!([true, false, null]), json!(["true", 1])),
+        ("state", json!(["Running", "Stopped", null]), json!(["running", true])),
+    ] {
+        let with = |value: &Value| {
+            let mut document = valid.clone();
+            document["spec"]["resources"][4]["spec"][key] = value.clone();
+            (validator.is_valid(&document), lower(&document["spec"]).is_ok())
+        };
+        right
+            .as_array()
+            .unwrap()
+            .iter()
+            .for_each(|right| assert_eq!(with(right), (true, true), "{key}: {right}"));
+        wrong
+            .as_array()
+            .unwrap()
+            .iter()
+            .for_each(|wrong| assert_eq!(with(wrong), (false, false), "{key}: {wrong}"));
     }
 }
 

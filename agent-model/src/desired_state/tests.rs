@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     ContainerSpec, Environment, FileSpec, HttpScheme, Limits, LogBounds, Mount, MountSource, PortMapping,
     Principal, Probe, ProbeAction, Probes, ProcessSpec, PullPolicy, RestartPolicy, StopSignal,
-    TransportProtocol,
+    SystemdUnitSpec, TransportProtocol, UnitState,
 };
 
 fn name(text: &str) -> ResourceName {
@@ -166,6 +166,64 @@ fn golden_digests_of_processes_do_not_change() {
         digest(full_process()),
         "sha256:b894ab136d53f08225080c7ab4c8dda68ca49e602a0401d0efbccdcb4fca263e"
     );
+}
+
+/// As [`golden_digests_do_not_change`]: never update these either.
+#[test]
+fn golden_digests_of_units_do_not_change() {
+    let digest = |spec: SystemdUnitSpec| Resource::new(name("a"), spec.into()).spec_digest().to_string();
+    let plain = SystemdUnitSpec::new("app.service".parse().unwrap());
+    assert_eq!(
+        digest(plain.clone()),
+        "sha256:1a9a12185fda16b642b150ae3820e0a7cb64a5b8af0f9dee6840f45602e92cc7"
+    );
+    let full = SystemdUnitSpec {
+        content: Some("[Service]\nExecStart=/bin/app\n".parse().unwrap()),
+        drop_ins: [("10-limits.conf".parse().unwrap(), "[Service]\nMemoryMax=64M\n".parse().unwrap())].into(),
+        enabled: Some(true),
+        state: UnitState::Stopped,
+        ..plain
+    };
+    assert_eq!(digest(full), "sha256:f24b28fea604e32b5692f8c9e6f9d70576f69fe950fe4b97fec4e7eaf72a9b87");
+}
+
+#[test]
+fn a_file_that_is_a_units_own_or_in_its_way_conflicts_with_it() {
+    let unit = |i: usize, resource: &str, unit: &str| Declaration {
+        claim_pointer: format!("/spec/resources/{i}/spec/unit"),
+        ..Declaration::new(
+            &format!("/spec/resources/{i}"),
+            name(resource),
+            SystemdUnitSpec::new(unit.parse().unwrap()),
+        )
+    };
+    for path in [
+        "/etc/systemd/system/a.service",
+        "/etc/systemd/system/a.service.d/x.conf",
+        "/etc/systemd/system/a.service.d",
+        "/etc/systemd",
+    ] {
+        let problems = build(vec![unit(0, "u", "a.service"), declaration(1, "f", path, &[])]).unwrap_err();
+        assert_eq!(problems.len(), 1, "{path}: {problems:?}");
+        assert!(
+            problems[0].starts_with("/spec/resources/1/spec/path: conflicts with \"u\": "),
+            "{problems:?}"
+        );
+        let problems = build(vec![declaration(0, "f", path, &[]), unit(1, "u", "a.service")]).unwrap_err();
+        assert!(
+            problems[0].starts_with("/spec/resources/1/spec/unit: conflicts with \"f\": "),
+            "{problems:?}"
+        );
+    }
+    for path in [
+        "/etc/systemd/system/b.service",
+        "/etc/systemd/system/a.wants/a.service",
+        "/usr/lib/systemd/system/a.service",
+    ] {
+        assert!(build(vec![unit(0, "u", "a.service"), declaration(1, "f", path, &[])]).is_ok(), "{path}");
+    }
+    let problems = build(vec![unit(0, "u", "a.service"), unit(1, "v", "a.service")]).unwrap_err();
+    assert_eq!(problems, ["/spec/resources/1/spec/unit: conflicts with \"u\": both claim the same unit"]);
 }
 
 /// A process with nothing at its default.

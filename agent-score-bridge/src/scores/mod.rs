@@ -5,6 +5,7 @@ mod container;
 mod container_app;
 mod file;
 mod process;
+mod systemd_unit;
 #[cfg(test)]
 mod tests;
 
@@ -13,3 +14,4 @@ pub use container::Container;
 pub use container_app::{ContainerApp, MountedConfig};
 pub use file::File;
 pub use process::Process;
+pub use systemd_unit::SystemdUnit;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use agent_model::{
     ContainerSpec, Declaration, DesiredState, DesiredStateBuilder, Environment, FileSpec, Limits, Mode,
     Mount, MountSource, Principal, Probe, ProbeAction, Probes, ProcessSpec, ResourceName, ResourceSpec,
-    RestartPolicy, StopSignal,
+    RestartPolicy, StopSignal, SystemdUnitSpec, UnitState,
 };
 use agent_score_bridge::express;
 use proptest::{collection, option, prelude::*, sample};
@@ -91,7 +91,24 @@ fn container_spec() -> impl Strategy<Value = ContainerSpec> {
     )
 }
 
-/// States of containers, files and processes that wait only for earlier ones, some of them for one of them twice.
+fn unit_spec() -> impl Strategy<Value = SystemdUnitSpec> {
+    let text = || "[^\0]{0,9}[a-z]\n".prop_map(|text| text.parse().unwrap());
+    let drop_ins = collection::btree_map("[a-z]{1,5}[.]conf", text(), 0..3).prop_map(|drop_ins| {
+        drop_ins.into_iter().map(|(name, text)| (name.parse().unwrap(), text)).collect()
+    });
+    let state = sample::select(UnitState::ALL.to_vec());
+    (option::of(text()), drop_ins, option::of(any::<bool>()), state).prop_map(
+        |(content, drop_ins, enabled, state)| SystemdUnitSpec {
+            content,
+            drop_ins,
+            enabled,
+            state,
+            ..SystemdUnitSpec::new("a.service".parse().unwrap())
+        },
+    )
+}
+
+/// States of containers, files, processes and units that wait only for earlier ones, some for one of them twice.
 pub(super) fn state() -> impl Strategy<Value = DesiredState> {
     let name = "[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?";
     let earlier = || collection::vec(any::<sample::Index>(), 0..4);
@@ -100,6 +117,7 @@ pub(super) fn state() -> impl Strategy<Value = DesiredState> {
         2 => file_spec().prop_map(ResourceSpec::from),
         1 => container_spec().prop_map(ResourceSpec::from),
         1 => process_spec().prop_map(ResourceSpec::from),
+        1 => unit_spec().prop_map(ResourceSpec::from),
     ];
     let resource = (spec, earlier(), earlier(), is_chained);
     let resources = collection::btree_map(name, resource, 0..10).prop_map(Vec::from_iter).prop_shuffle();
@@ -111,6 +129,10 @@ pub(super) fn state() -> impl Strategy<Value = DesiredState> {
                 // Nobody else has a folder of that name.
                 let path = format!("/{i}{}", file.path).parse().unwrap();
                 spec = FileSpec { path, ..(**file).clone() }.into();
+            }
+            if let ResourceSpec::SystemdUnit(declared) = &spec {
+                let unit = format!("u{i}.service").parse().unwrap();
+                spec = SystemdUnitSpec { unit, ..(**declared).clone() }.into();
             }
             let chosen = |indexes: Vec<sample::Index>| -> Vec<ResourceName> {
                 if names.is_empty() {

@@ -19,9 +19,9 @@ use agent_model::{
 use agent_score_bridge::{ScoreBridge, ScoreRegistry};
 use serde_json::{Value, json};
 
-/// A bridge with the Scores of these tests, for a device that has files and processes.
+/// A bridge with the Scores of these tests, for a device that has files, processes and units.
 fn bridge() -> ScoreBridge {
-    ScoreBridge::new(scores::registry(), [ResourceKind::Container, ResourceKind::File, ResourceKind::Process])
+    ScoreBridge::new(scores::registry(), ResourceKind::ALL)
 }
 
 /// Lowers a spec; the problems are given as an author sees them.

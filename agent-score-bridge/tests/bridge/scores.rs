@@ -5,7 +5,8 @@ use agent_model::{
     reader::{Field, Findings},
 };
 use agent_score_bridge::{
-    Child, Container, FILES, File, Files, Interpret, InterpretError, Process, Score, ScoreRegistry, WireForm,
+    Child, Container, FILES, File, Files, Interpret, InterpretError, Process, Score, ScoreRegistry,
+    SystemdUnit, WireForm,
 };
 use semver::Version;
 use serde::Serialize;
@@ -15,6 +16,7 @@ pub(super) fn registry() -> ScoreRegistry {
         .with::<Container>()
         .with::<File>()
         .with::<Process>()
+        .with::<SystemdUnit>()
         .with::<Bundle>()
         .with::<Chain>()
         .with::<Nested>()
