@@ -41,7 +41,7 @@ pub use score::{Interpret, Score, WireForm};
 pub use score_id::{InvalidScoreId, ScoreId};
 pub use scores::{
     ConfigFile, ConfigSet, Container, ContainerApp, File, InvalidRelativePath, MountedConfig, Process,
-    RelativePath, SystemdUnit,
+    Program, RelativePath, ServiceApp, SystemdUnit,
 };
 pub use topology::{
     CONTAINERS, Capability, Child, Containers, FILES, Files, PROCESSES, Processes, SYSTEMD_UNITS,

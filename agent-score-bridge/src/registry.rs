@@ -11,7 +11,7 @@ use semver::VersionReq;
 
 use crate::{
     ConfigSet, Container, ContainerApp, DeviceTopology, File, InterpretError, Process, Score, ScoreId,
-    SystemdUnit,
+    ServiceApp, SystemdUnit,
     device_topology::{Device, interpret_entry},
     usage::Usage,
 };
@@ -99,6 +99,7 @@ impl ScoreRegistry {
             .with::<SystemdUnit>()
             .with::<ConfigSet>()
             .with::<ContainerApp>()
+            .with::<ServiceApp>()
     }
 
     /// These and one more, which takes the place of one of the same name and version.

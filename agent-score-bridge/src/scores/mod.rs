@@ -5,6 +5,7 @@ mod container;
 mod container_app;
 mod file;
 mod process;
+mod service_app;
 mod systemd_unit;
 #[cfg(test)]
 mod tests;
@@ -14,4 +15,5 @@ pub use container::Container;
 pub use container_app::{ContainerApp, MountedConfig};
 pub use file::File;
 pub use process::Process;
+pub use service_app::{Program, ServiceApp};
 pub use systemd_unit::SystemdUnit;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs};
 
 use agent_model::{
     ContainerSpec, FileSpec, ManifestFormat, ProcessSpec, Resource, ResourceKind, ResourceSpec, SpecDocument,
-    UnknownKeys,
+    SystemdUnitSpec, UnknownKeys,
     reader::{Field, Findings},
 };
 use semver::Version;
@@ -76,6 +76,13 @@ fn process(resource: &Resource) -> Option<&ProcessSpec> {
     }
 }
 
+fn unit(resource: &Resource) -> Option<&SystemdUnitSpec> {
+    match &resource.spec {
+        ResourceSpec::SystemdUnit(unit) => Some(unit),
+        _ => None,
+    }
+}
+
 const DEVICE: [(&str, &str); 2] = [("arch", "arm"), ("hostname", "edge-0001")];
 
 /// The files of a document, by path.
@@ -98,6 +105,8 @@ fn every_example_lowers_and_says_in_scores_what_its_manifest_says() {
         };
         let of_manifest = specs(&manifest, ResourceKind::Container, ContainerSpec::read);
         assert_eq!(named(&resources, container), of_manifest, "{name}");
+        let of_manifest = specs(&manifest, ResourceKind::SystemdUnit, SystemdUnitSpec::read);
+        assert_eq!(named(&resources, unit), of_manifest, "{name}");
         let of_manifest = specs(&manifest, ResourceKind::Process, ProcessSpec::read);
         assert_eq!(named(&resources, process), of_manifest, "{name}");
         let in_scores = files(&resources);

@@ -12,6 +12,7 @@ mod properties;
 mod registry;
 mod schema;
 mod scores;
+mod service_app;
 
 use agent_model::{
     DesiredState, Lowered, ManifestFormat, ResourceKind, ResourceName, SpecDocument, UnknownKeys,
