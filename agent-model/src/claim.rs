@@ -4,9 +4,9 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ResourceKind, ResourceName, TargetPath};
+use crate::{ResourceKind, ResourceName, TargetPath, UnitName};
 
-/// The one thing on the device that a resource is about: a path, a process, later a unit or a container.
+/// The one thing on the device that a resource is about: a path, a process, a unit, a container.
 ///
 /// Inventory, counters and originals belong to the claim, not to the resource's name: a renamed
 /// resource with the same claim is the same thing, and nothing is removed or restarted for it. Only a
@@ -15,10 +15,14 @@ use crate::{ResourceKind, ResourceName, TargetPath};
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Claim {
+    /// A container of that name in the device's runtime.
+    Container(ResourceName),
     /// A path, claimed by a `File`.
     File(TargetPath),
     /// A process, claimed by the `Process` of that name.
     Process(ResourceName),
+    /// A unit of systemd, with its file and its drop-ins.
+    SystemdUnit(UnitName),
 }
 
 /// Why a text is no claim.
@@ -33,8 +37,10 @@ impl Claim {
     /// The kind of resource that makes such a claim.
     pub fn kind(&self) -> ResourceKind {
         match self {
+            Self::Container(_) => ResourceKind::Container,
             Self::File(_) => ResourceKind::File,
             Self::Process(_) => ResourceKind::Process,
+            Self::SystemdUnit(_) => ResourceKind::SystemdUnit,
         }
     }
 
@@ -46,8 +52,35 @@ impl Claim {
             (Self::File(one), Self::File(two)) if one.is_below(two) || two.is_below(one) => {
                 Some("one path lies below the other, which is a regular file")
             }
+            (Self::SystemdUnit(one), Self::SystemdUnit(two)) if one == two => {
+                Some("both claim the same unit")
+            }
+            (Self::SystemdUnit(unit), Self::File(path)) | (Self::File(path), Self::SystemdUnit(unit)) => {
+                let above = unit.file().is_below(path);
+                let within = UnitName::owning(path).is_some_and(|owning| owning == *unit);
+                (above || within).then_some(
+                    "the path is that of the unit's file, of its drop-ins or above: give what belongs there as the \
+                     unit's content or dropIns",
+                )
+            }
             // That names are unique is a rule of its own, by which nobody is told twice.
-            (Self::File(_) | Self::Process(_), _) => None,
+            (Self::Container(_) | Self::File(_) | Self::Process(_) | Self::SystemdUnit(_), _) => None,
+        }
+    }
+
+    /// Claims of other things that this one [conflicts](Self::conflict) with wherever they are made too; of
+    /// those two claims that conflict at least one has the other here.
+    pub(crate) fn rivals(&self) -> Vec<Claim> {
+        let files = |path: &TargetPath| -> Vec<Claim> {
+            path.ancestors().filter_map(|above| above.parse().ok()).map(Claim::File).collect()
+        };
+        match self {
+            Self::File(path) => {
+                let unit = UnitName::owning(path).map(Claim::SystemdUnit);
+                files(path).into_iter().chain(unit).collect()
+            }
+            Self::Container(_) | Self::Process(_) => Vec::new(),
+            Self::SystemdUnit(unit) => files(unit.file()),
         }
     }
 }
@@ -55,8 +88,10 @@ impl Claim {
 impl fmt::Display for Claim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Container(name) => write!(f, "Container:{name}"),
             Self::File(path) => write!(f, "File:{path}"),
             Self::Process(name) => write!(f, "Process:{name}"),
+            Self::SystemdUnit(unit) => write!(f, "SystemdUnit:{unit}"),
         }
     }
 }
@@ -68,8 +103,10 @@ impl FromStr for Claim {
         let invalid = || InvalidClaim { given: text.chars().take(120).collect() };
         let (kind, key) = text.split_once(':').ok_or_else(invalid)?;
         match kind.parse().map_err(|()| invalid())? {
+            ResourceKind::Container => key.parse().map(Self::Container).map_err(|_| invalid()),
             ResourceKind::File => key.parse().map(Self::File).map_err(|_| invalid()),
             ResourceKind::Process => key.parse().map(Self::Process).map_err(|_| invalid()),
+            ResourceKind::SystemdUnit => key.parse().map(Self::SystemdUnit).map_err(|_| invalid()),
         }
     }
 }
@@ -94,10 +131,19 @@ mod tests {
 
     #[test]
     fn a_claim_reads_back_as_written() {
-        for text in ["File:/etc/app.conf", "Process:web"] {
+        for text in ["Container:web", "File:/etc/app.conf", "Process:web", "SystemdUnit:a@b:c.service"] {
             assert_eq!(text.parse::<Claim>().unwrap().to_string(), text);
         }
-        for text in ["", "web", "File:web", "Process:/etc/app.conf", "Process:", "Unit:web", "process:web"] {
+        for text in [
+            "",
+            "web",
+            "File:web",
+            "Process:/etc/app.conf",
+            "Process:",
+            "Unit:web",
+            "process:web",
+            "SystemdUnit:web",
+        ] {
             assert!(text.parse::<Claim>().is_err(), "{text:?} was accepted");
         }
     }

@@ -12,6 +12,7 @@
 mod agent_id;
 mod ask;
 mod claim;
+mod container;
 mod cycles;
 mod desired_state;
 mod difference;
@@ -32,6 +33,7 @@ mod resource;
 mod resource_name;
 pub mod status;
 mod suggestion;
+mod systemd_unit;
 mod target_path;
 mod timestamp;
 mod workload;
@@ -40,6 +42,11 @@ mod written;
 pub use agent_id::{AgentId, InvalidAgentId};
 pub use ask::Ask;
 pub use claim::{Claim, InvalidClaim};
+pub use container::{
+    Capability, ContainerFolder, ContainerSpec, ContainerUser, ImageReference, InvalidCapability,
+    InvalidContainerUser, InvalidImageReference, InvalidNetworkName, InvalidVolumeName, Mount, MountSource,
+    Network, NetworkName, PortMapping, PullPolicy, TransportProtocol, VolumeName,
+};
 pub use cycles::cycles;
 pub use desired_state::{Declaration, DesiredState, DesiredStateBuilder, MAX_RESOURCES};
 pub use difference::Difference;
@@ -58,6 +65,10 @@ pub use refusal::RefusalReason;
 pub use resource::{Resource, ResourceKind, ResourceSpec};
 pub use resource_name::{InvalidResourceName, ResourceName};
 pub use suggestion::{Suggestions, did_you_mean};
+pub use systemd_unit::{
+    DropInName, InvalidDropInName, InvalidUnitName, InvalidUnitText, MAX_DROP_INS, SystemdUnitSpec, UnitName,
+    UnitState, UnitText,
+};
 pub use target_path::{InvalidTargetPath, TargetPath};
 pub use timestamp::{InvalidTimestamp, Timestamp};
 pub use workload::{

@@ -42,6 +42,11 @@ impl Findings {
         }
     }
 
+    /// Notes problems that were found elsewhere.
+    pub(crate) fn extend(&mut self, problems: Vec<Problem>) {
+        problems.into_iter().for_each(|problem| self.problem(problem.pointer, problem.message));
+    }
+
     /// The problems, and the pointers of the keys that were ignored.
     pub fn into_parts(mut self) -> (Vec<Problem>, Vec<String>) {
         if self.unlisted > 0 {
@@ -84,6 +89,14 @@ impl<'v> Field<'v> {
         match self.value {
             Value::String(text) => Some(text),
             _ => self.mistyped("a string", findings),
+        }
+    }
+
+    /// True or false.
+    pub fn boolean(self, findings: &mut Findings) -> Option<bool> {
+        match self.value {
+            Value::Bool(truth) => Some(*truth),
+            _ => self.mistyped("true or false", findings),
         }
     }
 

@@ -5,27 +5,33 @@ use std::{fmt, str::FromStr, sync::Arc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Ask, Claim, Digest, FileSpec, ProcessSpec, ResourceName};
+use crate::{Ask, Claim, ContainerSpec, Digest, FileSpec, ProcessSpec, ResourceName, SystemdUnitSpec};
 
 /// The kinds of resource there are. Which of them an agent has a reconciler for is known to its
 /// registry only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum ResourceKind {
+    /// A container: [`ContainerSpec`].
+    Container,
     /// A regular file: [`FileSpec`].
     File,
     /// A program that runs: [`ProcessSpec`].
     Process,
+    /// A unit of systemd: [`SystemdUnitSpec`].
+    SystemdUnit,
 }
 
 impl ResourceKind {
     /// Every kind.
-    pub const ALL: [Self; 2] = [Self::File, Self::Process];
+    pub const ALL: [Self; 4] = [Self::Container, Self::File, Self::Process, Self::SystemdUnit];
 
     /// The kind as documents write it.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Container => "Container",
             Self::File => "File",
             Self::Process => "Process",
+            Self::SystemdUnit => "SystemdUnit",
         }
     }
 }
@@ -35,7 +41,7 @@ impl ResourceKind {
     pub fn runs(self) -> bool {
         match self {
             Self::File => false,
-            Self::Process => true,
+            Self::Container | Self::Process | Self::SystemdUnit => true,
         }
     }
 
@@ -61,8 +67,10 @@ impl FromStr for ResourceKind {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
+            "Container" => Ok(Self::Container),
             "File" => Ok(Self::File),
             "Process" => Ok(Self::Process),
+            "SystemdUnit" => Ok(Self::SystemdUnit),
             _ => Err(()),
         }
     }
@@ -71,38 +79,52 @@ impl FromStr for ResourceKind {
 /// What a resource declares, by kind. Behind an `Arc`, so that a pass can hand it around freely.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ResourceSpec {
+    /// A container.
+    Container(Arc<ContainerSpec>),
     /// A regular file.
     File(Arc<FileSpec>),
     /// A program that runs.
     Process(Arc<ProcessSpec>),
+    /// A unit of systemd.
+    SystemdUnit(Arc<SystemdUnitSpec>),
 }
 
 impl ResourceSpec {
     /// The kind of this spec.
     pub fn kind(&self) -> ResourceKind {
         match self {
+            Self::Container(_) => ResourceKind::Container,
             Self::File(_) => ResourceKind::File,
             Self::Process(_) => ResourceKind::Process,
+            Self::SystemdUnit(_) => ResourceKind::SystemdUnit,
         }
     }
 
     /// What a resource of this name takes possession of with this spec.
     pub(crate) fn claim(&self, name: &ResourceName) -> Claim {
         match self {
+            Self::Container(_) => Claim::Container(name.clone()),
             Self::File(file) => Claim::File(file.path.clone()),
             Self::Process(_) => Claim::Process(name.clone()),
+            Self::SystemdUnit(unit) => Claim::SystemdUnit(unit.unit.clone()),
         }
     }
 
     /// What it asks of the device.
     pub fn asks(&self) -> Vec<Ask<'_>> {
         match self {
+            Self::Container(container) => container.asks(),
             Self::File(file) => {
                 let rights = file.mode.grants_rights().then_some(Ask::GrantRights(file.mode));
                 [Ask::WriteFile(&file.path)].into_iter().chain(rights).collect()
             }
             Self::Process(process) => {
                 vec![Ask::RunAs { user: process.user.as_ref(), group: process.group.as_ref() }]
+            }
+            Self::SystemdUnit(unit) => {
+                let file = unit.content.as_ref().map(|_| Ask::WriteFile(unit.unit.file()));
+                let drop_ins = (!unit.drop_ins.is_empty()).then(|| Ask::WriteFile(unit.unit.drop_ins()));
+                [Ask::ManageUnit(&unit.unit)].into_iter().chain(file).chain(drop_ins).collect()
             }
         }
     }
@@ -111,8 +133,10 @@ impl ResourceSpec {
     /// tests: were it to change with an agent upgrade, a fleet would restart its workloads.
     fn digest(&self) -> Digest {
         let domain = match self {
+            Self::Container(_) => "harmony/spec/Container",
             Self::File(_) => "harmony/spec/File",
             Self::Process(_) => "harmony/spec/Process",
+            Self::SystemdUnit(_) => "harmony/spec/SystemdUnit",
         };
         Digest::of_value(domain, &self.canonical())
     }
@@ -120,9 +144,17 @@ impl ResourceSpec {
     /// The value that the digest is taken of: an object without the fields that have their default.
     pub(crate) fn canonical(&self) -> Value {
         match self {
+            Self::Container(container) => container.canonical(),
             Self::File(file) => file.canonical(),
             Self::Process(process) => process.canonical(),
+            Self::SystemdUnit(unit) => unit.canonical(),
         }
+    }
+}
+
+impl From<ContainerSpec> for ResourceSpec {
+    fn from(container: ContainerSpec) -> Self {
+        Self::Container(Arc::new(container))
     }
 }
 
@@ -135,6 +167,12 @@ impl From<FileSpec> for ResourceSpec {
 impl From<ProcessSpec> for ResourceSpec {
     fn from(process: ProcessSpec) -> Self {
         Self::Process(Arc::new(process))
+    }
+}
+
+impl From<SystemdUnitSpec> for ResourceSpec {
+    fn from(unit: SystemdUnitSpec) -> Self {
+        Self::SystemdUnit(Arc::new(unit))
     }
 }
 

@@ -10,7 +10,8 @@ use agent_model::{
 use semver::VersionReq;
 
 use crate::{
-    ConfigSet, DeviceTopology, File, InterpretError, Process, Score, ScoreId,
+    ConfigSet, Container, ContainerApp, DeviceTopology, File, InterpretError, Process, Score, ScoreId,
+    ServiceApp, SystemdUnit,
     device_topology::{Device, interpret_entry},
     usage::Usage,
 };
@@ -91,7 +92,14 @@ impl ScoreRegistry {
 
     /// The Scores that come with the bridge.
     pub fn built_in() -> Self {
-        Self::none().with::<File>().with::<Process>().with::<ConfigSet>()
+        Self::none()
+            .with::<Container>()
+            .with::<File>()
+            .with::<Process>()
+            .with::<SystemdUnit>()
+            .with::<ConfigSet>()
+            .with::<ContainerApp>()
+            .with::<ServiceApp>()
     }
 
     /// These and one more, which takes the place of one of the same name and version.

@@ -4,7 +4,9 @@
 //! what a document *says*, so nothing here is judged yet, and `None` is a field that is left out.
 //! The comments on fields are the descriptions in the JSON Schema: they speak to authors.
 
+mod container;
 mod process;
+mod systemd_unit;
 mod workload;
 
 use std::collections::BTreeMap;
@@ -15,7 +17,11 @@ use serde::Serialize;
 
 use crate::KIND;
 
+pub use container::{
+    Container, ContainerLimits, ContainerUser, Mount, MountType, Port, Protocol, PullPolicy,
+};
 pub use process::Process;
+pub use systemd_unit::{SystemdUnit, UnitState};
 pub use workload::{Cpus, Exec, Http, Limits, Log, Probe, Probes, Restart, Scheme, Size, Tcp};
 
 /// A resource's name: a DNS label (RFC 1123).
@@ -115,10 +121,14 @@ pub struct Spec {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "kind")]
 pub enum ResourceEntry {
+    /// A container that the device's runtime runs, and that the agent starts again.
+    Container(Box<Entry<Container>>),
     /// A regular file with exactly this content, mode and ownership.
     File(Box<Entry<File>>),
     /// A program that runs, outlives the agent, and is started again by its restart policy.
     Process(Box<Entry<Process>>),
+    /// A unit of systemd: its file, what is put beside it, and whether it runs.
+    SystemdUnit(Box<Entry<SystemdUnit>>),
 }
 
 /// What every resource has, whatever its kind.

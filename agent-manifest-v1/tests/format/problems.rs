@@ -86,7 +86,7 @@ fn all_problems_of_all_resources_are_reported_at_once() {
         problems,
         [
             "/spec/resources/0/name: \"App\" is not a resource name: use 1 to 63 of the characters a-z 0-9 -, starting and ending with a letter or digit",
-            "/spec/resources/0/kind: unknown kind \"Fille\"; this version has: File, Process; did you mean \"File\"?",
+            "/spec/resources/0/kind: unknown kind \"Fille\"; this version has: Container, File, Process, SystemdUnit; did you mean \"File\"?",
             "/spec/resources/0/dependson: unknown key \"dependson\"; did you mean \"dependsOn\"?",
             "/spec/resources/1: \"name\" is missing",
             "/spec/resources/1/dependsOn: expected an array, found a string",
@@ -239,6 +239,27 @@ fn no_problem_shows_the_value_of_a_variable() {
 }
 
 #[test]
+fn a_unit_is_read_in_all_its_parts() {
+    let unit = |name: &str, spec: Value| json!({"name": name, "kind": "SystemdUnit", "spec": spec});
+    assert_eq!(
+        problems_of(unit(
+            "a",
+            json!({"unit": "../a.service", "content": 7, "dropIns": {"a": ""}, "enable": true})
+        ))
+        .len(),
+        5
+    );
+    let twice = json!({"resources": [
+        unit("a", json!({"unit": "app.service"})), unit("b", json!({"unit": "app.service"})),
+        file("c", json!({"path": "/etc/systemd/system/app.service.d/x.conf", "content": ""})),
+    ]});
+    let problems = lower(&twice).unwrap_err();
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert_eq!(problems[0], "/spec/resources/1/spec/unit: conflicts with \"a\": both claim the same unit");
+    assert!(problems[1].starts_with("/spec/resources/2/spec/path: conflicts with \"a\": "), "{problems:?}");
+}
+
+#[test]
 fn keys_of_a_newer_version_are_listed_where_the_author_allows_it() {
     let spec = json!({"resources": [
         {"name": "a", "kind": "File", "priority": 1, "spec": {"path": "/etc/a", "content": "", "acl~/": {"x": 1}}},
@@ -257,7 +278,9 @@ fn a_kind_of_a_newer_version_is_a_problem_even_where_unknown_keys_are_not() {
     let spec = json!({"resources": [{"name": "a", "kind": "Teapot", "spec": {}}]});
     assert_eq!(
         lower_with(UnknownKeys::AreIgnored, &spec).unwrap_err(),
-        ["/spec/resources/0/kind: unknown kind \"Teapot\"; this version has: File, Process"]
+        [
+            "/spec/resources/0/kind: unknown kind \"Teapot\"; this version has: Container, File, Process, SystemdUnit"
+        ]
     );
 }
 

@@ -3,6 +3,8 @@
 
 mod bounds;
 mod children;
+mod container_app;
+mod containers;
 mod expressing;
 mod problems;
 mod processes;
@@ -10,6 +12,7 @@ mod properties;
 mod registry;
 mod schema;
 mod scores;
+mod service_app;
 
 use agent_model::{
     DesiredState, Lowered, ManifestFormat, ResourceKind, ResourceName, SpecDocument, UnknownKeys,
@@ -17,9 +20,9 @@ use agent_model::{
 use agent_score_bridge::{ScoreBridge, ScoreRegistry};
 use serde_json::{Value, json};
 
-/// A bridge with the Scores of these tests, for a device that has files and processes.
+/// A bridge with the Scores of these tests, for a device that has files, processes and units.
 fn bridge() -> ScoreBridge {
-    ScoreBridge::new(scores::registry(), [ResourceKind::File, ResourceKind::Process])
+    ScoreBridge::new(scores::registry(), ResourceKind::ALL)
 }
 
 /// Lowers a spec; the problems are given as an author sees them.
