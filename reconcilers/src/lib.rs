@@ -5,6 +5,7 @@
 
 mod file;
 mod process;
+mod workload;
 
 pub use file::{FileObservation, FileReconciler, FileReconcilerSettings, FileRecord, FileStep};
 pub use process::{
