@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::{Digest, Mode, Principal, TargetPath};
+use crate::{Capability, Digest, Mode, Principal, TargetPath};
 
 /// One thing that a resource asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,9 +22,21 @@ pub enum Ask<'a> {
         group: Option<&'a Principal>,
     },
     /// To have this file or folder of the device in a container.
-    BindMount(&'a TargetPath),
+    BindMount {
+        /// Which.
+        path: &'a TargetPath,
+        /// Whether what runs in the container may change it.
+        writable: bool,
+    },
     /// To run what is in this image, by its reference: `registry.example.com/app:1`.
     PullImage(&'a str),
+    /// To have this capability in a container, on top of those that its runtime gives to each.
+    AddCapability {
+        /// Which.
+        capability: Capability,
+        /// Whether the container shares the device's network.
+        host_network: bool,
+    },
     /// To share the device's network instead of having one of its own.
     UseHostNetwork,
     /// To use this device node.
@@ -50,8 +62,10 @@ impl fmt::Display for Ask<'_> {
             Self::RunAs { user: Some(user), group: Some(group) } => {
                 write!(f, "run as user {user} with group {group}")
             }
-            Self::BindMount(path) => write!(f, "mount {path}"),
+            Self::BindMount { path, writable: true } => write!(f, "mount {path}"),
+            Self::BindMount { path, writable: false } => write!(f, "mount {path} to read it"),
             Self::PullImage(image) => write!(f, "run the image {image}"),
+            Self::AddCapability { capability, .. } => write!(f, "add the capability {capability}"),
             Self::UseHostNetwork => f.write_str("use the host's network"),
             Self::UseDevice(path) => write!(f, "use the device {path}"),
             Self::PublishPort(port) => write!(f, "publish port {port}"),

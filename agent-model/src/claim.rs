@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ResourceKind, ResourceName, TargetPath};
 
-/// The one thing on the device that a resource is about: a path, a process, later a unit or a container.
+/// The one thing on the device that a resource is about: a path, a process, a container, later a unit.
 ///
 /// Inventory, counters and originals belong to the claim, not to the resource's name: a renamed
 /// resource with the same claim is the same thing, and nothing is removed or restarted for it. Only a
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_claim_reads_back_as_written() {
-        for text in ["File:/etc/app.conf", "Process:web"] {
+        for text in ["Container:web", "File:/etc/app.conf", "Process:web"] {
             assert_eq!(text.parse::<Claim>().unwrap().to_string(), text);
         }
         for text in ["", "web", "File:web", "Process:/etc/app.conf", "Process:", "Unit:web", "process:web"] {

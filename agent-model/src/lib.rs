@@ -42,8 +42,9 @@ pub use agent_id::{AgentId, InvalidAgentId};
 pub use ask::Ask;
 pub use claim::{Claim, InvalidClaim};
 pub use container::{
-    ContainerSpec, ImageReference, InvalidImageReference, InvalidNetworkName, InvalidVolumeName, Mount,
-    MountSource, Network, NetworkName, PortMapping, PullPolicy, TransportProtocol, VolumeName,
+    Capability, ContainerFolder, ContainerSpec, ContainerUser, ImageReference, InvalidCapability,
+    InvalidContainerUser, InvalidImageReference, InvalidNetworkName, InvalidVolumeName, Mount, MountSource,
+    Network, NetworkName, PortMapping, PullPolicy, TransportProtocol, VolumeName,
 };
 pub use cycles::cycles;
 pub use desired_state::{Declaration, DesiredState, DesiredStateBuilder, MAX_RESOURCES};

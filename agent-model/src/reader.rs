@@ -87,6 +87,14 @@ impl<'v> Field<'v> {
         }
     }
 
+    /// True or false.
+    pub fn boolean(self, findings: &mut Findings) -> Option<bool> {
+        match self.value {
+            Value::Bool(truth) => Some(*truth),
+            _ => self.mistyped("true or false", findings),
+        }
+    }
+
     /// A string, in a place where it may be secret: a document may have it sealed there, too.
     pub(crate) fn unsealed(&self, findings: &mut Findings) -> Option<&'v str> {
         if self.value.get("sealed").is_some() {

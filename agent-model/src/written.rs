@@ -36,6 +36,13 @@ impl Written {
         if value == default { self } else { self.with(key, write(value)) }
     }
 
+    /// A list that is written where anything is in it.
+    #[must_use]
+    pub(crate) fn with_items<V: Into<Value>>(self, key: &str, items: impl Iterator<Item = V>) -> Self {
+        let items: Vec<Value> = items.map(Into::into).collect();
+        if items.is_empty() { self } else { self.with(key, items) }
+    }
+
     /// An object within this one, which is written where anything is in it.
     #[must_use]
     pub(crate) fn with_filled(self, key: &str, object: Self) -> Self {

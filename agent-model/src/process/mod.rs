@@ -1,6 +1,5 @@
 //! What a `Process` resource declares.
 
-mod arguments;
 mod reading;
 #[cfg(test)]
 mod tests;
@@ -10,7 +9,7 @@ use std::time::Duration;
 
 use crate::{
     Principal, TargetPath,
-    workload::{Environment, Limits, LogBounds, Probes, RestartPolicy, StopSignal},
+    workload::{Commands, Environment, Limits, LogBounds, Probes, RestartPolicy, StopSignal},
 };
 
 /// How long a process may take to stop unless declared otherwise.
@@ -60,5 +59,14 @@ impl ProcessSpec {
             stop_timeout: DEFAULT_STOP_TIMEOUT,
             log: LogBounds::default(),
         }
+    }
+
+    /// How many bytes its commands, those of its probes included, and its environment have together.
+    pub fn argument_bytes(&self) -> u64 {
+        self.commands().bytes()
+    }
+
+    fn commands(&self) -> Commands<'_> {
+        Commands::new("/command", &self.command, &self.env, &self.probes)
     }
 }

@@ -39,7 +39,7 @@ impl ProcessSpec {
                 stop_timeout,
                 log,
             };
-            for problem in spec.too_long(&fields.pointer) {
+            for problem in spec.commands().too_long(&fields.pointer) {
                 fields.findings.problem(problem.pointer, problem.message);
             }
             Some(spec)

@@ -1,5 +1,6 @@
 //! What the kinds of resource that run have in common.
 
+mod arguments;
 mod environment;
 mod limits;
 mod probe;
@@ -8,9 +9,10 @@ mod restart;
 mod stop;
 mod writing;
 
+pub(crate) use arguments::Commands;
 pub use environment::{Environment, InvalidVariable};
 pub use limits::{Limits, LogBounds};
 pub use probe::{HttpScheme, Probe, ProbeAction, Probes};
-pub(crate) use reading::{STOP_TIMEOUT, command};
+pub(crate) use reading::{PORT, STOP_TIMEOUT, command, words};
 pub use restart::RestartPolicy;
 pub use stop::{InvalidStopSignal, StopSignal};

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     json_type, quantity,
-    reader::{Field, Findings, shown},
+    reader::{Field, Findings, ObjectReader, shown},
 };
 
 /// Most words of a command.
@@ -34,7 +34,8 @@ const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration:
 const START_PERIOD: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(24 * 3600);
 const FAILURE_THRESHOLD: RangeInclusive<u64> = 1..=1000;
 
-const PORT: RangeInclusive<u64> = 1..=u16::MAX as u64;
+/// Those that something can be reached at.
+pub(crate) const PORT: RangeInclusive<u64> = 1..=u16::MAX as u64;
 
 /// How long a workload may be given to stop.
 pub(crate) const STOP_TIMEOUT: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3600);
@@ -46,13 +47,23 @@ pub(crate) fn command(field: Field<'_>, findings: &mut Findings) -> Option<Vec<S
         Some([Value::String(program), ..]) if program.is_empty() => {
             "its first word is empty: name the program".to_owned()
         }
-        Some(words) if words.len() > MAX_WORDS => {
-            format!("{} words are more than the {MAX_WORDS} that a command may have", words.len())
-        }
-        _ => return field.list(findings, argument),
+        _ => return words(field, findings),
     };
     findings.problem(field.pointer, problem);
     None
+}
+
+/// Reads words that a program is started with; there may be none.
+pub(crate) fn words(field: Field<'_>, findings: &mut Findings) -> Option<Vec<String>> {
+    match field.value.as_array() {
+        Some(words) if words.len() > MAX_WORDS => {
+            let message =
+                format!("{} words are more than the {MAX_WORDS} that a command may have", words.len());
+            findings.problem(field.pointer, message);
+            None
+        }
+        _ => field.list(findings, argument),
+    }
 }
 
 fn argument(field: Field<'_>, findings: &mut Findings) -> Option<String> {
@@ -118,13 +129,23 @@ impl StopSignal {
 impl Limits {
     pub(crate) fn read(field: Field<'_>, findings: &mut Findings) -> Option<Self> {
         field.object(findings, |fields| {
-            Some(Self {
-                memory: fields.optional("memory", quantity::size(MEMORY)),
-                cpu_millis: fields.optional("cpus", quantity::cpus(CPU_MILLIS)),
-                pids: fields.optional("pids", quantity::count(PIDS)),
-                open_files: fields.optional("openFiles", quantity::count(OPEN_FILES)),
-            })
+            let limits = Self::read_shared(fields);
+            Some(Self { open_files: fields.optional("openFiles", quantity::count(OPEN_FILES)), ..limits })
         })
+    }
+
+    /// Reads the limits of what is no process of the agent's own, whose open files are its own business.
+    pub(crate) fn read_without_open_files(field: Field<'_>, findings: &mut Findings) -> Option<Self> {
+        field.object(findings, |fields| Some(Self::read_shared(fields)))
+    }
+
+    fn read_shared(fields: &mut ObjectReader<'_, '_>) -> Self {
+        Self {
+            memory: fields.optional("memory", quantity::size(MEMORY)),
+            cpu_millis: fields.optional("cpus", quantity::cpus(CPU_MILLIS)),
+            pids: fields.optional("pids", quantity::count(PIDS)),
+            open_files: None,
+        }
     }
 }
 
