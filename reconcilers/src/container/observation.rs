@@ -129,6 +129,13 @@ pub enum Image {
     },
 }
 
+impl ContainerObservation {
+    /// Whether what has its name runs.
+    pub(super) fn is_running(&self) -> bool {
+        self.current.ours().is_some_and(|found| matches!(found.state, State::Running(_)))
+    }
+}
+
 impl Slot {
     /// The container, where it is ours.
     pub(super) fn ours(&self) -> Option<&Found> {

@@ -11,9 +11,6 @@
 //!
 //! Whatever takes its time (a pull, a stop, a probe) is begun by one plan and found ended by a later one.
 
-#[cfg(test)]
-mod tests;
-
 use std::time::Duration;
 
 use agent_model::{ContainerSpec, Digest, Failure, Plan, PullPolicy, RestartPolicy, Retry, Standing};
@@ -110,12 +107,11 @@ impl Case<'_> {
         if let Some(refused) = self.refused() {
             return blocked(self.record, refused.failure());
         }
-        let image = match self.image() {
-            Ok(image) => image,
-            Err(plan) => return *plan,
-        };
+        if let Err(plan) = self.image() {
+            return *plan;
+        }
         let removed = self.record.is_some_and(|record| record.existed) && previous.is_none();
-        self.create(vec![], image, removed.then_some("somebody has removed it"), previous.is_some())
+        self.create(vec![], removed.then_some("somebody has removed it"), previous.is_some())
     }
 
     /// What has its name is what is declared.
@@ -156,11 +152,9 @@ impl Case<'_> {
         }
         let previous = self.observed.previous.ours();
         let is_wanted = previous.filter(|previous| previous.digest == self.wanted);
-        let image = match (is_wanted, self.image()) {
-            (Some(_), _) => String::new(),
-            (None, Ok(image)) => image,
-            (None, Err(plan)) => return *plan,
-        };
+        if let (None, Err(plan)) = (is_wanted, self.image()) {
+            return *plan;
+        }
         let remove = ContainerStep::Remove { id: found.id.clone(), what: "the container before it" };
         match (&found.state, is_wanted) {
             (State::Running(_) | State::Paused, _) => stop(
@@ -173,14 +167,14 @@ impl Case<'_> {
             (State::Created | State::Ended(_), Some(previous)) => self.take_back(vec![remove], previous),
             // What is set aside already has worked, and this one has yet to show that.
             (State::Created | State::Ended(_), None) if previous.is_some() => {
-                self.create(vec![remove], image, None, true)
+                self.create(vec![remove], None, true)
             }
-            (State::Created, None) => self.create(vec![remove], image, None, false),
+            (State::Created, None) => self.create(vec![remove], None, false),
             (State::Ended(_), None) => match &self.observed.previous {
                 Slot::Stranger { who } => blocked(self.record, failures::name_taken(who)),
                 Slot::Empty | Slot::Ours(_) => {
                     let set_aside = ContainerStep::SetAside { id: found.id.clone() };
-                    self.create(vec![set_aside], image, None, true)
+                    self.create(vec![set_aside], None, true)
                 }
             },
         }
@@ -282,8 +276,8 @@ impl Case<'_> {
         }
     }
 
-    /// The id of the image that it is to be made from, once it is there; until then, what to do about that.
-    fn image(&self) -> Result<String, Box<ContainerPlan>> {
+    /// Whether the image that it is to be made from is there; until then, what to do about that.
+    fn image(&self) -> Result<(), Box<ContainerPlan>> {
         let reference = self.spec.image.as_str();
         let pull = || {
             Err(Box::new(Plan {
@@ -299,9 +293,7 @@ impl Case<'_> {
             return fails(unusable.clone());
         }
         match &self.observed.image {
-            Image::Present { id, fresh } if *fresh || self.spec.pull_policy != PullPolicy::Always => {
-                Ok(id.clone())
-            }
+            Image::Present { fresh, .. } if *fresh || self.spec.pull_policy != PullPolicy::Always => Ok(()),
             Image::Absent if self.spec.pull_policy == PullPolicy::Never => {
                 fails(failures::image_not_present(reference))
             }
@@ -330,11 +322,10 @@ impl Case<'_> {
     fn create(
         &self,
         mut steps: Vec<ContainerStep>,
-        image: String,
         cause: Option<&'static str>,
         again: bool,
     ) -> ContainerPlan {
-        steps.extend([ContainerStep::Create { image, cause }, ContainerStep::StartNew { again }]);
+        steps.extend([ContainerStep::Create { cause }, ContainerStep::StartNew { again }]);
         self.start(steps, 0, None)
     }
 

@@ -13,8 +13,6 @@ pub enum ContainerStep {
     },
     /// Creates the container.
     Create {
-        /// The id of the image that it is made from, where it is known.
-        image: String,
         /// Why somebody has to, in words that follow "create it: ".
         cause: Option<&'static str>,
     },
@@ -70,8 +68,8 @@ impl Step for ContainerStep {
     fn summary(&self) -> String {
         match self {
             Self::Pull { reference } => format!("pull the image {reference}"),
-            Self::Create { cause: None, .. } => "create it".to_owned(),
-            Self::Create { cause: Some(cause), .. } => format!("create it: {cause}"),
+            Self::Create { cause: None } => "create it".to_owned(),
+            Self::Create { cause: Some(cause) } => format!("create it: {cause}"),
             Self::StartNew { again: false } | Self::Start { again: false, .. } => "start it".to_owned(),
             Self::StartNew { again: true } | Self::Start { again: true, .. } => "start it again".to_owned(),
             Self::Resume { .. } => "let it go on: somebody has paused it".to_owned(),
