@@ -1,4 +1,4 @@
-//! The one rule that no document can change: nothing may claim the agent's own files.
+//! The one rule that no document can change: nothing may claim the agent's own files, or hand them to a container.
 //!
 //! Whoever could replace the agent's binary, configuration or state could switch every other
 //! rule off. A reconciler that writes enforces the same again at the moment of writing; asking here first
@@ -29,7 +29,17 @@ impl ProtectedPaths {
 
     /// What of the agent's own a file at that path of a document would be, replace or lie in.
     pub fn own(&self, path: &TargetPath) -> Option<&Path> {
-        let target = resolved(&path.under(&self.root));
+        self.own_at(&path.under(&self.root))
+    }
+
+    /// What of the agent's own something at that path of the device is, lies in or holds, whatever root documents'
+    /// files are put under.
+    pub fn own_of_device(&self, path: &TargetPath) -> Option<&Path> {
+        self.own_at(Path::new(path.as_str()))
+    }
+
+    fn own_at(&self, path: &Path) -> Option<&Path> {
+        let target = resolved(path);
         let own = self.protected.iter().find(|own| target.starts_with(own) || own.starts_with(&target))?;
         Some(own)
     }
@@ -75,5 +85,10 @@ mod tests {
         for path in ["/var/state2", "/var/other", "/etc/harmony-agent/x"] {
             assert!(!is_own(path), "{path}");
         }
+        let is_own = |path: &Path| rule.own_of_device(&path.to_str().unwrap().parse().unwrap()).is_some();
+        for path in ["var", "var/state/x", "link"].map(|path| root.path().join(path)) {
+            assert!(is_own(&path), "{}", path.display());
+        }
+        assert!(is_own(Path::new("/etc")) && !is_own(Path::new("/var/state")));
     }
 }

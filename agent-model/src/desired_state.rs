@@ -1,5 +1,7 @@
 //! What a device should be: the one form that every manifest format is lowered to.
 
+mod ports;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Value, json};
@@ -19,7 +21,7 @@ const RESERVED_PATH: &str = "names of the form .harmony-<16 hex digits>.tmp are 
      it is about to put in place; choose another name";
 
 /// A set of resources that can be had together: names are unique, every name referred to exists,
-/// dependencies have no cycle, no two resources claim the same thing, and none claims a path that is
+/// dependencies have no cycle, no two resources claim the same thing or the same port, and none claims a path that is
 /// reserved for the agent. Made by [`DesiredStateBuilder`] only, so that holding one is the proof.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DesiredState {
@@ -88,6 +90,9 @@ pub struct Declaration {
     pub pointer: String,
     /// JSON pointer to what it claims, for example to its `path`.
     pub claim_pointer: String,
+    /// JSON pointer to the spec in the form in which every format writes it, where the document has it so: that of a
+    /// part that a Score makes is nowhere in it.
+    pub spec_pointer: Option<String>,
     /// The resource's name.
     pub name: ResourceName,
     /// What it waits for.
@@ -104,6 +109,7 @@ impl Declaration {
         Self {
             pointer: pointer.to_owned(),
             claim_pointer: pointer.to_owned(),
+            spec_pointer: None,
             name,
             depends_on: Vec::new(),
             restart_on: Vec::new(),
@@ -148,6 +154,7 @@ impl DesiredStateBuilder {
         self.check_references(&by_name);
         self.check_cycles(&by_name);
         self.check_claims();
+        self.check_ports();
         if !self.problems.is_empty() {
             return Err(Invalid { problems: self.problems });
         }

@@ -189,7 +189,7 @@ impl Judging<'_> {
     fn own_rule(&self, ask: &Ask<'_>) -> Option<(Rule, Verdict)> {
         let policy = &self.device.policy;
         let (rule, allowed) = match ask {
-            Ask::WriteFile(path) | Ask::BindMount(path) => {
+            Ask::WriteFile(path) | Ask::BindMount { path, .. } => {
                 (Rule::Paths, policy.paths.iter().any(|prefix| prefix.covers(path)))
             }
             Ask::RunAs { user, .. } => (Rule::Users, self.lookups.is_allowed(*user, &policy.users)),
@@ -208,7 +208,7 @@ impl Judging<'_> {
                 ShellJobRule::Signed => (Rule::ShellJobs, false),
                 ShellJobRule::AllowListed => (Rule::Scripts, policy.scripts.contains(digest)),
             },
-            Ask::GrantRights(_) | Ask::RuleDevice(_) => return None,
+            Ask::GrantRights(_) | Ask::AddCapability { .. } | Ask::RuleDevice(_) => return None,
         };
         Some((rule, verdict(allowed)))
     }
@@ -225,8 +225,13 @@ impl Judging<'_> {
 
     fn own_files<'a>(&self, resource: &'a Resource) -> Vec<Ruling<'a>> {
         let own = |ask: Ask<'a>| {
-            let Ask::WriteFile(path) = &ask else { return None };
-            let own = self.device.protected.own(path)?;
+            let protected = &self.device.protected;
+            let own = match &ask {
+                Ask::WriteFile(path) => protected.own(path),
+                // To read them is too much already: there are secrets among them.
+                Ask::BindMount { path, .. } => protected.own_of_device(path),
+                _ => None,
+            }?;
             let verdict = Verdict::Denied(Some(format!("{} belongs to the agent itself", own.display())));
             Some(Ruling { asked: Asked::Of(ask), rule: Rule::OwnFiles, verdict })
         };

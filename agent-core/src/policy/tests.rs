@@ -1,7 +1,8 @@
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use agent_model::{
-    Ask, Declaration, DesiredState, DesiredStateBuilder, FileSpec, Principal, ProcessSpec, RefusalReason,
+    Ask, ContainerSpec, Declaration, DesiredState, DesiredStateBuilder, FileSpec, Mount, MountSource,
+    Network, PortMapping, Principal, ProcessSpec, RefusalReason, TransportProtocol,
 };
 use proptest::prelude::*;
 
@@ -215,10 +216,10 @@ fn who_lists_a_folder_within_a_system_folder_answers_for_it() {
 }
 
 #[test]
-fn what_containers_and_jobs_will_ask_for_is_judged_by_the_same_rules() {
+fn each_thing_that_can_be_asked_for_has_its_rule() {
     let digest = agent_model::Digest::of_bytes(b"echo");
     let path = |path: &str| path.parse::<agent_model::TargetPath>().unwrap();
-    let (etc, srv, tty, disk) = (path("/etc"), path("/srv/data"), path("/dev/ttyUSB0"), path("/dev/sda"));
+    let (tty, disk) = (path("/dev/ttyUSB0"), path("/dev/sda"));
     let listed = format!("shellJobs = 'AllowListed'\nscripts = ['{digest}']");
     for (text, ask, allowed) in [
         ("", Ask::UseHostNetwork, false),
@@ -236,9 +237,6 @@ fn what_containers_and_jobs_will_ask_for_is_judged_by_the_same_rules() {
         ("registries = ['reg.example:5000']", Ask::PullImage("reg.example:5000/a/b@sha256:1"), true),
         ("registries = ['reg.example']", Ask::PullImage("reg.example.evil/a"), false),
         ("registries = ['docker.io']", Ask::PullImage("localhost/a"), false),
-        ("", Ask::BindMount(&etc), true),
-        ("rootEquivalent = false", Ask::BindMount(&etc), false),
-        ("rootEquivalent = false", Ask::BindMount(&srv), true),
         ("", Ask::RuleDevice("install a unit"), true),
         ("rootEquivalent = false", Ask::RuleDevice("install a unit"), false),
         ("", Ask::RunScript(digest), false),
@@ -252,6 +250,145 @@ fn what_containers_and_jobs_will_ask_for_is_judged_by_the_same_rules() {
         let denied = told.any(|ruling| matches!(ruling.verdict, Verdict::Denied(_)));
         assert_eq!(!denied, allowed, "{text:?}: {ask}");
     }
+}
+
+fn container(change: impl FnOnce(&mut ContainerSpec)) -> DesiredState {
+    let mut spec = ContainerSpec::new("app".parse().unwrap());
+    change(&mut spec);
+    declared(spec.into())
+}
+
+fn mounting(path: &str, read_only: bool) -> DesiredState {
+    let source = MountSource::Bind(path.parse().unwrap());
+    let mount = Mount { source, target: "/mnt".parse().unwrap(), read_only };
+    container(|spec| spec.mounts.push(mount))
+}
+
+fn using(device: &str) -> DesiredState {
+    container(|spec| spec.devices.extend([device.parse().unwrap()]))
+}
+
+fn adding(capability: &str, network: Network) -> DesiredState {
+    container(|spec| {
+        spec.cap_add.insert(capability.parse().unwrap());
+        spec.network = network;
+    })
+}
+
+#[test]
+fn a_container_that_has_nothing_of_the_device_is_no_root() {
+    let text = "rootEquivalent = false\nusers = ['app']\npaths = []";
+    let volume = MountSource::Volume("data".parse().unwrap());
+    let mount = |source, target: &str| Mount { source, target: target.parse().unwrap(), read_only: false };
+    for state in [
+        container(|_| ()),
+        container(|spec| spec.user = Some("root".parse().unwrap())),
+        container(|spec| spec.mounts.extend([mount(volume, "/data"), mount(MountSource::Tmpfs, "/tmp")])),
+        container(|spec| spec.network = "iot".parse().unwrap()),
+    ] {
+        assert_eq!(denial(text, &state), None);
+    }
+}
+
+#[test]
+fn what_a_container_may_change_on_the_device_makes_it_root() {
+    let text = "rootEquivalent = false\npaths = ['/', '/etc/app']";
+    for (path, readable) in [
+        ("/srv/data", true),
+        ("/opt/app", true),
+        ("/etc/app", true),
+        ("/etc", false),
+        ("/srv", false),
+        ("/run/podman/podman.sock", false),
+        ("/var/run/docker.sock", false),
+        ("/var/lib/docker", false),
+        ("/proc", false),
+        ("/sys", false),
+        ("/dev/sda", false),
+        ("/root/.ssh", false),
+    ] {
+        assert_eq!(denial(text, &mounting(path, true)).is_none(), readable, "{path}");
+        assert!(denial(text, &mounting(path, false)).is_some(), "{path}");
+        assert_eq!(denial("", &mounting(path, false)), None, "{path}");
+    }
+    assert_eq!(
+        denial(text, &mounting("/srv/data", false)).unwrap(),
+        "\"it\" asks to mount /srv/data, which rootEquivalent = false denies because root in the container could leave a \
+         program there that makes whoever runs it root on the device"
+    );
+}
+
+#[test]
+fn no_container_sees_the_agents_own_files() {
+    for read_only in [true, false] {
+        for path in ["/own", "/own/ledger.json"] {
+            let message = denial("", &mounting(path, read_only)).unwrap();
+            assert!(message.ends_with("and /own belongs to the agent itself"), "{message}");
+        }
+        assert_eq!(denial("", &mounting("/owner", read_only)), None);
+    }
+}
+
+#[test]
+fn who_lists_a_device_answers_for_it_and_nobody_for_all_devices() {
+    for (devices, root_equivalent, allowed) in [
+        ("['/dev/sda']", false, true),
+        ("['/dev/mapper']", false, false),
+        ("['/dev']", false, false),
+        ("['/dev']", true, true),
+        ("[]", true, false),
+    ] {
+        let text = format!("rootEquivalent = {root_equivalent}\ndevices = {devices}");
+        assert_eq!(denial(&text, &using("/dev/sda")).is_none(), allowed, "{text}");
+    }
+    assert_eq!(denial("rootEquivalent = false\ndevices = ['/dev/snd']", &using("/dev/snd/timer")), None);
+}
+
+#[test]
+fn a_capability_that_rules_more_than_its_container_is_as_good_as_root() {
+    let text = "rootEquivalent = false\nhostNetwork = true";
+    for (capability, bridge, host) in [
+        ("CHOWN", true, true),
+        ("NET_BIND_SERVICE", true, true),
+        ("SYS_NICE", true, true),
+        ("NET_ADMIN", true, false),
+        ("NET_RAW", true, false),
+        ("SYS_ADMIN", false, false),
+        ("SYS_MODULE", false, false),
+        ("SYS_PTRACE", false, false),
+        ("SYS_RAWIO", false, false),
+        ("DAC_READ_SEARCH", false, false),
+        ("BPF", false, false),
+        ("ALL", false, false),
+    ] {
+        for (network, allowed) in [(Network::Bridge, bridge), (Network::Host, host)] {
+            let state = adding(capability, network);
+            assert_eq!(denial(text, &state).is_none(), allowed, "{capability}: {state:?}");
+        }
+    }
+    assert_eq!(denial("", &adding("ALL", Network::Bridge)), None);
+}
+
+#[test]
+fn a_container_is_denied_for_each_thing_that_it_may_not_have() {
+    let state = container(|spec| {
+        spec.image = "evil.example/app".parse().unwrap();
+        spec.ports.push(PortMapping {
+            host: 22,
+            container: 22,
+            protocol: TransportProtocol::Tcp,
+            host_ip: None,
+        });
+        spec.devices.insert("/dev/sda".parse().unwrap());
+    });
+    let message = denial("registries = ['docker.io']\nkinds = ['File']", &state).unwrap();
+    for told in
+        ["be a Container", "run the image evil.example/app", "publish port 22", "use the device /dev/sda"]
+    {
+        assert!(message.contains(told), "{message}");
+    }
+    let shared = container(|spec| spec.network = Network::Host);
+    assert!(denial("", &shared).unwrap().contains("use the host's network"));
 }
 
 #[test]

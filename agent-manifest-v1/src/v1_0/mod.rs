@@ -9,8 +9,9 @@ use agent_model::{
 };
 
 pub use wire::{
-    AgentManifest, ApiVersion, Cpus, Entry, Exec, File, Http, IdOrName, Kind, Limits, Log, Metadata, Probe,
-    Probes, Process, ResourceEntry, Restart, Scheme, Size, Spec, Tcp,
+    AgentManifest, ApiVersion, Container, ContainerLimits, ContainerUser, Cpus, Entry, Exec, File, Http,
+    IdOrName, Kind, Limits, Log, Metadata, Mount, MountType, Port, Probe, Probes, Process, Protocol,
+    PullPolicy, ResourceEntry, Restart, Scheme, Size, Spec, Tcp,
 };
 
 /// Reads the spec and judges it as a whole.

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use agent_model::{
-    Declaration, FileSpec, ProcessSpec, ResourceKind, ResourceName, ResourceSpec, Suggestions, pointer_to,
+    ContainerSpec, Declaration, FileSpec, ProcessSpec, ResourceKind, ResourceName, ResourceSpec, Suggestions,
+    pointer_to,
     reader::{Field, Findings, shown},
 };
 
 /// The kinds that a document of this version may declare.
-const KINDS: [ResourceKind; 2] = [ResourceKind::File, ResourceKind::Process];
+const KINDS: [ResourceKind; 3] = [ResourceKind::Container, ResourceKind::File, ResourceKind::Process];
 
 /// Without a name there is no declaration, since nothing could refer to it; its fields are read
 /// all the same, for their problems.
@@ -19,6 +20,9 @@ pub(super) fn read(entry: Field<'_>, findings: &mut Findings) -> Option<Declarat
         let depends_on = fields.optional("dependsOn", names).unwrap_or_default();
         let restart_on = fields.optional("restartOn", names).unwrap_or_default();
         let spec = match kind {
+            Some(ResourceKind::Container) => {
+                fields.required("spec", ContainerSpec::read).map(Arc::new).map(ResourceSpec::Container)
+            }
             Some(ResourceKind::File) => {
                 fields.required("spec", FileSpec::read).map(Arc::new).map(ResourceSpec::File)
             }
@@ -30,9 +34,10 @@ pub(super) fn read(entry: Field<'_>, findings: &mut Findings) -> Option<Declarat
         let pointer = fields.pointer.clone();
         let claim_pointer = match kind {
             Some(ResourceKind::File) | None => pointer_to(&pointer_to(&pointer, "spec"), "path"),
-            Some(ResourceKind::Process) => pointer_to(&pointer, "name"),
+            Some(ResourceKind::Container | ResourceKind::Process) => pointer_to(&pointer, "name"),
         };
-        Some(Declaration { pointer, claim_pointer, name: name?, depends_on, restart_on, spec })
+        let spec_pointer = Some(pointer_to(&pointer, "spec"));
+        Some(Declaration { pointer, claim_pointer, spec_pointer, name: name?, depends_on, restart_on, spec })
     })
 }
 

@@ -4,6 +4,7 @@
 //! what a document *says*, so nothing here is judged yet, and `None` is a field that is left out.
 //! The comments on fields are the descriptions in the JSON Schema: they speak to authors.
 
+mod container;
 mod process;
 mod workload;
 
@@ -15,6 +16,9 @@ use serde::Serialize;
 
 use crate::KIND;
 
+pub use container::{
+    Container, ContainerLimits, ContainerUser, Mount, MountType, Port, Protocol, PullPolicy,
+};
 pub use process::Process;
 pub use workload::{Cpus, Exec, Http, Limits, Log, Probe, Probes, Restart, Scheme, Size, Tcp};
 
@@ -115,6 +119,8 @@ pub struct Spec {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "kind")]
 pub enum ResourceEntry {
+    /// A container that the device's runtime runs, and that the agent starts again.
+    Container(Box<Entry<Container>>),
     /// A regular file with exactly this content, mode and ownership.
     File(Box<Entry<File>>),
     /// A program that runs, outlives the agent, and is started again by its restart policy.

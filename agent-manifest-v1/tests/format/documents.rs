@@ -30,6 +30,7 @@ fn yaml(path: &Path) -> Value {
 /// Documents as devices hold them. Never update a digest here: an agent that reads an accepted
 /// document differently than its predecessor touches a fleet that nobody asked it to touch.
 const GOLDEN: &[(&str, &str)] = &[
+    ("containers.json", "sha256:ae8278b983758908bf8322f82840652b20956dbcec98ba295805f287989ff3e7"),
     ("empty.json", "sha256:4869580c5b6df82776db8668b653e6a98eb38beb6e8186036fe9115d97b9f225"),
     ("files.json", "sha256:026e7b19c44ac7ebda5523e02dc51c6fc68e6183e9b84631043f8e7f2ce29fa1"),
     ("processes.json", "sha256:40041a1644c1c8ac7dbfc779f65d02b2479a9641726e9b32d8a62ad856bdd043"),

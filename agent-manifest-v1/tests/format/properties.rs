@@ -15,7 +15,9 @@ fn any_json() -> impl Strategy<Value = Value> {
             "mode", "owner", "group", "sealed", "File", "a", "/etc/a", "0644", "eA==", "Process", "command", "env",
             "workdir", "user", "restart", "limits", "memory", "cpus", "pids", "openFiles", "probes", "startup",
             "readiness", "exec", "http", "tcp", "port", "interval", "failureThreshold", "stopSignal", "stopTimeout",
-            "log", "maxSize", "keep", "Always", "64Mi", "500m", "30s", "TERM", "/",
+            "log", "maxSize", "keep", "Always", "64Mi", "500m", "30s", "TERM", "/", "Container", "image", "args", "ports",
+            "host", "container", "protocol", "hostIp", "mounts", "type", "source", "target", "readOnly", "devices", "network",
+            "capAdd", "capDrop", "labels", "Bind", "Volume", "Tmpfs", "Host", "NET_ADMIN", "127.0.0.1", "/dev/a", "app:1",
         ])
         .prop_map(str::to_owned),
         1 => any::<String>(),
@@ -43,16 +45,20 @@ fn nearly_valid() -> impl Strategy<Value = Value> {
         .prop_map(|(path, content, mode, owner, group)| {
             json!({"path": path, "content": content, "mode": mode, "owner": owner, "group": group})
         });
-    let process =
-        (process(), sample::select(PLACES.to_vec()), any_json()).prop_map(|(mut spec, place, any)| {
-            // Where the place is not there, the process stays valid.
-            if let Some(value) = spec.pointer_mut(place) {
-                *value = any;
-            }
-            spec
-        });
-    let resource =
-        prop_oneof![file.prop_map(|spec| ("File", spec)), process.prop_map(|spec| ("Process", spec))];
+    let spoilt = |(mut spec, place, any): (Value, &str, _)| {
+        // Where the place is not there, it stays valid.
+        if let Some(value) = spec.pointer_mut(place) {
+            *value = any;
+        }
+        spec
+    };
+    let container = (container(), sample::select(PLACES_IN_CONTAINERS.to_vec()), any_json()).prop_map(spoilt);
+    let process = (process(), sample::select(PLACES.to_vec()), any_json()).prop_map(spoilt);
+    let resource = prop_oneof![
+        container.prop_map(|spec| ("Container", spec)),
+        file.prop_map(|spec| ("File", spec)),
+        process.prop_map(|spec| ("Process", spec))
+    ];
     let resource = (resource, option::weighted(0.1, any_json()));
     (or_any(json!("a")), resource, or_any(json!([]))).prop_map(
         |(name, ((kind, spec), other_kind), depends_on)| {
@@ -83,8 +89,63 @@ const PLACES: [&str; 17] = [
     "/log/maxSize",
 ];
 
+/// Places in a container, some of which each has.
+const PLACES_IN_CONTAINERS: [&str; 17] = [
+    "/image",
+    "/command",
+    "/env",
+    "/ports",
+    "/ports/0",
+    "/ports/0/host",
+    "/ports/0/hostIp",
+    "/mounts",
+    "/mounts/0",
+    "/mounts/0/type",
+    "/mounts/0/source",
+    "/mounts/0/target",
+    "/network",
+    "/user",
+    "/capAdd",
+    "/limits",
+    "/labels",
+];
+
+/// Valid containers.
+fn container() -> BoxedStrategy<Value> {
+    let image = "([a-z]{1,5}\\.[a-z]{2}(:[1-9][0-9]{3})?/)?[a-z]{1,5}([._-][a-z]{1,4})?(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,4})?";
+    let address = option::of(any::<std::net::IpAddr>().prop_map(|ip| ip.to_string()));
+    let port = (1..=u16::MAX, address, sample::select(vec![None, Some("Tcp"), Some("Udp")])).prop_map(
+        |(container, address, protocol)| json!([{"host": 8080, "container": container, "hostIp": address, "protocol": protocol}]),
+    );
+    let mount = prop_oneof![
+        "(/[a-z]{1,4}){1,2}".prop_map(|path| json!({"type": "Bind", "source": path, "target": "/a"})),
+        "[a-z][a-z0-9._-]{0,8}"
+            .prop_map(|name| json!({"type": "Volume", "source": name, "target": "/b", "readOnly": true})),
+        Just(json!({"type": "Tmpfs", "target": "/c"})),
+    ];
+    let user = prop_oneof![
+        Just(Value::Null),
+        any::<u16>().prop_map(Value::from),
+        "[a-z]{1,8}(:[0-9]{1,4})?".prop_map(Value::from)
+    ];
+    let capability = sample::select(vec!["CHOWN", "CAP_NET_RAW", "SYS_TIME"]);
+    (image, process(), option::of(port), collection::vec(mount, 0..2), user, collection::vec(capability, 0..3), option::of("[a-z]{2,8}x")).prop_map(
+        |(image, process, ports, mounts, user, capabilities, network)| {
+            let mut spec = json!({
+                "image": image, "args": process["command"], "ports": ports, "mounts": mounts, "user": user, "capAdd": capabilities,
+                "capDrop": ["ALL"], "network": network, "labels": process["env"].as_object().filter(|env| env.is_empty()),
+            });
+            for same in ["env", "workdir", "restart", "limits", "probes", "stopTimeout", "log"] {
+                spec[same] = process[same].clone();
+            }
+            spec
+        },
+    )
+        .boxed()
+}
+
 /// Valid processes.
-fn process() -> impl Strategy<Value = Value> {
+fn process() -> BoxedStrategy<Value> {
     let word = |pattern: &'static str| pattern.prop_map(Value::from);
     let duration =
         || prop_oneof![word("[1-9][0-9]{0,2}s"), word("[1-9] ?m( [1-5]?[0-9]s)?"), word("[1-9][0-9]{2,4}ms")];
@@ -125,9 +186,10 @@ fn process() -> impl Strategy<Value = Value> {
                 "stopTimeout": stop_timeout, "log": log,
             })
         })
+        .boxed()
 }
 
-/// Valid resources, the i-th file at a place of its own, and each waiting only for earlier ones.
+/// Valid resources, the i-th with a place or a port of its own, and each waiting only for earlier ones.
 fn valid_resources() -> impl Strategy<Value = Vec<Value>> {
     let content = prop_oneof![
         any::<String>().prop_map(|text| ("content", text)),
@@ -138,7 +200,11 @@ fn valid_resources() -> impl Strategy<Value = Vec<Value>> {
         (content, option::of("0?[0-7]{3,4}"), option::of(id)).prop_map(|((key, text), mode, owner)| {
             ("File", json!({"path": null, key: text, "mode": mode, "owner": owner}))
         });
-    let resource = prop_oneof![file, process().prop_map(|spec| ("Process", spec))];
+    let resource = prop_oneof![
+        container().prop_map(|spec| ("Container", spec)),
+        file,
+        process().prop_map(|spec| ("Process", spec))
+    ];
     collection::vec((resource, any::<sample::Index>()), 0..12).prop_map(|resources| {
         resources
             .into_iter()
@@ -148,6 +214,8 @@ fn valid_resources() -> impl Strategy<Value = Vec<Value>> {
                     if i > 0 { vec![format!("r-{}", earlier.index(i))] } else { Vec::new() };
                 if kind == "File" {
                     spec["path"] = format!("/etc/{i}.conf").into();
+                } else if let Some(host) = spec.pointer_mut("/ports/0/host") {
+                    *host = (8080 + i).into();
                 }
                 json!({"name": format!("r-{i}"), "kind": kind, "dependsOn": depends_on, "spec": spec})
             })

@@ -5,8 +5,9 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 use agent_manifest_v1::{
     json_schema,
     v1_0::{
-        AgentManifest, ApiVersion, Cpus, Entry, Exec, File, Http, IdOrName, Kind, Limits, Log, Metadata,
-        Probe, Probes, Process, ResourceEntry, Restart, Scheme, Size, Spec, Tcp,
+        AgentManifest, ApiVersion, Container, ContainerLimits, ContainerUser, Cpus, Entry, Exec, File, Http,
+        IdOrName, Kind, Limits, Log, Metadata, Mount, MountType, Port, Probe, Probes, Process, Protocol,
+        PullPolicy, ResourceEntry, Restart, Scheme, Size, Spec, Tcp,
     },
 };
 use serde_json::{Value, json};
@@ -42,6 +43,10 @@ fn keys_in_schema(pointer: &str) -> BTreeSet<String> {
     properties.unwrap_or_else(|| panic!("no {pointer} in {schema:#}")).keys().cloned().collect()
 }
 
+fn container(spec: Value) -> Value {
+    json!({"resources": [{"name": "c", "kind": "Container", "spec": spec}]})
+}
+
 fn process(spec: Value) -> Value {
     json!({"resources": [{"name": "p", "kind": "Process", "spec": spec}]})
 }
@@ -53,7 +58,12 @@ fn reader_and_schema_know_the_same_keys() {
         (json!({unknown: 0}), "/$defs/Spec/properties"),
         (json!({"resources": [{unknown: 0}]}), "/$defs/ResourceEntry/oneOf/0/properties"),
         (json!({"resources": [{"kind": "File", "spec": {unknown: 0}}]}), "/$defs/File/properties"),
-        (json!({"resources": [{"kind": "Process", unknown: 0}]}), "/$defs/ResourceEntry/oneOf/1/properties"),
+        (json!({"resources": [{"kind": "File", unknown: 0}]}), "/$defs/ResourceEntry/oneOf/1/properties"),
+        (json!({"resources": [{"kind": "Process", unknown: 0}]}), "/$defs/ResourceEntry/oneOf/2/properties"),
+        (container(json!({unknown: 0})), "/$defs/Container/properties"),
+        (container(json!({"ports": [{unknown: 0}]})), "/$defs/Port/properties"),
+        (container(json!({"mounts": [{unknown: 0}]})), "/$defs/Mount/properties"),
+        (container(json!({"limits": {unknown: 0}})), "/$defs/ContainerLimits/properties"),
         (process(json!({unknown: 0})), "/$defs/Process/properties"),
         (process(json!({"limits": {unknown: 0}})), "/$defs/Limits/properties"),
         (process(json!({"log": {unknown: 0}})), "/$defs/Log/properties"),
@@ -120,6 +130,12 @@ fn full_manifest() -> AgentManifest {
                     restart_on: Some(vec!["b".into()]),
                     spec: full_process(),
                 })),
+                ResourceEntry::Container(Box::new(Entry {
+                    name: "c".into(),
+                    depends_on: Some(vec!["a".into()]),
+                    restart_on: Some(vec!["b".into()]),
+                    spec: full_container(),
+                })),
             ],
         },
     }
@@ -161,12 +177,58 @@ fn full_process() -> Process {
     }
 }
 
+fn full_container() -> Container {
+    let process = full_process();
+    let mount = |kind, source: Option<&str>, target: &str| Mount {
+        kind,
+        source: source.map(Into::into),
+        target: target.into(),
+        read_only: Some(true),
+    };
+    Container {
+        image: "registry.example.com:5000/team/app:1.2".into(),
+        pull_policy: Some(PullPolicy::Never),
+        command: Some(process.command.clone()),
+        args: Some(vec![String::new()]),
+        env: process.env,
+        ports: Some(vec![Port {
+            host: 1,
+            container: 65535,
+            protocol: Some(Protocol::Udp),
+            host_ip: Some("::1".into()),
+        }]),
+        mounts: Some(vec![
+            mount(MountType::Bind, Some("/etc/app"), "/etc/app"),
+            mount(MountType::Volume, Some("data"), "/data"),
+            mount(MountType::Tmpfs, None, "/tmp"),
+        ]),
+        devices: Some(vec!["/dev/ttyUSB0".into()]),
+        network: Some("iot".into()),
+        restart: process.restart,
+        limits: Some(ContainerLimits {
+            memory: Some(Size::Quantity("64Mi".into())),
+            cpus: Some(Cpus::Quantity("500m".into())),
+            pids: Some(1),
+        }),
+        user: Some(ContainerUser::Named("app:7".into())),
+        workdir: Some("/".into()),
+        read_only_rootfs: Some(true),
+        cap_add: Some(vec!["CAP_NET_ADMIN".into()]),
+        cap_drop: Some(vec!["ALL".into()]),
+        probes: process.probes,
+        stop_signal: process.stop_signal,
+        stop_timeout: process.stop_timeout,
+        log: process.log,
+        labels: Some([("site".into(), "north".into())].into()),
+    }
+}
+
 #[test]
 fn what_the_wire_types_write_is_valid_and_lowers() {
     let document = serde_json::to_value(full_manifest()).unwrap();
     jsonschema::validate(&json_schema(), &document).unwrap();
     let state = lower(&document["spec"]).unwrap().state;
-    assert_eq!(state.resources().len(), 3);
+    assert_eq!(state.resources().len(), 4);
     assert_eq!(document["apiVersion"], "harmony/v1");
     assert_eq!(document["kind"], "AgentManifest");
 }
@@ -206,13 +268,29 @@ fn the_schema_refuses_what_is_wrong_in_a_single_field() {
     }
 }
 
-/// Each change alone makes a valid process invalid by the schema and by the reader, or by neither.
-#[test]
-fn schema_and_reader_agree_about_each_field_of_a_process() {
+/// Each of these values of a field of a resource makes a valid document invalid by the schema and by the reader, or by
+/// neither.
+fn schema_and_reader_agree(resource: usize, fields: &[(&str, Value, Value)]) {
     let validator = jsonschema::validator_for(&json_schema()).unwrap();
     let valid = serde_json::to_value(full_manifest()).unwrap();
+    for (pointer, right, wrong) in fields {
+        for (values, is_right) in [(right, true), (wrong, false)] {
+            for value in values.as_array().unwrap() {
+                let mut document = valid.clone();
+                let place = format!("/spec/resources/{resource}/spec/{pointer}");
+                *document.pointer_mut(&place).unwrap_or_else(|| panic!("no {place}")) = value.clone();
+                assert_eq!(validator.is_valid(&document), is_right, "schema: {pointer}: {value}");
+                let read = lower(&document["spec"]);
+                assert_eq!(read.is_ok(), is_right, "reader: {pointer}: {value}: {:?}", read.err());
+            }
+        }
+    }
+}
+
+#[test]
+fn schema_and_reader_agree_about_each_field_of_a_process() {
     let long = |length| Value::from(format!("/{}", "x".repeat(length)));
-    for (pointer, right, wrong) in [
+    let fields = [
         ("command", json!([["a"], ["a", ""]]), json!([[], [""], ["a\0"], ["a", "\0"], ["a", 1], "a", null])),
         (
             "env",
@@ -263,18 +341,118 @@ fn schema_and_reader_agree_about_each_field_of_a_process() {
         ("log", json!([{}, null]), json!([[], 1])),
         ("log/maxSize", json!(["4Ki", "1Gi", 4096, null]), json!(["4KB", "", true])),
         ("log/keep", json!([0, 100, null]), json!([-1, 101, "3"])),
-    ] {
-        for (values, is_right) in [(right, true), (wrong, false)] {
-            for value in values.as_array().unwrap() {
-                let mut document = valid.clone();
-                let place = format!("/spec/resources/2/spec/{pointer}");
-                *document.pointer_mut(&place).unwrap_or_else(|| panic!("no {place}")) = value.clone();
-                assert_eq!(validator.is_valid(&document), is_right, "schema: {pointer}: {value}");
-                let read = lower(&document["spec"]);
-                assert_eq!(read.is_ok(), is_right, "reader: {pointer}: {value}: {:?}", read.err());
-            }
-        }
-    }
+    ];
+    schema_and_reader_agree(2, &fields);
+}
+
+#[test]
+fn schema_and_reader_agree_about_each_field_of_a_container() {
+    let hex = "0123456789abcdef".repeat(4);
+    let labels = |count: usize| -> serde_json::Map<_, _> {
+        (0..count).map(|i| (format!("l{i}"), json!(""))).collect()
+    };
+    let fields = [
+        (
+            "image",
+            json!([
+                "app",
+                "a.b/c",
+                "localhost:5000/app:V1",
+                "[::1]:5000/app",
+                "127.0.0.1/app",
+                "host:5000/a__b--c.d",
+                format!("app@sha256:{hex}"),
+            ]),
+            json!([
+                "",
+                "App",
+                "-v",
+                "app:",
+                "app:-v",
+                "a b",
+                "https://a.b/c",
+                "app@sha256:1",
+                "a___b",
+                "a/",
+                "/a",
+                "a:1:2/b",
+                1,
+                null
+            ]),
+        ),
+        ("pullPolicy", json!(["IfNotPresent", "Always", "Never", null]), json!(["always", "", 1])),
+        ("command", json!([[], ["a"], ["a", ""], null]), json!([[""], ["a\0"], ["a", 1], "a"])),
+        ("args", json!([[], [""], ["a", "b"], null]), json!([["a\0"], [1], "a"])),
+        (
+            "env",
+            json!([{}, {"a": ""}, {"a b": "x\n"}, null]),
+            json!([{"": "x"}, {"a=": "x"}, {"a": "\0"}, {"a": 1}, {"a": null}]),
+        ),
+        ("ports", json!([[], null]), json!([{}, [{}], [{"host": 1}], [{"container": 1}], [null]])),
+        ("ports/0/host", json!([1, 65535]), json!([0, 65536, "80", null])),
+        ("ports/0/container", json!([1, 65535]), json!([0, 65536, "80", null])),
+        ("ports/0/protocol", json!(["Tcp", "Udp", null]), json!(["TCP", "sctp", 6])),
+        (
+            "ports/0/hostIp",
+            json!(["0.0.0.0", "192.168.1.255", "::", "2001:db8::1", "::ffff:10.0.0.1", null]),
+            json!(["", "localhost", "10.0.0.256", "10.0.0", "10.0.0.01", 1]),
+        ),
+        ("mounts", json!([[], null]), json!([{}, [{}], [{"type": "Tmpfs"}], [{"target": "/a"}], [null]])),
+        ("mounts/0/type", json!(["Bind"]), json!(["Volume", "Tmpfs", "bind", null])),
+        ("mounts/1/type", json!(["Volume"]), json!(["Bind", "Tmpfs"])),
+        ("mounts/2/type", json!(["Tmpfs"]), json!(["Bind", "Volume"])),
+        ("mounts/0/source", json!(["/a", "/..a"]), json!(["", "/", "a", "/a/", "/a/../b", 1, null])),
+        (
+            "mounts/1/source",
+            json!(["a", "A_b.c-1"]),
+            json!(["", "/a", "-a", ".a", "a b", "x".repeat(65), null]),
+        ),
+        (
+            "mounts/2/target",
+            json!(["/a", "/dev/shm", "/process", "/etc/sys"]),
+            json!(["", "/", "a", "/a/", "/proc", "/proc/a", "/sys/fs/cgroup", "/dev", "/a/../b", null]),
+        ),
+        ("mounts/2/readOnly", json!([true, false, null]), json!(["true", 1])),
+        (
+            "devices",
+            json!([[], ["/dev/a", "/dev/a/b"], null]),
+            json!([["/dev"], ["/a"], ["/dev/"], ["/dev/../a"], ["/devil/a"], [null]]),
+        ),
+        (
+            "network",
+            json!(["iot", "A_b.c-1"]),
+            json!(["", "host", "bridge", "none", "default", "container:a", "-a", "ns:/a", 1]),
+        ),
+        ("restart", json!(["Always", "OnFailure", "Never", null]), json!(["always", "", 1])),
+        (
+            "limits",
+            json!([{}, {"memory": "64Mi", "cpus": 2, "pids": 1}, null]),
+            json!([[], {"openFiles": 1024}, {"pids": 0}]),
+        ),
+        (
+            "user",
+            json!(["root", 0, "0", "app:app", "1000:1000", null]),
+            json!(["", "a b", ":", "a:", ":a", "a:b:c", "-a", "a/b", -1, true]),
+        ),
+        ("workdir", json!(["/", "/a", "/..a", null]), json!(["", "a", "/a/", "//", "/a/../b", 1])),
+        ("readOnlyRootfs", json!([true, false, null]), json!(["true", 1])),
+        (
+            "capAdd",
+            json!([[], ["NET_RAW", "CAP_SYS_TIME"], null]),
+            json!([["net_raw"], ["CAP_ALL"], ["SYS_ADM"], [""], [1], "ALL"]),
+        ),
+        ("capDrop", json!([[], ["ALL"], ["CAP_CHOWN"], null]), json!([["all"], ["CAP_"], [null]])),
+        ("probes", json!([{}, null]), json!([[], 1, {"startup": {}}])),
+        ("stopSignal", json!(["SIGTERM", "KILL", null]), json!(["SIGSTOP", "sigterm", "", 15])),
+        ("stopTimeout", json!(["0s", "1h", null]), json!(["", "5", 5])),
+        ("log", json!([{}, null]), json!([[], 1])),
+        (
+            "labels",
+            json!([{}, {"a.b/c": "x"}, {"a": ""}, labels(64), null]),
+            json!([{"": "x"}, {"a=b": "x"}, {"a b": "x"}, {"a": 1}, {"a": null}, {"io.harmony.agent": "x"}, labels(65)]),
+        ),
+    ];
+    schema_and_reader_agree(3, &fields);
 }
 
 /// What the patterns of quantities cannot say, the descriptions do.
@@ -289,6 +467,12 @@ fn the_bounds_of_quantities_stand_in_their_descriptions() {
         ("Probe/properties/startPeriod", &["24h"]),
         ("Process/properties/stopTimeout", &["1h"]),
         ("Process/properties/command", &["1,024", "128 KiB"]),
+        ("Container/properties/image", &["255"]),
+        ("Container/properties/command", &["1,024", "128 KiB"]),
+        ("Container/properties/stopTimeout", &["1h"]),
+        ("Container/properties/labels", &["64", "4,096"]),
+        ("ContainerLimits/properties/memory", &["1Mi"]),
+        ("ContainerLimits/properties/cpus", &["10m"]),
     ] {
         let schema = json_schema();
         let description =
@@ -316,6 +500,12 @@ fn the_schema_refuses_missing_and_additional_fields() {
         ("/spec/resources/0/spec", "path"),
         ("/spec/resources/0/spec", "content"),
         ("/spec/resources/2/spec", "command"),
+        ("/spec/resources/3/spec", "image"),
+        ("/spec/resources/3/spec/ports/0", "host"),
+        ("/spec/resources/3/spec/ports/0", "container"),
+        ("/spec/resources/3/spec/mounts/0", "type"),
+        ("/spec/resources/3/spec/mounts/0", "source"),
+        ("/spec/resources/3/spec/mounts/0", "target"),
         ("/spec/resources/2/spec/probes/startup", "exec"),
         ("/spec/resources/2/spec/probes/startup/exec", "command"),
         ("/spec/resources/2/spec/probes/readiness/http", "port"),

@@ -3,6 +3,7 @@
 mod asks;
 mod capability;
 mod folder;
+mod host_ports;
 mod image;
 mod labels;
 mod mount;
@@ -21,6 +22,7 @@ use std::{
 
 pub use capability::{Capability, InvalidCapability};
 pub use folder::ContainerFolder;
+pub(crate) use host_ports::HostPorts;
 pub use image::{ImageReference, InvalidImageReference, PullPolicy};
 pub use mount::{InvalidVolumeName, Mount, MountSource, VolumeName};
 pub use network::{InvalidNetworkName, Network, NetworkName, PortMapping, TransportProtocol};

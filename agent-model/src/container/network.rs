@@ -128,20 +128,6 @@ pub struct PortMapping {
     pub host_ip: Option<IpAddr>,
 }
 
-impl PortMapping {
-    /// Whether the device cannot have both: the same port of the same protocol at an address of both.
-    pub fn conflicts(&self, other: &Self) -> bool {
-        let shares_address = match (self.host_ip, other.host_ip) {
-            (Some(one), Some(two)) => {
-                let (one, two) = (one.to_canonical(), two.to_canonical());
-                one == two || one.is_ipv4() == two.is_ipv4() && (one.is_unspecified() || two.is_unspecified())
-            }
-            _ => true,
-        };
-        self.host == other.host && self.protocol == other.protocol && shares_address
-    }
-}
-
 /// The device's side, as people write it: `8080/Tcp`, `127.0.0.1:8080/Tcp`.
 impl fmt::Display for PortMapping {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -199,31 +185,5 @@ mod tests {
             let problem = text.parse::<Network>().unwrap_err().to_string();
             assert!(problem.contains(told), "{problem}");
         }
-    }
-
-    #[test]
-    fn ports_conflict_where_port_protocol_and_an_address_are_the_same() {
-        use TransportProtocol::{Tcp, Udp};
-        let port = |host, protocol, ip: &str| PortMapping {
-            host,
-            container: 80,
-            protocol,
-            host_ip: (!ip.is_empty()).then(|| ip.parse().unwrap()),
-        };
-        for (one, two, conflict) in [
-            (port(80, Tcp, ""), port(80, Tcp, ""), true),
-            (port(80, Tcp, ""), port(80, Tcp, "::1"), true),
-            (port(80, Tcp, "0.0.0.0"), port(80, Tcp, "127.0.0.1"), true),
-            (port(80, Tcp, "::"), port(80, Tcp, "2001:db8::1"), true),
-            (port(80, Tcp, "::ffff:10.0.0.1"), port(80, Tcp, "10.0.0.1"), true),
-            (port(80, Tcp, "0.0.0.0"), port(80, Tcp, "::"), false),
-            (port(80, Tcp, "127.0.0.1"), port(80, Tcp, "10.0.0.1"), false),
-            (port(80, Tcp, ""), port(80, Udp, ""), false),
-            (port(80, Tcp, ""), port(81, Tcp, ""), false),
-        ] {
-            assert_eq!(one.conflicts(&two), conflict, "{one} and {two}");
-            assert_eq!(two.conflicts(&one), conflict, "{two} and {one}");
-        }
-        assert_eq!(port(80, Tcp, "::1").to_string(), "[::1]:80/Tcp");
     }
 }

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, net::IpAddr};
 use serde_json::Value;
 
 use super::{
-    ContainerSpec, ContainerUser, Mount, MountSource, Network, PortMapping, PullPolicy, TransportProtocol,
-    labels, mount::is_of_runtime,
+    ContainerSpec, ContainerUser, HostPorts, Mount, MountSource, Network, PortMapping, PullPolicy,
+    TransportProtocol, labels, mount::is_of_runtime,
 };
 use crate::{
     DEFAULT_STOP_TIMEOUT, Problem, TargetPath, UnknownKeys, pointer_to, quantity,
@@ -129,16 +129,14 @@ fn device(field: Field<'_>, findings: &mut Findings) -> Option<TargetPath> {
 
 /// Ports, no two of which the device could not have both.
 fn ports(field: Field<'_>, findings: &mut Findings) -> Option<Vec<PortMapping>> {
-    // By what can only conflict within itself, so that thousands are no work.
-    let mut seen: BTreeMap<(u16, TransportProtocol), Vec<(PortMapping, String)>> = BTreeMap::new();
+    let mut taken = HostPorts::default();
     field.list(findings, |field, findings| {
         let pointer = field.pointer.clone();
         let port = port(field, findings)?;
-        let others = seen.entry((port.host, port.protocol)).or_default();
-        if let Some((_, first)) = others.iter().find(|(other, _)| port.conflicts(other)) {
-            findings.problem(&pointer, format!("the device's port {port} is already taken at {first}"));
+        if let Some(first) = taken.take(&port, pointer.clone()) {
+            let message = format!("the device's port {port} is already taken at {first}");
+            findings.problem(pointer_to(&pointer, "host"), message);
         }
-        others.push((port.clone(), pointer));
         Some(port)
     })
 }

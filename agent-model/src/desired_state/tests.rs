@@ -2,8 +2,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    Environment, FileSpec, HttpScheme, Limits, LogBounds, Principal, Probe, ProbeAction, Probes, ProcessSpec,
-    RestartPolicy, StopSignal,
+    ContainerSpec, Environment, FileSpec, HttpScheme, Limits, LogBounds, Mount, MountSource, PortMapping,
+    Principal, Probe, ProbeAction, Probes, ProcessSpec, PullPolicy, RestartPolicy, StopSignal,
+    TransportProtocol,
 };
 
 fn name(text: &str) -> ResourceName {
@@ -205,6 +206,85 @@ fn full_process() -> ProcessSpec {
         stop_timeout: seconds(90),
         log: LogBounds { max_size: 1 << 20, keep: 0 },
     }
+}
+
+/// As [`golden_digests_do_not_change`]: never update these either.
+#[test]
+fn golden_digests_of_containers_do_not_change() {
+    let digest = |spec: ContainerSpec| Resource::new(name("a"), spec.into()).spec_digest().to_string();
+    let plain = ContainerSpec::new("registry.example.com/app:1.2".parse().unwrap());
+    assert_eq!(digest(plain), "sha256:af762bc550bddf190dc4c9faa2a4b8df76831e11fe5994ca525304d870c2ffc7");
+    assert_eq!(digest(full_container()), "sha256:5f30c104c1b86341aa624bef621957de9e33248d152cf59a3b9b00f7a38ef851");
+}
+
+/// A container with nothing at its default.
+fn full_container() -> ContainerSpec {
+    let ProcessSpec { env, restart, limits, probes, stop_timeout, log, .. } = full_process();
+    let mount =
+        |source, target: &str, read_only| Mount { source, target: target.parse().unwrap(), read_only };
+    let port = |host, protocol, ip: Option<&str>| PortMapping {
+        host,
+        container: 80,
+        protocol,
+        host_ip: ip.map(|ip| ip.parse().unwrap()),
+    };
+    ContainerSpec {
+        image: "registry.example.com:5000/team/app:1.2".parse().unwrap(),
+        pull_policy: PullPolicy::Always,
+        command: vec!["/bin/app".into()],
+        args: vec!["--serve".into(), String::new()],
+        env,
+        ports: vec![port(8080, TransportProtocol::Tcp, None), port(53, TransportProtocol::Udp, Some("::1"))],
+        mounts: vec![
+            mount(MountSource::Bind("/etc/app".parse().unwrap()), "/etc/app", true),
+            mount(MountSource::Volume("data".parse().unwrap()), "/data", false),
+            mount(MountSource::Tmpfs, "/tmp", false),
+        ],
+        devices: ["/dev/ttyUSB0".parse().unwrap()].into(),
+        network: "iot".parse().unwrap(),
+        restart,
+        limits: Limits { open_files: None, ..limits },
+        user: Some("app:7".parse().unwrap()),
+        workdir: Some("/".parse().unwrap()),
+        read_only_rootfs: true,
+        cap_add: ["NET_ADMIN".parse().unwrap()].into(),
+        cap_drop: ["ALL".parse().unwrap()].into(),
+        probes,
+        stop_signal: Some(StopSignal::Term),
+        stop_timeout,
+        log,
+        labels: [("site".to_owned(), "north".to_owned())].into(),
+    }
+}
+
+#[test]
+fn two_resources_cannot_publish_the_same_port() {
+    let container = |i: usize, resource: &str, ports: &[(u16, &str)], spec_pointer: bool| {
+        let mut spec = ContainerSpec::new("app".parse().unwrap());
+        spec.ports.extend(ports.iter().map(|(host, ip)| PortMapping {
+            host: *host,
+            container: 80,
+            protocol: TransportProtocol::Tcp,
+            host_ip: (!ip.is_empty()).then(|| ip.parse().unwrap()),
+        }));
+        let pointer = format!("/spec/resources/{i}");
+        let spec_pointer = spec_pointer.then(|| format!("{pointer}/spec"));
+        Declaration { spec_pointer, ..Declaration::new(&pointer, name(resource), spec) }
+    };
+    let problems = build(vec![
+        container(0, "a", &[(80, "127.0.0.1"), (443, "")], true),
+        container(1, "b", &[(8080, ""), (443, "::1")], true),
+        container(2, "c", &[(80, "10.0.0.1")], true),
+        container(3, "d", &[(80, "0.0.0.0")], false),
+    ])
+    .unwrap_err();
+    assert_eq!(
+        problems,
+        [
+            "/spec/resources/1/spec/ports/1/host: conflicts with \"a\": both publish the device's port [::1]:443/Tcp",
+            "/spec/resources/3: conflicts with \"c\": both publish the device's port 0.0.0.0:80/Tcp",
+        ]
+    );
 }
 
 #[test]

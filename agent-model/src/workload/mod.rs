@@ -7,6 +7,8 @@ mod probe;
 mod reading;
 mod restart;
 mod stop;
+#[cfg(test)]
+pub(crate) mod strategies;
 mod writing;
 
 pub(crate) use arguments::Commands;

@@ -15,13 +15,13 @@ pub(super) const ARGUMENT: &str = r"^[^\x00]*$";
 /// An argument that is not empty.
 pub(super) const PROGRAM: &str = r"^[^\x00]+$";
 /// What a variable may be called.
-const VARIABLE: &str = r"^[^=\x00]+$";
+pub(super) const VARIABLE: &str = r"^[^=\x00]+$";
 /// As the path of a file, or `/` itself.
-const FOLDER: &str = r"^(/|(/([^/.][^/]*|\.[^/.][^/]*|\.\.[^/]+))+)$";
+pub(super) const FOLDER: &str = r"^(/|(/([^/.][^/]*|\.[^/.][^/]*|\.\.[^/]+))+)$";
 /// A length of time as humantime reads it.
 pub(super) const DURATION: &str = r"^\s*([0-9][0-9\s]*(\.[0-9\s]+)?[A-Za-zµ]+\s*)+$";
 /// With or without `SIG`.
-const SIGNAL: &str = r"^(SIG)?(TERM|INT|QUIT|HUP|KILL|USR1|USR2|WINCH)$";
+pub(super) const SIGNAL: &str = r"^(SIG)?(TERM|INT|QUIT|HUP|KILL|USR1|USR2|WINCH)$";
 
 /// A program that runs, outlives the agent, and is started again by its restart policy.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]

@@ -129,7 +129,7 @@ pub struct Probe {
     pub start_period: Option<String>,
 }
 
-/// A command, run as the same user and in the same environment as what is probed.
+/// A command, run as the same user, in the same environment and, for a container, in the container.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Exec {
@@ -142,7 +142,7 @@ pub struct Exec {
     pub command: Vec<String>,
 }
 
-/// A GET to a port of the device's loopback address.
+/// A GET to a port: of the device's loopback address or, for a container, of its own address.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Http {
@@ -167,7 +167,7 @@ pub enum Scheme {
     Https,
 }
 
-/// A connection to a port of the device's loopback address.
+/// A connection to a port: of the device's loopback address or, for a container, of its own address.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Tcp {
