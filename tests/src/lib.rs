@@ -18,6 +18,7 @@
 )]
 
 pub mod agent;
+pub mod container_runtime;
 pub mod coordinator;
 pub mod document;
 pub mod eventually;

@@ -66,6 +66,7 @@ macro_rules! scenarios {
 mod audit;
 mod check;
 mod convergence;
+mod containers;
 mod convert;
 mod cutover;
 mod dependency_star;
