@@ -17,6 +17,7 @@ use crate::process::{Finished, finish};
 
 /// Whatever the machine's own settings are. `runc` runs wherever systemd mounts control groups of the old kind,
 /// the new kind or both; the limits are those that a container may ask for which is in a container itself.
+/// Podman keeps the monitor of a command that was run through its socket for so many seconds, five minutes by default.
 const SETTINGS: &str = r#"
 [containers]
 default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
@@ -24,6 +25,7 @@ default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
 [engine]
 cgroup_manager = "cgroupfs"
 events_logger = "file"
+exit_command_delay = 2
 lock_type = "file"
 runtime = "runc"
 tmp_dir = "{folder}/libpod"

@@ -31,8 +31,10 @@ pub(super) fn request(
         labels: Some(labels.collect()),
         stop_signal: spec.stop_signal.map(|signal| signal.as_str().to_owned()),
         stop_timeout: Some(whole_seconds(spec.stop_timeout)),
-        // What an image says about its health is not asked: probes of the declaration are.
-        healthcheck: Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() }),
+        // What an image says about its health is not asked: probes of the declaration are. Podman takes even
+        // this for a health check, and looks for systemd because of it.
+        healthcheck: (!abilities.is_podman)
+            .then(|| HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() }),
         host_config: Some(host(spec, sources, abilities)),
         ..ContainerCreateBody::default()
     }

@@ -42,10 +42,6 @@ async fn no_end_of_the_agent_touches_a_container_or_shows_in_the_status() {
             }
         }
     }
-    let applied = stage.device.audit().into_iter().filter(|record| {
-        record["phase"] == "End" && record["resource"]["kind"] == "Container"
-    });
-    println!("{:?}", applied.count());
 }
 
 #[tokio::test]
