@@ -42,6 +42,11 @@ impl Findings {
         }
     }
 
+    /// Notes problems that were found elsewhere.
+    pub(crate) fn extend(&mut self, problems: Vec<Problem>) {
+        problems.into_iter().for_each(|problem| self.problem(problem.pointer, problem.message));
+    }
+
     /// The problems, and the pointers of the keys that were ignored.
     pub fn into_parts(mut self) -> (Vec<Problem>, Vec<String>) {
         if self.unlisted > 0 {

@@ -3,13 +3,14 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use agent_model::{
-    Declaration, DeviceFacts, FileSpec, ProcessSpec, ResourceKind, ResourceName, ResourceSpec, pointer_to,
+    ContainerSpec, Declaration, DeviceFacts, FileSpec, ProcessSpec, ResourceKind, ResourceName, ResourceSpec,
+    pointer_to,
 };
 use semver::Version;
 
 use crate::{
     Child, InterpretError, Score, Topology,
-    topology::{Capability, FILES, Files, PROCESSES, Processes},
+    topology::{CONTAINERS, Capability, Containers, FILES, Files, PROCESSES, Processes},
     usage::Usage,
 };
 
@@ -147,7 +148,10 @@ impl DeviceTopology {
         let parent = &self.current;
         let copied = [&parent.depends_on, child.depends_on, &parent.restart_on, child.restart_on];
         self.usage.count_work(copied.iter().map(|names| names.len() as u64).sum())?;
-        let name = format!("{}-{}", parent.name, child.name);
+        let name = match child.name {
+            "" => parent.name.to_string(),
+            part => format!("{}-{part}", parent.name),
+        };
         let current = Interpreting {
             score: S::NAME,
             version: S::VERSION,
@@ -189,12 +193,26 @@ impl DeviceTopology {
         self.declarations.push(Declaration {
             pointer: current.place.entry.clone(),
             claim_pointer: current.place.of(pointer),
+            spec_pointer: None,
             name: current.name.clone(),
             depends_on: current.depends_on.clone(),
             restart_on: current.restart_on.clone(),
             spec: Some(spec),
         });
         Ok(())
+    }
+}
+
+impl Containers for DeviceTopology {
+    fn declare_container(&mut self, container: ContainerSpec, pointer: &str) -> Result<(), InterpretError> {
+        self.usage.count_content(container.argument_bytes())?;
+        if let Some(problem) = container.problems().first() {
+            return Err(InterpretError::invalid(
+                pointer,
+                format!("no container can be like this: {problem}"),
+            ));
+        }
+        self.declare(CONTAINERS, ResourceSpec::Container(Arc::new(container)), pointer)
     }
 }
 

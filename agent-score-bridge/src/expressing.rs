@@ -3,7 +3,7 @@
 use agent_model::{DesiredState, Resource, ResourceSpec};
 use serde_json::Value;
 
-use crate::{Entry, File, Process, Spec, WireForm};
+use crate::{Container, Entry, File, Process, Spec, WireForm};
 
 /// The spec of a `Score` document that is lowered to this very state, with one Score for each
 /// resource.
@@ -16,6 +16,7 @@ pub fn express(state: &DesiredState) -> serde_json::Result<Spec> {
 
 fn entry(resource: &Resource) -> serde_json::Result<Entry> {
     let (score, version, with) = match &resource.spec {
+        ResourceSpec::Container(container) => described(&Container((**container).clone()))?,
         ResourceSpec::File(file) => described(&File((**file).clone()))?,
         ResourceSpec::Process(process) => described(&Process((**process).clone()))?,
     };

@@ -51,7 +51,7 @@ pub enum InterpretError {
     },
     /// More than a small device should hold in memory.
     #[error(
-        "the files and processes that the document's Scores declare have more than {limit} bytes altogether"
+        "the contents, commands and variables that the document's Scores declare have more than {limit} bytes altogether"
     )]
     TooLarge {
         /// How many there may be.

@@ -39,8 +39,11 @@ pub use registry::{ScoreRegistry, UnknownScore, choose};
 pub use requirement::{Requirement, requirements};
 pub use score::{Interpret, Score, WireForm};
 pub use score_id::{InvalidScoreId, ScoreId};
-pub use scores::{ConfigFile, ConfigSet, File, InvalidRelativePath, Process, RelativePath};
-pub use topology::{Capability, Child, FILES, Files, PROCESSES, Processes, Topology};
+pub use scores::{
+    ConfigFile, ConfigSet, Container, ContainerApp, File, InvalidRelativePath, MountedConfig, Process,
+    RelativePath,
+};
+pub use topology::{CONTAINERS, Capability, Child, Containers, FILES, Files, PROCESSES, Processes, Topology};
 pub use wire::{ApiVersion, Entry, Kind, Metadata, ScoreDocument, Spec};
 
 /// The kind of envelope that this format reads.

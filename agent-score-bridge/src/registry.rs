@@ -10,7 +10,7 @@ use agent_model::{
 use semver::VersionReq;
 
 use crate::{
-    ConfigSet, DeviceTopology, File, InterpretError, Process, Score, ScoreId,
+    ConfigSet, Container, ContainerApp, DeviceTopology, File, InterpretError, Process, Score, ScoreId,
     device_topology::{Device, interpret_entry},
     usage::Usage,
 };
@@ -91,7 +91,12 @@ impl ScoreRegistry {
 
     /// The Scores that come with the bridge.
     pub fn built_in() -> Self {
-        Self::none().with::<File>().with::<Process>().with::<ConfigSet>()
+        Self::none()
+            .with::<Container>()
+            .with::<File>()
+            .with::<Process>()
+            .with::<ConfigSet>()
+            .with::<ContainerApp>()
     }
 
     /// These and one more, which takes the place of one of the same name and version.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use agent_model::{DeviceFacts, FileSpec, ProcessSpec, ResourceKind, ResourceName};
+use agent_model::{ContainerSpec, DeviceFacts, FileSpec, ProcessSpec, ResourceKind, ResourceName};
 
 use crate::{InterpretError, Score};
 
@@ -38,6 +38,17 @@ pub trait Topology: Sized {
     ) -> Result<Vec<ResourceName>, InterpretError>;
 }
 
+/// The capability to have containers.
+pub trait Containers: Topology {
+    /// Declares a container under the name of the Score that is being interpreted. `pointer` leads from
+    /// that Score's body to what it was taken from, and is empty for the body as a whole.
+    ///
+    /// # Errors
+    /// [`InterpretError::MissingCapability`] where the device has no reconciler for containers;
+    /// [`InterpretError::Invalid`] for one that no document could declare.
+    fn declare_container(&mut self, container: ContainerSpec, pointer: &str) -> Result<(), InterpretError>;
+}
+
 /// The capability to have regular files.
 pub trait Files: Topology {
     /// Declares a file under the name of the Score that is being interpreted. `pointer` leads from
@@ -63,7 +74,8 @@ pub trait Processes: Topology {
 #[derive(Debug, Clone, Default)]
 pub struct Child<'a> {
     /// What is put behind the parent's name, with a hyphen between: the end of a DNS label. It must
-    /// not depend on the order of children, so that another child renames nothing.
+    /// not depend on the order of children, so that another child renames nothing. Empty for the one
+    /// part that has the parent's name itself.
     pub name: &'a str,
     /// JSON pointer from the parent's body to what the child was made from, for problems with it.
     pub pointer: &'a str,
@@ -82,6 +94,9 @@ pub struct Capability {
     /// The kind of resource that it declares; a reconciler for it is what provides the capability.
     pub kind: ResourceKind,
 }
+
+/// The capability of the trait [`Containers`].
+pub const CONTAINERS: Capability = Capability { name: "Containers", kind: ResourceKind::Container };
 
 /// The capability of the trait [`Files`].
 pub const FILES: Capability = Capability { name: "Files", kind: ResourceKind::File };

@@ -11,7 +11,7 @@ const MAX_REFERENCES: usize = 131_072;
 /// Most work for all Scores of a document: a moment for a small device. What a unit of it is worth is
 /// for each Score to say; `ConfigSet` counts four for a step of a template or 64 bytes.
 const MAX_WORK: u64 = 250_000;
-/// Most bytes of the contents of all files, and the commands and environments of all processes, that are
+/// Most bytes of the contents of all files, and the commands and environments of all that runs, that are
 /// declared for a document, which itself may have 512 KiB.
 const MAX_CONTENT: u64 = 4 << 20;
 

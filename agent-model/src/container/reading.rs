@@ -64,30 +64,27 @@ impl ContainerSpec {
                 log: log.unwrap_or_default(),
                 labels: labels.unwrap_or_default(),
             };
-            spec.contradictions(fields);
-            Some(spec)
+            let contradictions = spec.contradictions(&fields.pointer);
+            let is_sound = contradictions.is_empty();
+            fields.findings.extend(contradictions);
+            is_sound.then_some(spec)
         })
     }
 
-    /// Notes what is wrong with fields only together.
-    fn contradictions(&self, fields: &mut ObjectReader<'_, '_>) {
-        let place = |key: &str| pointer_to(&fields.pointer, key);
-        if !self.ports.is_empty() && !self.network.publishes() {
+    /// What is wrong with fields only together, in a document that has the spec at `pointer`.
+    fn contradictions(&self, pointer: &str) -> Vec<Problem> {
+        let problem = |key: &str, message: String| Problem { pointer: pointer_to(pointer, key), message };
+        let unreachable = (!self.ports.is_empty() && !self.network.publishes()).then(|| {
             let message = match self.network {
-                Network::Host => {
-                    "in the network Host it is reached at its own ports, and has none to publish; leave them out"
-                }
+                Network::Host => "in the network Host it is reached at its own ports, and has none to publish; leave them out",
                 _ => "in the network None it cannot be reached, and has no ports to publish; leave them out",
             };
-            fields.findings.problem(place("ports"), message);
-        }
-        for both in self.cap_add.intersection(&self.cap_drop) {
-            let message = format!("{:?} is also in capAdd; keep it in one of them", both.as_str());
-            fields.findings.problem(place("capDrop"), message);
-        }
-        for problem in self.commands().too_long(&fields.pointer) {
-            fields.findings.problem(problem.pointer, problem.message);
-        }
+            problem("ports", message.to_owned())
+        });
+        let both = self.cap_add.intersection(&self.cap_drop).map(|both| {
+            problem("capDrop", format!("{:?} is also in capAdd; keep it in one of them", both.as_str()))
+        });
+        unreachable.into_iter().chain(both).chain(self.commands().too_long(pointer)).collect()
     }
 
     /// What is wrong with the spec, which was made by a program and may hold what no document can; pointers
@@ -136,6 +133,7 @@ fn ports(field: Field<'_>, findings: &mut Findings) -> Option<Vec<PortMapping>> 
         if let Some(first) = taken.take(&port, pointer.clone()) {
             let message = format!("the device's port {port} is already taken at {first}");
             findings.problem(pointer_to(&pointer, "host"), message);
+            return None;
         }
         Some(port)
     })
@@ -173,9 +171,9 @@ fn mounts(field: Field<'_>, findings: &mut Findings) -> Option<Vec<Mount>> {
         if let Some(first) = seen.get(&mount.target) {
             let message = format!("{} is already the target of {first}", mount.target);
             findings.problem(pointer_to(&pointer, "target"), message);
-        } else {
-            seen.insert(mount.target.clone(), pointer);
+            return None;
         }
+        seen.insert(mount.target.clone(), pointer);
         Some(mount)
     })
 }
@@ -198,21 +196,24 @@ fn mount(field: Field<'_>, findings: &mut Findings) -> Option<Mount> {
             }
             None => fields.take("source").and(None),
         };
-        let target = fields.required("target", target);
+        let target = fields.required("target", Mount::read_target);
         let read_only = fields.optional("readOnly", Field::boolean).unwrap_or_default();
         Some(Mount { source: source?, target: target?, read_only })
     })
 }
 
-fn target(field: Field<'_>, findings: &mut Findings) -> Option<TargetPath> {
-    let target: TargetPath = field.parse(field.text(findings)?, findings)?;
-    if is_of_runtime(&target) {
-        let message = format!(
-            "{:?} is where the runtime itself puts something; choose another place",
-            shown(target.as_str())
-        );
-        findings.problem(field.pointer, message);
-        return None;
+impl Mount {
+    /// Reads the target of a mount: a path at which the runtime itself puts nothing.
+    pub fn read_target(field: Field<'_>, findings: &mut Findings) -> Option<TargetPath> {
+        let target: TargetPath = field.parse(field.text(findings)?, findings)?;
+        if is_of_runtime(&target) {
+            let message = format!(
+                "{:?} is where the runtime itself puts something; choose another place",
+                shown(target.as_str())
+            );
+            findings.problem(field.pointer, message);
+            return None;
+        }
+        Some(target)
     }
-    Some(target)
 }

@@ -214,7 +214,10 @@ fn golden_digests_of_containers_do_not_change() {
     let digest = |spec: ContainerSpec| Resource::new(name("a"), spec.into()).spec_digest().to_string();
     let plain = ContainerSpec::new("registry.example.com/app:1.2".parse().unwrap());
     assert_eq!(digest(plain), "sha256:af762bc550bddf190dc4c9faa2a4b8df76831e11fe5994ca525304d870c2ffc7");
-    assert_eq!(digest(full_container()), "sha256:5f30c104c1b86341aa624bef621957de9e33248d152cf59a3b9b00f7a38ef851");
+    assert_eq!(
+        digest(full_container()),
+        "sha256:5f30c104c1b86341aa624bef621957de9e33248d152cf59a3b9b00f7a38ef851"
+    );
 }
 
 /// A container with nothing at its default.

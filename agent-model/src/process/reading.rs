@@ -39,10 +39,10 @@ impl ProcessSpec {
                 stop_timeout,
                 log,
             };
-            for problem in spec.commands().too_long(&fields.pointer) {
-                fields.findings.problem(problem.pointer, problem.message);
-            }
-            Some(spec)
+            let too_long = spec.commands().too_long(&fields.pointer);
+            let is_sound = too_long.is_empty();
+            fields.findings.extend(too_long);
+            is_sound.then_some(spec)
         })
     }
 

@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, fs};
 
 use agent_model::{
-    FileSpec, ManifestFormat, ProcessSpec, Resource, ResourceKind, ResourceSpec, SpecDocument, UnknownKeys,
+    ContainerSpec, FileSpec, ManifestFormat, ProcessSpec, Resource, ResourceKind, ResourceSpec, SpecDocument,
+    UnknownKeys,
     reader::{Field, Findings},
 };
 use semver::Version;
@@ -16,8 +17,7 @@ fn lowered(example: &str, facts: [(&str, &str); 2]) -> Vec<Resource> {
     let document = read(example);
     assert_eq!(document["kind"], "Score", "{example}");
     let facts = facts.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-    let kinds = [ResourceKind::File, ResourceKind::Process];
-    let bridge = ScoreBridge::new(ScoreRegistry::built_in(), kinds);
+    let bridge = ScoreBridge::new(ScoreRegistry::built_in(), ResourceKind::ALL);
     let lowered = bridge.lower(&SpecDocument {
         spec: &document["spec"],
         schema_version: &Version::new(0, 1, 0),
@@ -49,17 +49,30 @@ fn specs<T>(
         .collect()
 }
 
+/// The specs of a kind among the resources, with their names.
+fn named<T: Clone>(resources: &[Resource], of_kind: fn(&Resource) -> Option<&T>) -> Vec<(String, T)> {
+    let named = |resource: &Resource| Some((resource.name.to_string(), of_kind(resource)?.clone()));
+    resources.iter().filter_map(named).collect()
+}
+
+fn container(resource: &Resource) -> Option<&ContainerSpec> {
+    match &resource.spec {
+        ResourceSpec::Container(container) => Some(container),
+        _ => None,
+    }
+}
+
 fn file(resource: &Resource) -> Option<&FileSpec> {
     match &resource.spec {
         ResourceSpec::File(file) => Some(file),
-        ResourceSpec::Process(_) => None,
+        _ => None,
     }
 }
 
 fn process(resource: &Resource) -> Option<&ProcessSpec> {
     match &resource.spec {
         ResourceSpec::Process(process) => Some(process),
-        ResourceSpec::File(_) => None,
+        _ => None,
     }
 }
 
@@ -75,16 +88,18 @@ fn every_example_lowers_and_says_in_scores_what_its_manifest_says() {
     let folder = format!("{}/../examples/scores", env!("CARGO_MANIFEST_DIR"));
     let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let names: Vec<String> = names.filter(|name| name.ends_with(".yaml")).collect();
-    assert!(names.len() >= 4, "only {names:?}");
+    assert!(names.len() >= 5, "only {names:?}");
     for name in names {
         let resources = lowered(&format!("scores/{name}"), DEVICE);
-        let manifest =
-            if name == "edge-0004.yaml" { read(&format!("processes/{name}")) } else { read(&name) };
-        let processes = resources.iter().filter_map(|resource| {
-            process(resource).map(|process| (resource.name.to_string(), process.clone()))
-        });
+        let manifest = match name.as_str() {
+            "edge-0004.yaml" => read(&format!("processes/{name}")),
+            "edge-0005.yaml" => read(&format!("gateway/{name}")),
+            _ => read(&name),
+        };
+        let of_manifest = specs(&manifest, ResourceKind::Container, ContainerSpec::read);
+        assert_eq!(named(&resources, container), of_manifest, "{name}");
         let of_manifest = specs(&manifest, ResourceKind::Process, ProcessSpec::read);
-        assert_eq!(processes.collect::<Vec<_>>(), of_manifest, "{name}");
+        assert_eq!(named(&resources, process), of_manifest, "{name}");
         let in_scores = files(&resources);
         let of_manifest = specs(&manifest, ResourceKind::File, FileSpec::read);
         assert_eq!(in_scores.len(), of_manifest.len(), "{name}");

@@ -56,7 +56,7 @@ fn the_content_of_a_document_is_counted_altogether() {
     assert_eq!(
         lower(&spec(&[one, two, of("c", 1)])).unwrap_err(),
         [
-            "/spec/scores/2/with: the files and processes that the document's Scores declare have more than 4194304 bytes altogether"
+            "/spec/scores/2/with: the contents, commands and variables that the document's Scores declare have more than 4194304 bytes altogether"
         ]
     );
 }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use agent_model::{
-    Declaration, DesiredState, DesiredStateBuilder, Environment, FileSpec, Limits, Mode, Principal, Probe,
-    ProbeAction, Probes, ProcessSpec, ResourceName, ResourceSpec, RestartPolicy, StopSignal,
+    ContainerSpec, Declaration, DesiredState, DesiredStateBuilder, Environment, FileSpec, Limits, Mode,
+    Mount, MountSource, Principal, Probe, ProbeAction, Probes, ProcessSpec, ResourceName, ResourceSpec,
+    RestartPolicy, StopSignal,
 };
 use agent_score_bridge::express;
 use proptest::{collection, option, prelude::*, sample};
@@ -61,13 +62,43 @@ fn process_spec() -> impl Strategy<Value = ProcessSpec> {
     )
 }
 
-/// States of files and processes that wait only for earlier ones, some of them for one of them twice.
+fn container_spec() -> impl Strategy<Value = ContainerSpec> {
+    let image = "[a-z]{1,8}(:[a-z0-9]{1,4})?".prop_map(|image| image.parse().unwrap());
+    let mounts = collection::btree_map("/mnt/[a-z]{1,4}", any::<bool>(), 0..3).prop_map(|mounts| {
+        let mount = |(target, read_only): (String, _)| Mount {
+            source: MountSource::Bind("/srv".parse().unwrap()),
+            target: target.parse().unwrap(),
+            read_only,
+        };
+        mounts.into_iter().map(mount).collect()
+    });
+    let network =
+        sample::select(vec!["Bridge", "Host", "None", "iot"]).prop_map(|network| network.parse().unwrap());
+    (image, process_spec(), mounts, network, any::<bool>()).prop_map(
+        |(image, process, mounts, network, read_only_rootfs)| ContainerSpec {
+            command: process.command,
+            env: process.env,
+            mounts,
+            network,
+            restart: process.restart,
+            limits: Limits { open_files: None, ..process.limits },
+            read_only_rootfs,
+            probes: process.probes,
+            stop_signal: Some(process.stop_signal),
+            stop_timeout: process.stop_timeout,
+            ..ContainerSpec::new(image)
+        },
+    )
+}
+
+/// States of containers, files and processes that wait only for earlier ones, some of them for one of them twice.
 pub(super) fn state() -> impl Strategy<Value = DesiredState> {
     let name = "[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?";
     let earlier = || collection::vec(any::<sample::Index>(), 0..4);
     let is_chained = any::<bool>();
     let spec = prop_oneof![
         2 => file_spec().prop_map(ResourceSpec::from),
+        1 => container_spec().prop_map(ResourceSpec::from),
         1 => process_spec().prop_map(ResourceSpec::from),
     ];
     let resource = (spec, earlier(), earlier(), is_chained);

@@ -3,6 +3,8 @@
 
 mod bounds;
 mod children;
+mod container_app;
+mod containers;
 mod expressing;
 mod problems;
 mod processes;
@@ -19,7 +21,7 @@ use serde_json::{Value, json};
 
 /// A bridge with the Scores of these tests, for a device that has files and processes.
 fn bridge() -> ScoreBridge {
-    ScoreBridge::new(scores::registry(), [ResourceKind::File, ResourceKind::Process])
+    ScoreBridge::new(scores::registry(), [ResourceKind::Container, ResourceKind::File, ResourceKind::Process])
 }
 
 /// Lowers a spec; the problems are given as an author sees them.

@@ -49,6 +49,13 @@ fn every_problem_with_a_body_is_told_at_its_place() {
 }
 
 #[test]
+fn a_command_that_is_too_long_is_told_once() {
+    let problems = lower(&spec(&[process("app", json!({"command": ["x".repeat(128 << 10)]}))])).unwrap_err();
+    assert_eq!(problems.len(), 1, "{problems:#?}");
+    assert!(problems[0].starts_with("/spec/scores/0/with/command: with the environment"), "{problems:?}");
+}
+
+#[test]
 fn a_device_without_the_reconciler_lacks_the_capability() {
     let files_only = ScoreBridge::new(super::scores::registry(), [ResourceKind::File]);
     let app = process("app", json!({"command": ["/bin/app"]}));
@@ -69,7 +76,7 @@ fn the_bytes_of_all_commands_and_environments_are_counted_with_those_of_files() 
     assert_eq!(
         lower(&many(35)).unwrap_err(),
         [
-            "/spec/scores/34/with: the files and processes that the document's Scores declare have more than 4194304 bytes altogether"
+            "/spec/scores/34/with: the contents, commands and variables that the document's Scores declare have more than 4194304 bytes altogether"
         ]
     );
 }

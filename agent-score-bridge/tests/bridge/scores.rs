@@ -5,13 +5,14 @@ use agent_model::{
     reader::{Field, Findings},
 };
 use agent_score_bridge::{
-    Child, FILES, File, Files, Interpret, InterpretError, Process, Score, ScoreRegistry, WireForm,
+    Child, Container, FILES, File, Files, Interpret, InterpretError, Process, Score, ScoreRegistry, WireForm,
 };
 use semver::Version;
 use serde::Serialize;
 
 pub(super) fn registry() -> ScoreRegistry {
     ScoreRegistry::none()
+        .with::<Container>()
         .with::<File>()
         .with::<Process>()
         .with::<Bundle>()

@@ -126,6 +126,40 @@ fn process() -> impl Strategy<Value = Value> {
     )
 }
 
+/// Valid containers, much of which they have as processes do.
+fn container() -> impl Strategy<Value = Value> {
+    let amount = |amounts: &[Value]| sample::select([amounts, &[Value::Null]].concat());
+    let image = sample::select(vec!["app", "a.b/c:V1", "localhost:5000/a/b:1.2"]);
+    let network = amount(&[json!("Bridge"), json!("iot")]);
+    let ports = amount(&[
+        json!([]),
+        json!([{"host": 1, "container": 80, "hostIp": "::1", "protocol": "Udp"}, {"host": 1, "container": 80, "protocol": null}]),
+    ]);
+    let mounts = amount(&[
+        json!([]),
+        json!([
+            {"type": "Tmpfs", "source": null, "target": "/b b"}, {"type": "Volume", "source": "data", "target": "/a", "readOnly": true},
+            {"type": "Bind", "source": "/etc/ä", "target": "/c", "readOnly": false},
+        ]),
+    ]);
+    let user = amount(&[json!(7), json!("7"), json!("app:app")]);
+    let capabilities = amount(&[json!([]), json!(["CAP_NET_RAW", "NET_RAW", "CHOWN"])]);
+    let labels = option::of(collection::btree_map("[a-z./]{1,8}", "[^\0]{0,8}", 0..3));
+    let pull = amount(&[json!("Always"), json!("IfNotPresent")]);
+    (process().boxed(), image, network, ports, mounts, user, capabilities, labels, pull).prop_map(
+        |(process, image, network, ports, mounts, user, capabilities, labels, pull)| {
+            let mut spec = json!({
+                "image": image, "network": network, "ports": ports, "mounts": mounts, "user": user, "capAdd": capabilities,
+                "capDrop": ["ALL"], "labels": labels, "pullPolicy": pull, "args": process["command"],
+            });
+            for same in ["env", "workdir", "restart", "probes", "stopSignal", "stopTimeout", "log"] {
+                spec[same] = process[same].clone();
+            }
+            spec
+        },
+    )
+}
+
 /// Valid manifests, in which each resource waits for earlier ones only.
 fn valid_manifest() -> impl Strategy<Value = Value> {
     let mode = prop_oneof![2 => Just(Value::Null), 3 => "0?[0-7]{3,4}".prop_map(Value::from)];
@@ -136,7 +170,11 @@ fn valid_manifest() -> impl Strategy<Value = Value> {
             ("File", spec)
         },
     );
-    let resource = prop_oneof![2 => file, 1 => process().prop_map(|spec| ("Process", spec))];
+    let resource = prop_oneof![
+        2 => file.boxed(),
+        1 => container().prop_map(|spec| ("Container", spec)).boxed(),
+        1 => process().prop_map(|spec| ("Process", spec)).boxed(),
+    ];
     let resource = (resource, earlier(), earlier(), any::<bool>());
     let labels = option::of(collection::btree_map("[a-z/. ]{0,8}", any::<String>(), 0..3));
     (collection::vec(resource, 0..8), labels).prop_map(|(resources, labels)| {
@@ -145,6 +183,9 @@ fn valid_manifest() -> impl Strategy<Value = Value> {
             let (kind, mut spec) = resource;
             if kind == "File" {
                 spec["path"] = format!("/etc/{i}/{}", spec["path"].as_str().unwrap()).into();
+            }
+            for port in spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
+                port["host"] = (1 + i).into();
             }
             let names = |places: Option<Vec<sample::Index>>| match places {
                 Some(places) if i > 0 => places.iter().map(|place| name(place.index(i))).collect(),
@@ -186,7 +227,7 @@ proptest! {
 #[test]
 fn every_example_and_its_conversion_ask_for_the_identical_state() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
-    let folders = [folder.clone(), folder.join("processes")];
+    let folders = [folder.clone(), folder.join("gateway"), folder.join("processes")];
     let files = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap());
     let mut count = 0;
     for file in files.map(|entry| entry.unwrap().path()) {

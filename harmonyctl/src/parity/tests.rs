@@ -68,7 +68,7 @@ fn v1_entry() -> DesiredEntry {
 }
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
-const BOTH: &[&str] = &["ConfigSet@0.1.0", "File@0.1.0"];
+const BOTH: &[&str] = &["ConfigSet@0.1.0", "Container@0.1.0", "ContainerApp@0.1.0", "File@0.1.0"];
 
 #[test]
 fn a_document_and_its_conversion_are_identical() {

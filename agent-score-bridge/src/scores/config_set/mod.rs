@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use agent_model::{
     FileSpec, InvalidTargetPath, Mode, Principal, ResourceName, TargetPath, pointer_to,
-    reader::{Field, Findings},
+    reader::{Field, Findings, ObjectReader},
 };
 use semver::Version;
 use serde::Serialize;
@@ -71,13 +71,54 @@ impl WireForm for ConfigSet {
     const VERSION: Version = Version::new(0, 1, 0);
 
     fn read(body: Field<'_>, findings: &mut Findings) -> Option<Self> {
-        body.object(findings, |fields| {
-            let folder = fields.required("folder", Field::parsed);
-            let values = fields.optional("values", read_values).unwrap_or_default();
-            let files =
-                fields.required("files", |list, findings| read_files(list, folder.as_ref(), findings));
-            Some(Self { folder: folder?, values, files: files? })
-        })
+        body.object(findings, Self::read_fields)
+    }
+}
+
+impl ConfigSet {
+    /// Reads its fields out of an object that may have more.
+    pub(super) fn read_fields(fields: &mut ObjectReader<'_, '_>) -> Option<Self> {
+        let folder = fields.required("folder", Field::parsed);
+        let values = fields.optional("values", read_values).unwrap_or_default();
+        let files = fields.required("files", |list, findings| read_files(list, folder.as_ref(), findings));
+        Some(Self { folder: folder?, values, files: files? })
+    }
+
+    /// Declares the files, each as a child of the Score that is being interpreted, in the body of which the set is at
+    /// the JSON pointer `place`. Returns the names of all.
+    pub(super) fn declare<T: Files>(
+        &self,
+        topology: &mut T,
+        place: &str,
+    ) -> Result<Vec<ResourceName>, InterpretError> {
+        let mut names = Vec::new();
+        for (i, (file, content)) in self.files.iter().zip(self.render(topology, place)?).enumerate() {
+            let pointer = pointer_to(&format!("{place}/files"), i);
+            let child = Child { name: file.name.as_str(), pointer: &pointer, ..Child::default() };
+            let file = file
+                .rendered(&self.folder, content)
+                .map_err(|error| InterpretError::invalid(&pointer_to(&pointer, "path"), error))?;
+            names.extend(topology.interpret(&child, &file)?);
+        }
+        Ok(names)
+    }
+
+    /// The content of each file.
+    fn render<T: Files>(&self, topology: &mut T, place: &str) -> Result<Vec<String>, InterpretError> {
+        let templates: Vec<&str> = self.files.iter().map(|file| file.template.as_str()).collect();
+        let (contents, work) =
+            engine::render(&templates, &self.values, topology.facts(), topology.remaining_work());
+        let spent = topology.spend(work);
+        // A problem that can be named says more than that there is no work left to look for others.
+        let contents = contents.map_err(|stopped| match (stopped, &spent) {
+            (Stopped::Invalid(mut problems), _) => {
+                problems.iter_mut().for_each(|problem| problem.pointer.insert_str(0, place));
+                InterpretError::Invalid { problems }
+            }
+            (Stopped::OutOfWork, Err(error)) => error.clone(),
+            (Stopped::OutOfWork, Ok(())) => InterpretError::TooMuchWork { limit: work },
+        })?;
+        spent.map(|()| contents)
     }
 }
 
@@ -170,26 +211,6 @@ impl<T: Files> Score<T> for ConfigSet {
 
 impl<T: Files> Interpret<T> for &ConfigSet {
     fn execute(&self, topology: &mut T) -> Result<(), InterpretError> {
-        let ConfigSet { folder, values, files } = self;
-        let templates: Vec<&str> = files.iter().map(|file| file.template.as_str()).collect();
-        let (contents, work) =
-            engine::render(&templates, values, topology.facts(), topology.remaining_work());
-        let spent = topology.spend(work);
-        // A problem that can be named says more than that there is no work left to look for others.
-        let contents = contents.map_err(|stopped| match (stopped, &spent) {
-            (Stopped::Invalid(problems), _) => InterpretError::Invalid { problems },
-            (Stopped::OutOfWork, Err(error)) => error.clone(),
-            (Stopped::OutOfWork, Ok(())) => InterpretError::TooMuchWork { limit: work },
-        })?;
-        spent?;
-        for (i, (file, content)) in files.iter().zip(contents).enumerate() {
-            let pointer = pointer_to("/files", i);
-            let child = Child { name: file.name.as_str(), pointer: &pointer, ..Child::default() };
-            let file = file
-                .rendered(folder, content)
-                .map_err(|error| InterpretError::invalid(&pointer_to(&pointer, "path"), error))?;
-            topology.interpret(&child, &file)?;
-        }
-        Ok(())
+        self.declare(topology, "").map(|_| ())
     }
 }
