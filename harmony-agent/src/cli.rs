@@ -355,8 +355,8 @@ fn interval(text: &str) -> Result<Duration, String> {
 /// How long something is kept: at most a year, and no time at all is a time.
 fn retention(text: &str) -> Result<Duration, String> {
     const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
-    let duration =
-        humantime::parse_duration(text).map_err(|error| format!("{error}; write it like 0s, 12h or 7days"))?;
+    let duration = humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; write it like 0s, 12h or 7days"))?;
     if duration <= LONGEST { Ok(duration) } else { Err("must be at most 366days".to_owned()) }
 }
 

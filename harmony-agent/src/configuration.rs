@@ -72,11 +72,15 @@ impl ContainerGround {
     const IMAGES_KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
 
     fn of(given: &Settings, from_file: &Settings) -> Self {
-        let either = |get: fn(&Settings) -> &Option<PathBuf>| get(given).clone().or_else(|| get(from_file).clone());
+        let either =
+            |get: fn(&Settings) -> &Option<PathBuf>| get(given).clone().or_else(|| get(from_file).clone());
         Self {
             sockets: container_sockets(either(|settings| &settings.container_socket)),
             logins: registry_logins(either(|settings| &settings.registry_auth)),
-            images_kept_for: given.image_gc_after.or(from_file.image_gc_after).unwrap_or(Self::IMAGES_KEPT_FOR),
+            images_kept_for: given
+                .image_gc_after
+                .or(from_file.image_gc_after)
+                .unwrap_or(Self::IMAGES_KEPT_FOR),
         }
     }
 }
@@ -91,7 +95,14 @@ impl Ground {
     /// That of a device which nobody has set up.
     pub(crate) fn built_in(state_dir: PathBuf, root: PathBuf) -> Self {
         let containers = ContainerGround::of(&Settings::default(), &Settings::default());
-        Self { policy: Policy::default(), policy_file: None, state_dir, root, own_files: Vec::new(), containers }
+        Self {
+            policy: Policy::default(),
+            policy_file: None,
+            state_dir,
+            root,
+            own_files: Vec::new(),
+            containers,
+        }
     }
 
     fn of(file: Option<&Path>, given: &Settings, from_file: &Settings) -> Result<Self, CommandError> {

@@ -9,8 +9,8 @@ mod process;
 mod workload;
 
 pub use container::{
-    ContainerObservation, ContainerReconciler, ContainerReconcilerSettings, ContainerRecord, ContainerRuntime, ContainerStep,
-    container_sockets, probe_container_runtime, registry_logins,
+    ContainerObservation, ContainerReconciler, ContainerReconcilerSettings, ContainerRecord,
+    ContainerRuntime, ContainerStep, container_sockets, probe_container_runtime, registry_logins,
 };
 pub use file::{FileObservation, FileReconciler, FileReconcilerSettings, FileRecord, FileStep};
 pub use process::{

@@ -27,7 +27,8 @@ pub const OTHER_BOX: &str = "localhost/box:2";
 
 /// What busybox is linked to in images.
 const COMMANDS: [&str; 14] = [
-    "cat", "env", "echo", "false", "head", "httpd", "id", "kill", "mount", "nc", "sh", "sleep", "touch", "true",
+    "cat", "env", "echo", "false", "head", "httpd", "id", "kill", "mount", "nc", "sh", "sleep", "touch",
+    "true",
 ];
 
 /// A podman with its service, which runs unless a test ends it.
@@ -185,7 +186,11 @@ impl Registry {
     pub async fn start_locked(folder: &Path) -> Self {
         let file = folder.join("htpasswd");
         fs::write(&file, HASHED_LOGIN).unwrap();
-        Self::start_with(folder, &format!("auth: {{htpasswd: {{realm: tests, path: '{}'}}}}\n", file.display())).await
+        Self::start_with(
+            folder,
+            &format!("auth: {{htpasswd: {{realm: tests, path: '{}'}}}}\n", file.display()),
+        )
+        .await
     }
 
     async fn start_with(folder: &Path, access: &str) -> Self {

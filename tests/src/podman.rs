@@ -129,10 +129,7 @@ fn environment(folder: &Path) -> [(String, String); 2] {
 
 fn assert_prerequisites() {
     const REMEDY: &str = "CONTRIBUTING.md says what the tests need";
-    assert!(
-        geteuid().is_root(),
-        "containers of a test's own take root: run this test as root; {REMEDY}"
-    );
+    assert!(geteuid().is_root(), "containers of a test's own take root: run this test as root; {REMEDY}");
     for name in ["podman", "runc", "setsid"] {
         let found = Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
         assert!(found.is_ok(), "{name} is missing: apt-get install podman runc util-linux; {REMEDY}");

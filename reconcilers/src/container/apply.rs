@@ -100,7 +100,11 @@ fn noting(
 
 /// Whether there is room to pull into, by removing what nobody uses where need be.
 async fn room(device: &Arc<Device>) -> Result<(), Failure> {
-    let abilities = device.engine.abilities().await.map_err(|refusal| refusal.into_failure("say where it keeps images"))?;
+    let abilities = device
+        .engine
+        .abilities()
+        .await
+        .map_err(|refusal| refusal.into_failure("say where it keeps images"))?;
     let Some(folder) = abilities.storage.as_deref() else { return Ok(()) };
     if free(folder).is_none_or(|free| free >= MARGIN) {
         return Ok(());
@@ -125,7 +129,8 @@ async fn create(
     spec: &Arc<ContainerSpec>,
     digest: &Digest,
 ) -> Result<(), Failure> {
-    let abilities = device.engine.abilities().await.map_err(|refusal| refusal.into_failure("say what it can do"))?;
+    let abilities =
+        device.engine.abilities().await.map_err(|refusal| refusal.into_failure("say what it can do"))?;
     let sources = {
         let (device, spec) = (Arc::clone(device), Arc::clone(spec));
         // Looked at again at the last moment: what is mounted is what was judged.
@@ -135,9 +140,12 @@ async fn create(
     };
     let mark = Mark { resource: name.clone(), digest: digest.to_string() };
     let body = creation::request(spec, &sources, mark.labels(&device.agent), &abilities);
-    let options = CreateContainerOptions { name: Some(name.to_string()), ..CreateContainerOptions::default() };
-    let created =
-        device.engine.ask(WORK, |client| async move { client.create_container(Some(options), body).await }).await;
+    let options =
+        CreateContainerOptions { name: Some(name.to_string()), ..CreateContainerOptions::default() };
+    let created = device
+        .engine
+        .ask(WORK, |client| async move { client.create_container(Some(options), body).await })
+        .await;
     crash_point();
     match created {
         Ok(created) => {
@@ -165,7 +173,8 @@ async fn start_declared(
     start(device, id).await?;
     crash_point();
     let id = id.to_owned();
-    let ask = |client: Docker| async move { client.inspect_container(&id, None::<InspectContainerOptions>).await };
+    let ask =
+        |client: Docker| async move { client.inspect_container(&id, None::<InspectContainerOptions>).await };
     // Where it cannot be looked at, a pass will tell.
     let running = match device.engine.ask(LOOK, ask).await {
         Ok(found) => observe::running(device, &found),
@@ -180,7 +189,8 @@ async fn start_declared(
 
 async fn start(device: &Device, id: &str) -> Result<(), Failure> {
     let id = id.to_owned();
-    let ask = |client: Docker| async move { client.start_container(&id, None::<StartContainerOptions>).await };
+    let ask =
+        |client: Docker| async move { client.start_container(&id, None::<StartContainerOptions>).await };
     match device.engine.ask(WORK, ask).await {
         Ok(()) => Ok(()),
         Err(Refusal::Unavailable(failure)) => Err(failure),
@@ -207,8 +217,10 @@ async fn remove(device: &Device, id: &str) -> Result<(), Failure> {
     }
     crash_point();
     let (id, options) = (id.to_owned(), RemoveContainerOptions { v: true, force: true, link: false });
-    let removed =
-        device.engine.ask(WORK, |client| async move { client.remove_container(&id, Some(options)).await }).await;
+    let removed = device
+        .engine
+        .ask(WORK, |client| async move { client.remove_container(&id, Some(options)).await })
+        .await;
     match removed {
         Err(refusal) if !refusal.is_not_found() => Err(refusal.into_failure("remove it")),
         _ => Ok(()),

@@ -34,7 +34,8 @@ pub(super) fn resolve_all(
         }
     }
     for device in &spec.devices {
-        let found = fs::metadata(device.as_str()).map_err(|error| failures::device_missing(device, &error))?;
+        let found =
+            fs::metadata(device.as_str()).map_err(|error| failures::device_missing(device, &error))?;
         let is_device = found.file_type().is_char_device() || found.file_type().is_block_device();
         if !is_device {
             return Err(failures::device_missing(device, &"it is no device"));
@@ -54,7 +55,9 @@ fn resolve(path: &TargetPath, protected: &[PathBuf]) -> Result<String, Failure> 
     if let Some(own) = own {
         return Err(failures::mount_denied(path, &own.display()));
     }
-    let text = resolved.to_str().ok_or_else(|| failures::mount_unsafe(path, "it leads to a name that is no text"))?;
+    let text = resolved
+        .to_str()
+        .ok_or_else(|| failures::mount_unsafe(path, "it leads to a name that is no text"))?;
     if text.contains(SPECIAL) { Err(special(text)) } else { Ok(text.to_owned()) }
 }
 

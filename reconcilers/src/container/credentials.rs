@@ -18,7 +18,8 @@ pub fn registry_logins(configured: Option<PathBuf>) -> Vec<PathBuf> {
         return vec![configured];
     }
     let usual = ["/etc/harmony-agent/auth.json", "/run/containers/0/auth.json", "/root/.docker/config.json"];
-    let of_user = std::env::var_os("XDG_RUNTIME_DIR").map(|folder| PathBuf::from(folder).join("containers/auth.json"));
+    let of_user =
+        std::env::var_os("XDG_RUNTIME_DIR").map(|folder| PathBuf::from(folder).join("containers/auth.json"));
     usual.into_iter().map(PathBuf::from).chain(of_user).collect()
 }
 
@@ -43,9 +44,8 @@ fn find(reference: &str, logins: &Value) -> Option<DockerCredentials> {
     let auths = logins.get("auths")?.as_object()?;
     let image = repository(reference);
     let registry = image.split('/').next().unwrap_or_default().to_owned();
-    let holds = |name: &str| {
-        image == name || image.strip_prefix(name).is_some_and(|rest| rest.starts_with('/'))
-    };
+    let holds =
+        |name: &str| image == name || image.strip_prefix(name).is_some_and(|rest| rest.starts_with('/'));
     let names = auths.iter().filter(|(name, _)| {
         let plain = name.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/');
         let plain = plain.strip_suffix("/v1").or_else(|| plain.strip_suffix("/v2")).unwrap_or(plain);

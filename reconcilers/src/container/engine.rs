@@ -97,7 +97,11 @@ impl Engine {
     }
 
     /// Asks the runtime, and waits for its answer for so long.
-    pub(super) async fn ask<T, F>(&self, within: Duration, question: impl FnOnce(Docker) -> F) -> Result<T, Refusal>
+    pub(super) async fn ask<T, F>(
+        &self,
+        within: Duration,
+        question: impl FnOnce(Docker) -> F,
+    ) -> Result<T, Refusal>
     where
         F: Future<Output = Result<T, Error>>,
     {
@@ -112,7 +116,9 @@ impl Engine {
             Ok(Err(Error::DockerResponseServerError { status_code, message })) => {
                 Err(Refusal::Answer { status: status_code, message })
             }
-            Ok(Err(Error::DockerStreamError { error })) => Err(Refusal::Answer { status: 500, message: error }),
+            Ok(Err(Error::DockerStreamError { error })) => {
+                Err(Refusal::Answer { status: 500, message: error })
+            }
             Ok(Err(error)) => Err(unavailable(&with_causes(&error))),
             Err(_) => Err(unavailable(&format!("nothing within {}", humantime::format_duration(within)))),
         }
@@ -171,6 +177,7 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 pub async fn probe_container_runtime(sockets: Vec<PathBuf>) -> Result<(PathBuf, Abilities), String> {
     let engine = Engine::new(sockets);
     let (socket, _) = engine.client().map_err(|failure| failure.message)?;
-    let abilities = engine.abilities().await.map_err(|refusal| refusal.into_failure("say what it is").message)?;
+    let abilities =
+        engine.abilities().await.map_err(|refusal| refusal.into_failure("say what it is").message)?;
     Ok((socket, Abilities::clone(&abilities)))
 }

@@ -55,7 +55,10 @@ pub(super) fn not_started(message: &str) -> Failure {
 pub(super) fn port_taken(message: &str) -> Failure {
     Failure::passing(
         "PortTaken",
-        format!("a port of the device that it is to have is taken: {}; free it, or declare another one", quoted(message)),
+        format!(
+            "a port of the device that it is to have is taken: {}; free it, or declare another one",
+            quoted(message)
+        ),
     )
 }
 
@@ -66,14 +69,19 @@ pub(super) fn not_created(message: &str) -> Failure {
 pub(super) fn name_taken(who: &str) -> Failure {
     Failure::passing(
         "NameTaken",
-        format!("its name is taken by {}, which this agent did not make and leaves alone; rename or remove that, or rename this resource", quoted(who)),
+        format!(
+            "its name is taken by {}, which this agent did not make and leaves alone; rename or remove that, or rename this resource",
+            quoted(who)
+        ),
     )
 }
 
 pub(super) fn image_not_present(reference: &str) -> Failure {
     Failure::passing(
         "ImageNotPresent",
-        format!("this device has no image {reference}, and pullPolicy Never forbids to pull it; load it, or declare another pullPolicy"),
+        format!(
+            "this device has no image {reference}, and pullPolicy Never forbids to pull it; load it, or declare another pullPolicy"
+        ),
     )
 }
 

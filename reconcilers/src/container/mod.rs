@@ -156,7 +156,8 @@ impl ContainerReconciler {
             Goal::Present { spec, .. } => Some(spec.image.to_string()),
             Goal::Absent => None,
         });
-        *self.device.declared_images.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = declared.collect();
+        *self.device.declared_images.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
+            declared.collect();
         if !self.device.images.is_time() {
             return;
         }
@@ -231,7 +232,8 @@ impl Reconciler for ContainerReconciler {
         });
         let observed: Vec<Result<ContainerObservation, Failure>> = join_all(completed).await;
         let seen = targets.iter().zip(&names).zip(&observed);
-        let seen = seen.filter_map(|((target, name), observed)| Some((target, name, observed.as_ref().ok()?)));
+        let seen =
+            seen.filter_map(|((target, name), observed)| Some((target, name, observed.as_ref().ok()?)));
         device.pulls.keep(&observe::awaited(seen.clone()));
         let running = seen.filter(|(_, _, observed)| observed.is_running()).map(|(_, name, _)| name.clone());
         device.supervision.keep(&running.collect());

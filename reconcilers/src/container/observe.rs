@@ -38,7 +38,8 @@ pub(super) struct Listed {
 impl Listed {
     pub(super) async fn read(engine: &Engine) -> Result<Self, Refusal> {
         let options = ListContainersOptions { all: true, ..ListContainersOptions::default() };
-        let all = engine.ask(LOOK, |client| async move { client.list_containers(Some(options)).await }).await?;
+        let all =
+            engine.ask(LOOK, |client| async move { client.list_containers(Some(options)).await }).await?;
         Ok(Self { all })
     }
 
@@ -85,14 +86,21 @@ async fn look_at(device: &Device, listed: &Listed, name: &ResourceName) -> Resul
     let current = slot(device, listed, name.as_str(), name).await?;
     let previous = slot(device, listed, &previous_name, name).await?;
     let known = |id: &str| [&current, &previous].iter().any(|slot| slot.ours().is_some_and(|it| it.id == id));
-    let made_for_it = listed.all.iter().filter(|container| {
-        mark_of(device, container).is_some_and(|mark| mark.resource == *name)
-    });
-    let leftovers = made_for_it.filter_map(|container| container.id.clone()).filter(|id| !known(id)).collect();
+    let made_for_it = listed
+        .all
+        .iter()
+        .filter(|container| mark_of(device, container).is_some_and(|mark| mark.resource == *name));
+    let leftovers =
+        made_for_it.filter_map(|container| container.id.clone()).filter(|id| !known(id)).collect();
     Ok(Look { current, previous, leftovers })
 }
 
-async fn slot(device: &Device, listed: &Listed, name: &str, resource: &ResourceName) -> Result<Slot, Failure> {
+async fn slot(
+    device: &Device,
+    listed: &Listed,
+    name: &str,
+    resource: &ResourceName,
+) -> Result<Slot, Failure> {
     let Some(container) = listed.named(name) else { return Ok(Slot::Empty) };
     let id = container.id.clone().unwrap_or_default();
     let Some(mark) = mark_of(device, container).filter(|mark| mark.resource == *resource) else {
@@ -144,7 +152,8 @@ fn state_of(device: &Device, id: &str, found: &ContainerInspectResponse) -> Stat
                 (Some(started), Some(finished)) => finished.duration_since(started).unwrap_or_default(),
                 _ => Duration::ZERO,
             };
-            let ended_ago = device.ends.ended_ago(run_of(id, &started_at), finished.map(ago).unwrap_or_default());
+            let ended_ago =
+                device.ends.ended_ago(run_of(id, &started_at), finished.map(ago).unwrap_or_default());
             State::Ended(Ended {
                 started_at,
                 exit_code: state.exit_code.unwrap_or(-1),
@@ -179,7 +188,10 @@ fn address(found: &ContainerInspectResponse) -> Option<IpAddr> {
     let mut networks: Vec<_> = networks.iter().collect();
     networks.sort_by_key(|(name, _)| *name);
     networks.into_iter().find_map(|(_, network)| {
-        [&network.ip_address, &network.global_ipv6_address].into_iter().flatten().find_map(|ip| ip.parse().ok())
+        [&network.ip_address, &network.global_ipv6_address]
+            .into_iter()
+            .flatten()
+            .find_map(|ip| ip.parse().ok())
     })
 }
 
@@ -203,7 +215,8 @@ pub(super) async fn complete(
     };
     if let Goal::Present { spec, digest } = &target.goal {
         let digest = digest.to_string();
-        let abilities = device.engine.abilities().await.map_err(|refusal| refusal.into_failure("say what it can do"))?;
+        let abilities =
+            device.engine.abilities().await.map_err(|refusal| refusal.into_failure("say what it can do"))?;
         observed.unenforced = creation::unenforced(spec, &abilities);
         if !observed.unenforced.is_empty() && !device.tolerates_unenforceable_limits {
             return Err(failures::limits_refused(&observed.unenforced));
@@ -237,7 +250,8 @@ pub(super) fn attend(
 ) -> Health {
     let run = run_of(id, &running.started_at);
     let known = record.filter(|record| record.run.as_ref() == Some(&run));
-    let known = known.map_or(Known::default(), |record| Known { started: record.started, ready: record.ready });
+    let known =
+        known.map_or(Known::default(), |record| Known { started: record.started, ready: record.ready });
     device.supervision.supervise(name, id, running, spec, known)
 }
 
@@ -255,7 +269,8 @@ async fn image(device: &Device, name: &ResourceName, spec: &ContainerSpec) -> Re
 
 async fn unusable(device: &Arc<Device>, spec: &Arc<ContainerSpec>) -> Result<Option<Failure>, Failure> {
     let (device, spec) = (Arc::clone(device), Arc::clone(spec));
-    let resolved = tokio::task::spawn_blocking(move || bind_source::resolve_all(&spec, &device.protected).err());
+    let resolved =
+        tokio::task::spawn_blocking(move || bind_source::resolve_all(&spec, &device.protected).err());
     resolved.await.map_err(|error| failures::interrupted(&error))
 }
 

@@ -269,9 +269,7 @@ impl Case<'_> {
             (None, None) => 1,
         };
         match backoff::delay(crashes).checked_sub(ended.ended_ago) {
-            Some(left) if !left.is_zero() => {
-                blocked(self.record, failures::crash_loop(&how, crashes, left))
-            }
+            Some(left) if !left.is_zero() => blocked(self.record, failures::crash_loop(&how, crashes, left)),
             _ => again(crashes),
         }
     }
@@ -352,10 +350,7 @@ impl Case<'_> {
     /// Takes the one that was set aside: it is what is declared.
     fn take_back(&self, mut steps: Vec<ContainerStep>, previous: &Found) -> ContainerPlan {
         let id = previous.id.clone();
-        steps.extend([
-            ContainerStep::BringBack { id: id.clone() },
-            ContainerStep::Start { id, again: true },
-        ]);
+        steps.extend([ContainerStep::BringBack { id: id.clone() }, ContainerStep::Start { id, again: true }]);
         self.start(steps, 0, None)
     }
 

@@ -12,13 +12,16 @@ use super::failures::quoted;
 /// Words of podman, docker and the registries behind them, in lower case, with the reason that they stand for
 /// and what to do. The first that is found counts.
 const WORDS: [(&[&str], &str, &str); 4] = [
+    (&["no space left", "disk quota exceeded"], "NoSpace", "free some space where the runtime keeps images"),
     (
-        &["no space left", "disk quota exceeded"],
-        "NoSpace",
-        "free some space where the runtime keeps images",
-    ),
-    (
-        &["unauthorized", "authentication required", "access denied", "denied:", "forbidden", "no basic auth"],
+        &[
+            "unauthorized",
+            "authentication required",
+            "access denied",
+            "denied:",
+            "forbidden",
+            "no basic auth",
+        ],
         "RegistryUnauthorized",
         "check its name, and this device's login in the file of registry_auth",
     ),

@@ -77,7 +77,12 @@ impl PulledImages {
     }
 
     /// Learns what is used. Returns what nobody has used for long enough.
-    pub(super) fn used(&self, images: &BTreeSet<String>, references: &BTreeSet<&str>, is_short: bool) -> Vec<String> {
+    pub(super) fn used(
+        &self,
+        images: &BTreeSet<String>,
+        references: &BTreeSet<&str>,
+        is_short: bool,
+    ) -> Vec<String> {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         let kept_for = if is_short { Duration::ZERO } else { self.kept_for };
         let mut inner = self.lock();
@@ -91,7 +96,9 @@ impl PulledImages {
     /// Whether it is time to look for what can be removed.
     pub(super) fn is_time(&self) -> bool {
         let mut inner = self.lock();
-        if inner.images.images.is_empty() || inner.looked.is_some_and(|looked| looked.elapsed() < LOOKED_EVERY) {
+        if inner.images.images.is_empty()
+            || inner.looked.is_some_and(|looked| looked.elapsed() < LOOKED_EVERY)
+        {
             return false;
         }
         inner.looked = Some(Instant::now());
@@ -149,7 +156,8 @@ impl PulledImages {
 
     /// What cannot be written is an image that stays.
     fn write(&self, images: &Images) {
-        let written = serde_json::to_vec(images).map_err(io::Error::from).and_then(|text| replace(&self.file, &text));
+        let written =
+            serde_json::to_vec(images).map_err(io::Error::from).and_then(|text| replace(&self.file, &text));
         if let Err(error) = written {
             tracing::warn!(path = %self.file.display(), %error, "what images were pulled cannot be noted");
         }
@@ -186,7 +194,8 @@ impl Images {
         let mut due = Vec::new();
         let mut changed = false;
         for (id, pulled) in &mut self.images {
-            let declared = pulled.reference.as_deref().is_some_and(|reference| references.contains(reference));
+            let declared =
+                pulled.reference.as_deref().is_some_and(|reference| references.contains(reference));
             if declared || images.contains(id) {
                 changed |= pulled.unused_since.take().is_some();
                 continue;
@@ -212,7 +221,8 @@ fn is_named(tag: &str, reference: &str) -> bool {
         if text[path_from..].contains([':', '@']) { text.to_owned() } else { format!("{text}:latest") }
     };
     let (tag, reference) = (tagged(tag), tagged(reference));
-    tag == reference || ["docker.io/library/", "docker.io/"].iter().any(|hub| tag == format!("{hub}{reference}"))
+    tag == reference
+        || ["docker.io/library/", "docker.io/"].iter().any(|hub| tag == format!("{hub}{reference}"))
 }
 
 fn read(file: &Path) -> Images {

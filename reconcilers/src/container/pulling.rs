@@ -76,7 +76,8 @@ impl Pulls {
     /// Begins to pull an image for a resource.
     pub(super) fn begin(&self, name: &ResourceName, reference: &str) {
         let mut pulls = self.lock();
-        let before = pulls.get(name).filter(|pull| pull.reference == reference).map(|pull| lock(&pull.state).clone());
+        let before =
+            pulls.get(name).filter(|pull| pull.reference == reference).map(|pull| lock(&pull.state).clone());
         let failures_before = match before {
             Some(PullState::Running { .. }) => return,
             Some(PullState::Failed { attempts, .. }) => attempts,
@@ -98,9 +99,16 @@ impl Pulls {
     }
 
     /// How the pull of that image stands; the image itself where there is none, or it is over.
-    pub(super) fn state(&self, name: &ResourceName, reference: &str, image: impl FnOnce(bool) -> Image) -> Image {
+    pub(super) fn state(
+        &self,
+        name: &ResourceName,
+        reference: &str,
+        image: impl FnOnce(bool) -> Image,
+    ) -> Image {
         let pulls = self.lock();
-        let Some(pull) = pulls.get(name).filter(|pull| pull.reference == reference) else { return image(false) };
+        let Some(pull) = pulls.get(name).filter(|pull| pull.reference == reference) else {
+            return image(false);
+        };
         match lock(&pull.state).clone() {
             PullState::Running { progress } => Image::Pulling { progress },
             PullState::Done => image(true),
@@ -172,7 +180,10 @@ impl Work {
         self.follow(client, login).await?;
         crash_point();
         let Some(id) = self.id().await? else {
-            return Err(pull_failures::classified(&self.reference, "the runtime has no image of that name afterwards"));
+            return Err(pull_failures::classified(
+                &self.reference,
+                "the runtime has no image of that name afterwards",
+            ));
         };
         self.images.pulled(&self.reference, was_there.as_deref(), &id);
         crash_point();
@@ -189,7 +200,8 @@ impl Work {
         client: Docker,
         login: Option<bollard::auth::DockerCredentials>,
     ) -> Result<(), Failure> {
-        let options = CreateImageOptions { from_image: Some(from_image(&self.reference)), ..Default::default() };
+        let options =
+            CreateImageOptions { from_image: Some(from_image(&self.reference)), ..Default::default() };
         let mut news = client.with_timeout(SILENT).create_image(Some(options), None, login);
         let mut layers = Layers::default();
         let mut told = Instant::now();
@@ -249,7 +261,8 @@ struct Layer {
 
 impl Layers {
     fn take(&mut self, info: &CreateImageInfo) {
-        let Some(id) = info.id.as_ref().filter(|id| self.0.len() < MAX_LAYERS || self.0.contains_key(*id)) else {
+        let Some(id) = info.id.as_ref().filter(|id| self.0.len() < MAX_LAYERS || self.0.contains_key(*id))
+        else {
             return;
         };
         let layer = self.0.entry(id.chars().take(80).collect()).or_default();

@@ -55,7 +55,8 @@ mod tests {
 
     #[test]
     fn what_is_no_socket_of_this_device_is_passed_over() {
-        for address in ["tcp://10.0.0.1:2375", "ssh://root@host/run/podman.sock", "unix://relative.sock", ""] {
+        for address in ["tcp://10.0.0.1:2375", "ssh://root@host/run/podman.sock", "unix://relative.sock", ""]
+        {
             assert_eq!(shown(None, &[("DOCKER_HOST", address)]), USUAL, "{address}");
         }
     }

@@ -83,10 +83,7 @@ impl Step for ContainerStep {
 
     /// Only what brings about what is declared; all else comes before, or is about another one.
     fn alters_target(&self) -> bool {
-        matches!(
-            self,
-            Self::Create { .. } | Self::StartNew { .. } | Self::Start { .. } | Self::Resume { .. }
-        )
+        matches!(self, Self::Create { .. } | Self::StartNew { .. } | Self::Start { .. } | Self::Resume { .. })
     }
 
     fn restarts_target(&self) -> bool {

@@ -63,7 +63,10 @@ impl Supervision {
         let run = super::observation::run_of(id, &running.started_at);
         let mut supervised = lock(&self.supervised);
         let known = supervised.get(name).filter(|known| {
-            known.run == run && known.address == running.address && known.spec == *spec && !known.task.is_finished()
+            known.run == run
+                && known.address == running.address
+                && known.spec == *spec
+                && !known.task.is_finished()
         });
         if let Some(known) = known {
             return lock(&known.health).clone();
@@ -209,7 +212,8 @@ fn address_of(spec: &ContainerSpec, address: Option<IpAddr>, port: u16) -> Resul
     if spec.network == Network::Host {
         return Ok((Ipv4Addr::LOCALHOST, port).into());
     }
-    let published = spec.ports.iter().find(|it| it.container == port && it.protocol == TransportProtocol::Tcp);
+    let published =
+        spec.ports.iter().find(|it| it.container == port && it.protocol == TransportProtocol::Tcp);
     match (published, address) {
         (Some(published), _) => {
             let ip = match published.host_ip {

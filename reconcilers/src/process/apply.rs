@@ -23,8 +23,8 @@ use rustix::{
 use tokio::time::{sleep, timeout};
 
 use super::{
-    Device, control_groups, failures, launching, observation::Found, observe,
-    record::ProcessRecord, step::ProcessStep,
+    Device, control_groups, failures, launching, observation::Found, observe, record::ProcessRecord,
+    step::ProcessStep,
 };
 use crate::workload::probing::Known;
 

@@ -112,7 +112,9 @@ async fn a_document_converges_and_the_status_says_all_that_the_contract_promises
     formats[kind] = json!([schema_version]);
     let scores: &[&str] = match site.format() {
         Format::AgentManifest => &[],
-        Format::Score => &["ConfigSet@0.1.0", "Container@0.1.0", "ContainerApp@0.1.0", "File@0.1.0", "Process@0.1.0"],
+        Format::Score => {
+            &["ConfigSet@0.1.0", "Container@0.1.0", "ContainerApp@0.1.0", "File@0.1.0", "Process@0.1.0"]
+        }
     };
     let expected = json!({
         "apiVersion": "harmony/v1", "kind": "AgentStatus", "schemaVersion": "1.0.0",

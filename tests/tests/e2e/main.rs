@@ -65,8 +65,8 @@ macro_rules! scenarios {
 
 mod audit;
 mod check;
-mod convergence;
 mod containers;
+mod convergence;
 mod convert;
 mod cutover;
 mod dependency_star;

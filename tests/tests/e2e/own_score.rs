@@ -148,7 +148,17 @@ async fn an_agent_with_a_score_of_ones_own_brings_it_about_and_one_without_says_
     let document = |generation| scores(DEVICE, generation, &[score("Motd", "banner", &with)]);
     site.platform.put(DEVICE, &document(1)).await;
     let status = site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
-    assert_eq!(status.agent_info.scores, ["ConfigSet@0.1.0", "Container@0.1.0", "ContainerApp@0.1.0", "File@0.1.0", "Motd@0.1.0", "Process@0.1.0"]);
+    assert_eq!(
+        status.agent_info.scores,
+        [
+            "ConfigSet@0.1.0",
+            "Container@0.1.0",
+            "ContainerApp@0.1.0",
+            "File@0.1.0",
+            "Motd@0.1.0",
+            "Process@0.1.0"
+        ]
+    );
     let names: Vec<&str> = status.resources.iter().map(|resource| resource.name.as_str()).collect();
     assert_eq!(names, ["banner-before", "banner-after"]);
     let banner = format!("{} at Basel; call ops\n", status.agent_info.facts["hostname"]);
@@ -160,7 +170,11 @@ async fn an_agent_with_a_score_of_ones_own_brings_it_about_and_one_without_says_
     let revision = site.platform.put(DEVICE, &document(2)).await;
     let status = site.platform.status_where(DEVICE, "refused", refused(revision, "Invalid")).await;
     let message = &status.condition(ConditionType::Accepted).unwrap().message;
-    for part in ["/spec/scores/0/score", "\"Motd\"", "ConfigSet@0.1.0, Container@0.1.0, ContainerApp@0.1.0, File@0.1.0"] {
+    for part in [
+        "/spec/scores/0/score",
+        "\"Motd\"",
+        "ConfigSet@0.1.0, Container@0.1.0, ContainerApp@0.1.0, File@0.1.0",
+    ] {
         assert!(message.contains(part), "{part:?} is not in {message:?}");
     }
     assert_eq!(device.read("/etc/motd"), banner, "a refusal disturbed what was there");

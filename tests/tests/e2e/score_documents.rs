@@ -56,7 +56,10 @@ async fn a_device_tells_which_scores_it_has_and_a_document_of_them_by_its_kind()
     let entry = site.platform.entry(ACTUAL_STATE, DEVICE).await.unwrap().unwrap();
     let status: Value = serde_json::from_slice(&entry.value).unwrap();
     assert_eq!(status["agentInfo"]["formats"], json!({"AgentManifest": ["1.0.0"], "Score": ["0.1.0"]}));
-    assert_eq!(status["agentInfo"]["scores"], json!(["ConfigSet@0.1.0", "Container@0.1.0", "ContainerApp@0.1.0", "File@0.1.0", "Process@0.1.0"]));
+    assert_eq!(
+        status["agentInfo"]["scores"],
+        json!(["ConfigSet@0.1.0", "Container@0.1.0", "ContainerApp@0.1.0", "File@0.1.0", "Process@0.1.0"])
+    );
     for place in ["desired", "accepted"] {
         let (kind, version) = (&status[place]["kind"], &status[place]["schemaVersion"]);
         assert_eq!((kind, version), (&json!("Score"), &json!("0.1.0")), "{place}");

@@ -28,9 +28,7 @@ async fn no_end_of_the_agent_touches_a_container_or_shows_in_the_status() {
         }
         stage.device.start();
         let is_later = of_a_later_process(&last);
-        last = stage
-            .status("converged again", |status| is_later(status) && converged_at(1)(status))
-            .await;
+        last = stage.status("converged again", |status| is_later(status) && converged_at(1)(status)).await;
         for status in told.up_to(&last).await {
             assert_eq!(status.phase, Phase::Converged, "{status:#?}");
         }

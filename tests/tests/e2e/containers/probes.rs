@@ -39,9 +39,7 @@ async fn readiness_comes_and_goes_and_a_failed_liveness_probe_restarts() {
     let stage = Stage::set().await;
     let mut web = container_script("web", BOX, "touch /tmp/ready /tmp/alive; exec sleep infinity");
     web["spec"]["stopSignal"] = json!("SIGKILL");
-    let probe = |file: &str| {
-        json!({"exec": {"command": ["cat", file]}, "interval": "1s", "timeout": "10s", "failureThreshold": 1})
-    };
+    let probe = |file: &str| json!({"exec": {"command": ["cat", file]}, "interval": "1s", "timeout": "10s", "failureThreshold": 1});
     web["spec"]["probes"] = json!({"readiness": probe("/tmp/ready"), "liveness": probe("/tmp/alive")});
     stage.put(1, &[web]).await;
     stage.status("converged", converged_at(1)).await;
@@ -60,7 +58,9 @@ async fn readiness_comes_and_goes_and_a_failed_liveness_probe_restarts() {
         })
         .await;
     stage
-        .status("started again", |status| stands("web", Ready, "Running")(status) && counts(status, "web").1 == 1)
+        .status("started again", |status| {
+            stands("web", Ready, "Running")(status) && counts(status, "web").1 == 1
+        })
         .await;
 }
 

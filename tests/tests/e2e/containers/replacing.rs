@@ -69,7 +69,9 @@ async fn what_does_not_start_gives_way_to_the_one_before_and_is_not_tried_again(
     stage.device.start();
     stage.runtime.podman(&["kill", "other"]).await;
     stage
-        .status("the other is back", |status| counts(status, "other").1 == 1 && stands("other", Ready, "Running")(status))
+        .status("the other is back", |status| {
+            counts(status, "other").1 == 1 && stands("other", Ready, "Running")(status)
+        })
         .await;
     let tries = stage.device.audit().iter().filter(|record| record["step"] == "create it").count();
     assert_eq!(stage.runtime.id("web").await, first, "{tries}");

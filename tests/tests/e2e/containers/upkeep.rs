@@ -17,7 +17,8 @@ async fn what_dies_is_a_restart_and_what_is_removed_by_hand_a_repair() {
     stage.runtime.podman(&["kill", "--signal", "KILL", "web"]).await;
     let status = stage.status("it has died", stands("web", Failed, "CrashLoopBackOff")).await;
     assert!(listed(&status, "web").unwrap().message.contains("was killed"), "{status:#?}");
-    let restarted = |status: &_| stands("web", Ready, "Running")(status) && counts(status, "web") == (1, 1, 0);
+    let restarted =
+        |status: &_| stands("web", Ready, "Running")(status) && counts(status, "web") == (1, 1, 0);
     let status = stage.status("it runs again", restarted).await;
     let details = &listed(&status, "web").unwrap().details;
     assert!(details["lastEnd"].as_str().unwrap().contains("was killed"), "{details}");
@@ -35,7 +36,9 @@ async fn what_dies_is_a_restart_and_what_is_removed_by_hand_a_repair() {
     stage.status("it goes on", repaired).await;
     let audit = stage.device.audit();
     let steps: Vec<&str> = audit.iter().filter_map(|record| record["step"].as_str()).collect();
-    for step in ["start it again", "create it: somebody has removed it", "let it go on: somebody has paused it"] {
+    for step in
+        ["start it again", "create it: somebody has removed it", "let it go on: somebody has paused it"]
+    {
         assert!(steps.contains(&step), "no {step:?} in {steps:?}");
     }
 }
@@ -43,11 +46,8 @@ async fn what_dies_is_a_restart_and_what_is_removed_by_hand_a_repair() {
 #[tokio::test]
 async fn what_takes_more_memory_than_it_may_is_told_apart() {
     let stage = Stage::set().await;
-    let mut greedy = container_script(
-        "greedy",
-        tests::container_runtime::BOX,
-        "sleep 1.5; a=x; while :; do a=$a$a; done",
-    );
+    let mut greedy =
+        container_script("greedy", tests::container_runtime::BOX, "sleep 1.5; a=x; while :; do a=$a$a; done");
     greedy["spec"]["limits"] = json!({"memory": "16Mi"});
     stage.put(1, &[greedy]).await;
     let status = stage.status("it was killed", stands("greedy", Failed, "CrashLoopBackOff")).await;
@@ -67,10 +67,11 @@ async fn what_is_declared_no_longer_is_stopped_in_its_own_time_and_removed() {
     stage.put(1, &[stubborn, sleeper("other")]).await;
     stage.status("converged", converged_at(1)).await;
     stage.put(2, &[sleeper("other")]).await;
-    stage.status("it is asked", |status| {
-        listed(status, "stubborn").is_some_and(|resource| resource.reason == "Stopping")
-    })
-    .await;
+    stage
+        .status("it is asked", |status| {
+            listed(status, "stubborn").is_some_and(|resource| resource.reason == "Stopping")
+        })
+        .await;
     tests::eventually::eventually("the signal arrives", async || {
         let logs = stage.runtime.logs("stubborn").await;
         if logs.contains("asked") { Ok(()) } else { Err(logs) }
