@@ -13,8 +13,8 @@ use tokio::{task::JoinHandle, time::sleep};
 use super::engine::{Engine, Refusal};
 use crate::workload::Wakes;
 
-/// No container may take longer to stop.
-const LONGEST: Duration = Duration::from_secs(3600);
+/// Longer than the longest `stopTimeout` that can be declared.
+const LONGEST: Duration = Duration::from_secs(3600 + 120);
 /// How long before one is looked at again that the runtime did not stop.
 const FAILED_PAUSE: Duration = Duration::from_secs(5);
 
