@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     DEFAULT_STOP_TIMEOUT, Problem, TargetPath, UnknownKeys, pointer_to, quantity,
-    reader::{Field, Findings, ObjectReader, shown},
+    reader::{Field, Findings, shown},
     workload::{self, Environment, Limits, LogBounds, Probes, RestartPolicy, StopSignal},
 };
 
