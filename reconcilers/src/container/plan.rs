@@ -11,6 +11,9 @@
 //!
 //! Whatever takes its time (a pull, a stop, a probe) is begun by one plan and found ended by a later one.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use agent_model::{ContainerSpec, Digest, Failure, Plan, PullPolicy, RestartPolicy, Retry, Standing};
