@@ -55,6 +55,11 @@ impl StateLayout {
         self.0.join("pause.json")
     }
 
+    /// Which images were pulled for containers.
+    pub fn pulled_images(&self) -> PathBuf {
+        self.0.join("images.json")
+    }
+
     /// A folder for each process: its records and its log.
     pub fn processes(&self) -> PathBuf {
         self.0.join("processes")

@@ -10,6 +10,7 @@ use agent_core::{
     state_dir::StateLayout,
 };
 use agent_model::{AgentId, Timestamp};
+use reconcilers::probe_container_runtime;
 
 use crate::{
     CommandError, Exit,
@@ -86,6 +87,7 @@ pub(crate) async fn check(args: RunArgs) -> Result<Exit, CommandError> {
         tell(line);
     }
     tell(processes(&wiring::shim()));
+    tell(containers(&configuration.ground).await);
     for line in server(&configuration).await {
         tell(line);
     }
@@ -208,6 +210,16 @@ fn processes(shim: &Path) -> Line {
             "processes",
             format!("cannot be run: {shown}: {errno}; install process-shim beside harmony-agent"),
         ),
+    }
+}
+
+/// What runs containers. An agent without it makes all else.
+async fn containers(ground: &Ground) -> Line {
+    match probe_container_runtime(ground.containers.sockets.clone()).await {
+        Ok((socket, runtime)) => {
+            Line::ok("containers", format!("are run by {} at {}", runtime.version, socket.display()))
+        }
+        Err(problem) => Line::warning("containers", format!("cannot be run: {problem}")),
     }
 }
 

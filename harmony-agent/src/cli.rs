@@ -43,7 +43,7 @@ pub(crate) enum Command {
     Audit(AuditArgs),
     /// Check that this device has what the agent needs, one line for each thing.
     ///
-    /// Takes the settings of `run`. Looks at configuration, clock, disk and server, and leaves
+    /// Takes the settings of `run`. Looks at configuration, clock, disk, container runtime and server, and leaves
     /// nothing behind; works beside a running agent. Exits with 1 when something is missing.
     Check(RunArgs),
     /// Hold back changes while somebody works on this device.
@@ -117,6 +117,17 @@ pub(crate) struct Settings {
     /// What documents may do here (TOML) [default: /etc/harmony-agent/policy.toml, if there is one].
     #[arg(long, value_name = "FILE", env = "HARMONY_AGENT_POLICY")]
     pub(crate) policy: Option<PathBuf>,
+    /// Socket of the container runtime [default: where podman and docker usually have theirs].
+    #[arg(long, value_name = "SOCKET", env = "HARMONY_AGENT_CONTAINER_SOCKET")]
+    pub(crate) container_socket: Option<PathBuf>,
+    /// File with logins for image registries, as `podman login` writes it
+    /// [default: /etc/harmony-agent/auth.json, then where podman and docker have theirs].
+    #[arg(long, value_name = "FILE", env = "HARMONY_AGENT_REGISTRY_AUTH")]
+    pub(crate) registry_auth: Option<PathBuf>,
+    /// How long an image stays that was pulled for a container and that nothing uses any more [default: 7days].
+    #[arg(long, value_name = "DURATION", env = "HARMONY_AGENT_IMAGE_GC_AFTER", value_parser = retention)]
+    #[serde(deserialize_with = "optional_retention")]
+    pub(crate) image_gc_after: Option<Duration>,
     /// Form of the log on stderr [default: text].
     #[arg(long, value_enum, env = "HARMONY_AGENT_LOG_FORMAT")]
     pub(crate) log_format: Option<LogFormat>,
@@ -151,6 +162,9 @@ pub(crate) struct OnceArgs {
     /// What documents may do here (TOML) [default: /etc/harmony-agent/policy.toml, if there is one].
     #[arg(long, value_name = "FILE", env = "HARMONY_AGENT_POLICY")]
     pub(crate) policy: Option<PathBuf>,
+    /// Socket of the container runtime [default: where podman and docker usually have theirs].
+    #[arg(long, value_name = "SOCKET", env = "HARMONY_AGENT_CONTAINER_SOCKET")]
+    pub(crate) container_socket: Option<PathBuf>,
     /// Form of the log on stderr.
     #[arg(long, value_enum, env = "HARMONY_AGENT_LOG_FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,
@@ -341,6 +355,14 @@ fn interval(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// How long something is kept: at most a year, and no time at all is a time.
+fn retention(text: &str) -> Result<Duration, String> {
+    const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+    let duration = humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; write it like 0s, 12h or 7days"))?;
+    if duration <= LONGEST { Ok(duration) } else { Err("must be at most 366days".to_owned()) }
+}
+
 /// How long a pause may last: at least a second, at most 30 days.
 fn pause_duration(text: &str) -> Result<Duration, String> {
     const SHORTEST: Duration = Duration::from_secs(1);
@@ -364,6 +386,13 @@ fn optional_interval<'de, D: serde::Deserializer<'de>>(
 ) -> Result<Option<Duration>, D::Error> {
     let text = String::deserialize(deserializer)?;
     interval(&text).map(Some).map_err(serde::de::Error::custom)
+}
+
+fn optional_retention<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    retention(&text).map(Some).map_err(serde::de::Error::custom)
 }
 
 fn one_or_many<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {

@@ -12,6 +12,7 @@ use agent_core::{
     runtime::DEFAULT_DRIFT_INTERVAL,
 };
 use agent_model::AgentId;
+use reconcilers::{container_sockets, registry_logins};
 
 use crate::{
     CommandError,
@@ -51,6 +52,36 @@ pub(crate) struct Ground {
     pub(crate) root: PathBuf,
     /// The files that the agent itself is set up with; nobody may claim them.
     pub(crate) own_files: Vec<PathBuf>,
+    pub(crate) containers: ContainerGround,
+}
+
+/// What containers are made with.
+#[derive(Debug)]
+pub(crate) struct ContainerGround {
+    /// The sockets to try.
+    pub(crate) sockets: Vec<PathBuf>,
+    /// Files with logins for registries.
+    pub(crate) logins: Vec<PathBuf>,
+    /// How long images stay that nothing uses.
+    pub(crate) images_kept_for: Duration,
+}
+
+impl ContainerGround {
+    /// Long enough that a fleet which goes back to the version before it does not pull it again.
+    const IMAGES_KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
+
+    fn of(given: &Settings, from_file: &Settings) -> Self {
+        let either =
+            |get: fn(&Settings) -> &Option<PathBuf>| get(given).clone().or_else(|| get(from_file).clone());
+        Self {
+            sockets: container_sockets(either(|settings| &settings.container_socket)),
+            logins: registry_logins(either(|settings| &settings.registry_auth)),
+            images_kept_for: given
+                .image_gc_after
+                .or(from_file.image_gc_after)
+                .unwrap_or(Self::IMAGES_KEPT_FOR),
+        }
+    }
 }
 
 impl Ground {
@@ -62,7 +93,15 @@ impl Ground {
 
     /// That of a device which nobody has set up.
     pub(crate) fn built_in(state_dir: PathBuf, root: PathBuf) -> Self {
-        Self { policy: Policy::default(), policy_file: None, state_dir, root, own_files: Vec::new() }
+        let containers = ContainerGround::of(&Settings::default(), &Settings::default());
+        Self {
+            policy: Policy::default(),
+            policy_file: None,
+            state_dir,
+            root,
+            own_files: Vec::new(),
+            containers,
+        }
     }
 
     fn of(file: Option<&Path>, given: &Settings, from_file: &Settings) -> Result<Self, CommandError> {
@@ -71,7 +110,7 @@ impl Ground {
         let (policy, policy_file) = policy(either(|settings| &settings.policy))?;
         let set_up_with = [given, from_file]
             .into_iter()
-            .flat_map(|it| [&it.creds, &it.tls_ca, &it.tls_cert, &it.tls_key])
+            .flat_map(|it| [&it.creds, &it.tls_ca, &it.tls_cert, &it.tls_key, &it.registry_auth])
             .filter_map(Option::as_deref);
         let own_files = set_up_with.chain(file).chain(policy_file.as_deref()).map(Path::to_owned).collect();
         Ok(Self {
@@ -80,6 +119,7 @@ impl Ground {
             state_dir: either(|settings| &settings.state_dir).unwrap_or_else(|| DEFAULT_STATE_DIR.into()),
             root: either(|settings| &settings.root).unwrap_or_else(|| "/".into()),
             own_files,
+            containers: ContainerGround::of(given, from_file),
         })
     }
 }

@@ -15,7 +15,8 @@ pub(crate) async fn once(args: OnceArgs, program: Agent) -> Result<Exit, Command
     let agent =
         document.agent().map_err(|problem| CommandError::Usage(format!("{}: {problem}", document.source)))?;
     let state = StateDir::open(&args.state_dir).await.map_err(CommandError::failed)?;
-    let given = Settings { root: Some(args.root), policy: args.policy, ..Settings::default() };
+    let OnceArgs { root, policy, container_socket, .. } = args;
+    let given = Settings { root: Some(root), policy, container_socket, ..Settings::default() };
     let ground = Ground::load(None, &given)?;
     run::raise_open_files();
     let wired = wiring::wire(program, &agent, &state, ground).await?;

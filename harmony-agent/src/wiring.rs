@@ -17,7 +17,10 @@ use agent_core::{
     status::{report::Reporter, snapshot::Snapshot},
 };
 use agent_model::{AgentId, status::AgentInfo};
-use reconcilers::{FileReconciler, FileReconcilerSettings, ProcessReconciler, ProcessReconcilerSettings};
+use reconcilers::{
+    ContainerReconciler, ContainerReconcilerSettings, FileReconciler, FileReconcilerSettings,
+    ProcessReconciler, ProcessReconcilerSettings,
+};
 
 use crate::{Agent, CommandError, accounts::DeviceAccounts, configuration::Ground, facts};
 
@@ -60,7 +63,7 @@ pub(crate) async fn wire(
     state: &StateDir,
     ground: Ground,
 ) -> Result<Wired, CommandError> {
-    let Ground { policy, root, own_files, .. } = ground;
+    let Ground { policy, root, own_files, containers, .. } = ground;
     std::fs::create_dir_all(&root).map_err(|source| CommandError::unusable_root(&root, &source))?;
     let layout = state.layout();
     let loaded = Ledger::load(layout, agent).map_err(CommandError::failed)?;
@@ -70,6 +73,15 @@ pub(crate) async fn wire(
     let switches = policy.formats.clone();
     let policy = Arc::new(DevicePolicy::new(policy, protected, DeviceAccounts));
     let registry = Registry::none()
+        .with(ContainerReconciler::new(ContainerReconcilerSettings {
+            agent: agent.clone(),
+            sockets: containers.sockets,
+            logins: containers.logins,
+            pulled_images: layout.pulled_images(),
+            images_kept_for: containers.images_kept_for,
+            protected: writers_protect.clone(),
+            tolerates_unenforceable_limits,
+        }))
         .with(FileReconciler::new(FileReconcilerSettings {
             root,
             originals: layout.originals(),

@@ -3,9 +3,15 @@
 //!
 //! Every kind implements [`agent_model::Reconciler`] and knows nothing of the others.
 
+mod container;
 mod file;
 mod process;
+mod workload;
 
+pub use container::{
+    ContainerObservation, ContainerReconciler, ContainerReconcilerSettings, ContainerRecord,
+    ContainerRuntime, ContainerStep, container_sockets, probe_container_runtime, registry_logins,
+};
 pub use file::{FileObservation, FileReconciler, FileReconcilerSettings, FileRecord, FileStep};
 pub use process::{
     Account, ProcessObservation, ProcessReconciler, ProcessReconcilerSettings, ProcessRecord, ProcessStep,

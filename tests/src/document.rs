@@ -115,3 +115,15 @@ pub fn process(name: &str, command: &[&str]) -> Value {
 pub fn script(name: &str, script: &str) -> Value {
     process(name, &["sh", "-c", script])
 }
+
+/// A `Container` resource with nothing but an image.
+pub fn container(name: &str, image: &str) -> Value {
+    json!({"kind": "Container", "name": name, "spec": {"image": image, "pullPolicy": "Never"}})
+}
+
+/// A `Container` resource that runs a script of the shell.
+pub fn container_script(name: &str, image: &str, script: &str) -> Value {
+    let mut container = container(name, image);
+    container["spec"]["command"] = json!(["sh", "-c", script]);
+    container
+}

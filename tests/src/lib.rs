@@ -19,6 +19,7 @@
 
 pub mod agent;
 pub mod certificates;
+pub mod container_runtime;
 pub mod coordinator;
 pub mod document;
 pub mod eventually;

@@ -17,13 +17,15 @@ use crate::process::{Finished, finish};
 
 /// Whatever the machine's own settings are. `runc` runs wherever systemd mounts control groups of the old kind,
 /// the new kind or both; the limits are those that a container may ask for which is in a container itself.
+/// Podman keeps the monitor of a command that was run through its socket for so many seconds, five minutes by default.
 const SETTINGS: &str = r#"
 [containers]
 default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
 
 [engine]
 cgroup_manager = "cgroupfs"
-events_logger = "none"
+events_logger = "file"
+exit_command_delay = 2
 lock_type = "file"
 runtime = "runc"
 tmp_dir = "{folder}/libpod"
@@ -93,10 +95,15 @@ impl Podman {
         format!("/{}", name.to_string_lossy())
     }
 
+    /// What makes a podman this one: variables of its environment.
+    pub fn environment(&self) -> [(String, String); 2] {
+        environment(&self.folder)
+    }
+
     /// Runs podman with these arguments, to its end.
     pub async fn run(&self, arguments: &[&str]) -> Finished {
         let command: Vec<String> = ["podman"].iter().chain(arguments).map(|&word| word.to_owned()).collect();
-        finish(&command, &environment(&self.folder)).await
+        finish(&command, &self.environment()).await
     }
 }
 
@@ -122,10 +129,7 @@ fn environment(folder: &Path) -> [(String, String); 2] {
 
 fn assert_prerequisites() {
     const REMEDY: &str = "CONTRIBUTING.md says what the tests need";
-    assert!(
-        geteuid().is_root(),
-        "a container with a systemd of its own takes root: run this test as root; {REMEDY}"
-    );
+    assert!(geteuid().is_root(), "containers of a test's own take root: run this test as root; {REMEDY}");
     for name in ["podman", "runc", "setsid"] {
         let found = Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
         assert!(found.is_ok(), "{name} is missing: apt-get install podman runc util-linux; {REMEDY}");

@@ -179,3 +179,13 @@ pub fn built(name: &str) -> PathBuf {
     assert!(path.exists(), "{} is missing: run the tests with `make test`, which builds it", path.display());
     path
 }
+
+/// A program of the machine.
+///
+/// # Panics
+/// When it is not there; `remedy` says what to do.
+pub fn built_in(name: &str, remedy: &str) -> PathBuf {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&folders).map(|folder| folder.join(name)).find(|path| path.is_file());
+    found.unwrap_or_else(|| panic!("{name} is missing: {remedy}; CONTRIBUTING.md says what the tests need"))
+}

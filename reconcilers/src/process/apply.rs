@@ -23,9 +23,10 @@ use rustix::{
 use tokio::time::{sleep, timeout};
 
 use super::{
-    Device, control_groups, failures, launching, observation::Found, observe, probing::Known,
-    record::ProcessRecord, step::ProcessStep,
+    Device, control_groups, failures, launching, observation::Found, observe, record::ProcessRecord,
+    step::ProcessStep,
 };
+use crate::workload::probing::Known;
 
 /// How long a shim may take to start its process: nothing in that should wait for anything.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(15);

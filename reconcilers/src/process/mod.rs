@@ -13,19 +13,16 @@
 
 mod account;
 mod apply;
-mod backoff;
 mod control_groups;
+mod exec_probe;
 mod failures;
-mod health;
 mod launching;
 mod observation;
 mod observe;
 mod plan;
-mod probing;
 mod record;
 mod step;
 mod supervision;
-mod wakes;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -33,6 +30,7 @@ use agent_model::{
     Claim, Failure, Goal, Plan, ProcessSpec, Reconciler, ResourceKind, ResourceName, ResourceSpec, Target,
 };
 use futures_core::Stream;
+use futures_util::StreamExt;
 use process_shim::ProcessFolder;
 
 pub use account::Account;
@@ -42,7 +40,8 @@ pub use step::ProcessStep;
 
 use control_groups::ControlGroups;
 use supervision::Supervision;
-use wakes::Wakes;
+
+use crate::workload::{Wakes, wakes};
 
 /// Where processes are kept.
 #[derive(Debug, Clone)]
@@ -168,7 +167,7 @@ impl Reconciler for ProcessReconciler {
     async fn release(&self, _dropped: &[ProcessRecord], _kept: &[ProcessRecord]) {}
 
     fn wakes(&self) -> impl Stream<Item = Claim> + Send + 'static {
-        wakes::wakes(Arc::clone(&self.device.wakes))
+        wakes(Arc::clone(&self.device.wakes)).map(Claim::Process)
     }
 }
 

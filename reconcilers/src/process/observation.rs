@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use process_shim::{End, ProcessIdentity};
 
-use super::health::Health;
+use crate::workload::health::Health;
 
 /// What was found of one process.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,12 +8,11 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::{
     Device, failures,
-    health::Health,
     observation::{Ended, Found, ProcessObservation, Running},
-    probing::Known,
     record::ProcessRecord,
     supervision::Subject,
 };
+use crate::workload::{health::Health, probing::Known};
 
 /// The processes that there is a folder for.
 pub(super) fn names(processes: &Path) -> Vec<ResourceName> {

@@ -6,14 +6,15 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
+    net::{Ipv4Addr, SocketAddr},
     os::fd::OwnedFd,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use agent_model::{ProcessSpec, ResourceName};
-use process_shim::{ProcessFolder, ProcessIdentity};
+use agent_model::{Probes, ProcessSpec, ResourceName};
+use process_shim::{ProcessFolder, ProcessIdentity, boot_time};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::{
     io::{Interest, unix::AsyncFd},
@@ -21,10 +22,11 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{
+use super::exec_probe;
+use crate::workload::{
+    Wakes,
     health::Health,
     probing::{Known, Probed, find_health},
-    wakes::Wakes,
 };
 
 /// How soon something is looked at again that no event tells of.
@@ -63,6 +65,42 @@ pub(super) enum Subject {
     Shim(ProcessIdentity),
     /// Nobody knows which process to wait for.
     Unknown,
+}
+
+/// A process whose probes are asked.
+#[derive(Debug)]
+pub(super) struct ProbedProcess {
+    pub(super) spec: Arc<ProcessSpec>,
+    pub(super) folder: ProcessFolder,
+    pub(super) shim: PathBuf,
+    /// When it was started, since boot.
+    started: Duration,
+    /// The folders of its control groups, which what is run to probe it enters too.
+    pub(super) control_groups: Vec<PathBuf>,
+    known: Known,
+}
+
+impl Probed for ProbedProcess {
+    fn probes(&self) -> &Probes {
+        &self.spec.probes
+    }
+
+    fn up_for(&self) -> Duration {
+        boot_time().saturating_sub(self.started)
+    }
+
+    fn known(&self) -> Known {
+        self.known
+    }
+
+    /// A process has the device's own network.
+    fn address_of(&self, port: u16) -> Result<SocketAddr, String> {
+        Ok((Ipv4Addr::LOCALHOST, port).into())
+    }
+
+    async fn exec(&self, command: &[String]) -> Result<(), String> {
+        exec_probe::ask(self, command).await
+    }
 }
 
 #[derive(Debug)]
@@ -123,11 +161,11 @@ impl Supervision {
         subject: &Subject,
         health: &Arc<Mutex<Health>>,
         known: Known,
-    ) -> Option<(Probed, impl Fn(Health) + Send + Sync + 'static)> {
+    ) -> Option<(ProbedProcess, impl Fn(Health) + Send + Sync + 'static)> {
         let Subject::Process { started, control_groups, probed: Some(spec), .. } = subject else {
             return None;
         };
-        let probed = Probed {
+        let probed = ProbedProcess {
             spec: Arc::clone(spec),
             folder: folder.clone(),
             shim: self.shim.clone(),
@@ -164,7 +202,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Wakes when what is waited for has happened; meanwhile its probes are asked.
 async fn wait_for<R: Fn(Health) + Send + Sync>(
     subject: Subject,
-    probed: Option<(Probed, R)>,
+    probed: Option<(ProbedProcess, R)>,
     name: ResourceName,
     wakes: Arc<Wakes>,
 ) {

@@ -1,4 +1,4 @@
-//! Finding out by its probes how a process is, as Kubernetes means them.
+//! Finding out by its probes how a workload is, as Kubernetes means them.
 //!
 //! ```text
 //! startup ─ succeeds ─▶ readiness, for as long as it runs ─▶ Ready | NotReady
@@ -8,50 +8,53 @@
 //! Until a startup or readiness probe has succeeded it is asked more often than its interval says, so
 //! that what is quick counts as ready quickly. Only tries at the pace of the interval count as failures.
 
-mod exec;
 mod http;
 mod tcp;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, time::Duration};
 
-use agent_model::{Probe, ProbeAction, ProcessSpec};
-use process_shim::{ProcessFolder, boot_time};
+use agent_model::{Probe, ProbeAction, Probes};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::health::{Health, Meaning, Tally};
 
-/// A process with neither a startup nor a readiness probe counts as ready when it has been up for so
+/// A workload with neither a startup nor a readiness probe counts as ready when it has been up for so
 /// long: what ends at once was never ready.
 const SETTLED: Duration = Duration::from_secs(1);
 /// The first pause between two tries before the first interval is over; each is twice the one before.
 const FIRST_EARLY_PAUSE: Duration = Duration::from_millis(100);
 
-/// A process whose probes are asked.
-#[derive(Debug)]
-pub(super) struct Probed {
-    pub(super) spec: Arc<ProcessSpec>,
-    pub(super) folder: ProcessFolder,
-    pub(super) shim: PathBuf,
-    /// When it was started, since boot.
-    pub(super) started: Duration,
-    /// The folders of its control groups, which what is run to probe it enters too.
-    pub(super) control_groups: Vec<PathBuf>,
+/// A workload whose probes are asked.
+pub(crate) trait Probed: Sync {
+    /// Its probes.
+    fn probes(&self) -> &Probes;
+
+    /// For how long it has been up.
+    fn up_for(&self) -> Duration;
+
     /// What is known of it from before.
-    pub(super) known: Known,
+    fn known(&self) -> Known;
+
+    /// Where its port is reached, or why it is not.
+    fn address_of(&self, port: u16) -> Result<SocketAddr, String>;
+
+    /// Runs the command as the workload's own and is content when it ends with 0. Dropped before its end,
+    /// it leaves no more than a bounded number of such commands running.
+    fn exec(&self, command: &[String]) -> impl Future<Output = Result<(), String>> + Send;
 }
 
 /// What an earlier look has found out, perhaps that of an earlier agent.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Known {
+pub(crate) struct Known {
     /// It has shown that it has started.
-    pub(super) started: bool,
+    pub(crate) started: bool,
     /// It was ready.
-    pub(super) ready: bool,
+    pub(crate) ready: bool,
 }
 
 impl Known {
     /// How it is, until it is asked.
-    pub(super) fn health(self) -> Health {
+    pub(crate) fn health(self) -> Health {
         match self {
             Self { ready: true, .. } => Health::Ready,
             Self { started: true, .. } => {
@@ -62,31 +65,25 @@ impl Known {
     }
 }
 
-impl Probed {
-    fn up_for(&self) -> Duration {
-        boot_time().saturating_sub(self.started)
-    }
-}
-
-/// Reports how the process is, each time that it becomes otherwise. Ends when there is nothing more to
+/// Reports how the workload is, each time that it becomes otherwise. Ends when there is nothing more to
 /// find out.
-pub(super) async fn find_health(process: &Probed, report: &(impl Fn(Health) + Sync)) {
-    let probes = &process.spec.probes;
-    if !process.known.started
-        && let Err(given_up) = start_up(process, report).await
+pub(crate) async fn find_health(workload: &impl Probed, report: &(impl Fn(Health) + Sync)) {
+    let probes = workload.probes();
+    if !workload.known().started
+        && let Err(given_up) = start_up(workload, report).await
     {
         return report(given_up);
     }
     let readiness = async {
         match &probes.readiness {
-            Some(readiness) => watch_readiness(process, readiness, report).await,
+            Some(readiness) => watch_readiness(workload, readiness, report).await,
             None => report(Health::Ready),
         }
         std::future::pending::<()>().await;
     };
     let liveness = async {
         match &probes.liveness {
-            Some(liveness) => watch_liveness(process, liveness).await,
+            Some(liveness) => watch_liveness(workload, liveness).await,
             None => std::future::pending().await,
         }
     };
@@ -98,11 +95,11 @@ pub(super) async fn find_health(process: &Probed, report: &(impl Fn(Health) + Sy
 }
 
 /// Waits until it has started, or fails with why it never will.
-async fn start_up(process: &Probed, report: &(impl Fn(Health) + Sync)) -> Result<(), Health> {
-    match &process.spec.probes.startup {
+async fn start_up(workload: &impl Probed, report: &(impl Fn(Health) + Sync)) -> Result<(), Health> {
+    match &workload.probes().startup {
         Some(startup) => {
             let mut last = String::new();
-            let started = ask_until(process, startup, Pace::EagerUntilSuccess, |meaning, message| {
+            let started = ask_until(workload, startup, Pace::EagerUntilSuccess, |meaning, message| {
                 match meaning {
                     Meaning::Success => return Some(true),
                     Meaning::Failure => {
@@ -122,17 +119,17 @@ async fn start_up(process: &Probed, report: &(impl Fn(Health) + Sync)) -> Result
             }
         }
         None => {
-            if process.spec.probes.readiness.is_none() {
-                sleep(SETTLED.saturating_sub(process.up_for())).await;
+            if workload.probes().readiness.is_none() {
+                sleep(SETTLED.saturating_sub(workload.up_for())).await;
             }
             Ok(())
         }
     }
 }
 
-async fn watch_readiness(process: &Probed, readiness: &Probe, report: &(impl Fn(Health) + Sync)) {
-    let mut was_ready = process.known.ready;
-    ask_until(process, readiness, Pace::EagerUntilSuccess, |meaning, message| -> Option<()> {
+async fn watch_readiness(workload: &impl Probed, readiness: &Probe, report: &(impl Fn(Health) + Sync)) {
+    let mut was_ready = workload.known().ready;
+    ask_until(workload, readiness, Pace::EagerUntilSuccess, |meaning, message| -> Option<()> {
         match meaning {
             Meaning::Success => {
                 was_ready = true;
@@ -153,8 +150,8 @@ async fn watch_readiness(process: &Probed, readiness: &Probe, report: &(impl Fn(
     .await;
 }
 
-async fn watch_liveness(process: &Probed, liveness: &Probe) -> Health {
-    ask_until(process, liveness, Pace::Even, |meaning, message| match meaning {
+async fn watch_liveness(workload: &impl Probed, liveness: &Probe) -> Health {
+    ask_until(workload, liveness, Pace::Even, |meaning, message| match meaning {
         Meaning::Success | Meaning::Undecided => None,
         Meaning::Failure => Some(Health::GivenUp {
             reason: "LivenessFailed",
@@ -175,7 +172,7 @@ enum Pace {
 
 /// Asks a probe again and again, until `judge` has made up its mind.
 async fn ask_until<T>(
-    process: &Probed,
+    workload: &impl Probed,
     probe: &Probe,
     pace: Pace,
     mut judge: impl FnMut(Meaning, &str) -> Option<T>,
@@ -190,7 +187,7 @@ async fn ask_until<T>(
             _ => (counted_at, true),
         };
         sleep_until(at).await;
-        let answer = match timeout(probe.timeout, ask(process, &probe.action)).await {
+        let answer = match timeout(probe.timeout, ask(workload, &probe.action)).await {
             Ok(answer) => answer,
             Err(_) => Err(format!("no answer within {}", humantime::format_duration(probe.timeout))),
         };
@@ -202,7 +199,7 @@ async fn ask_until<T>(
         if counts {
             counted_at = (at + probe.interval).max(Instant::now());
         }
-        let meaning = tally.take(answer.is_ok(), process.up_for(), counts);
+        let meaning = tally.take(answer.is_ok(), workload.up_for(), counts);
         if let Some(judgement) = judge(meaning, answer.err().as_deref().unwrap_or_default()) {
             return judgement;
         }
@@ -210,10 +207,12 @@ async fn ask_until<T>(
 }
 
 /// Asks once.
-async fn ask(process: &Probed, action: &ProbeAction) -> Result<(), String> {
+async fn ask(workload: &impl Probed, action: &ProbeAction) -> Result<(), String> {
     match action {
-        ProbeAction::Exec { command } => exec::ask(process, command).await,
-        ProbeAction::Http { port, path, scheme } => http::ask(*port, path, *scheme).await,
-        ProbeAction::Tcp { port } => tcp::connect(*port).await.map(drop),
+        ProbeAction::Exec { command } => workload.exec(command).await,
+        ProbeAction::Http { port, path, scheme } => {
+            http::ask(workload.address_of(*port)?, *port, path, *scheme).await
+        }
+        ProbeAction::Tcp { port } => tcp::connect(workload.address_of(*port)?, *port).await.map(drop),
     }
 }

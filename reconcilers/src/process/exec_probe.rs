@@ -5,11 +5,13 @@ use process_shim::{ProcessIdentity, Program, StartFailure};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Child;
 
-use super::Probed;
-use crate::process::{launching, supervision::end_of};
+use super::{
+    launching,
+    supervision::{ProbedProcess, end_of},
+};
 
 /// Runs the command and is content when it ends with 0. Dropped before its end, it is killed.
-pub(super) async fn ask(process: &Probed, command: &[String]) -> Result<(), String> {
+pub(super) async fn ask(process: &ProbedProcess, command: &[String]) -> Result<(), String> {
     let (spec, folder, command) = (process.spec.clone(), process.folder.clone(), command.to_vec());
     let control_groups = process.control_groups.clone();
     let looked_up = tokio::task::spawn_blocking(move || {

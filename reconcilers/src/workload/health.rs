@@ -1,10 +1,10 @@
-//! How a process that runs is, as far as is known. Pure.
+//! How a workload that runs is, as far as is known. Pure.
 
 use std::time::Duration;
 
 use agent_model::Probe;
 
-/// How a process that runs is.
+/// How a workload that runs is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Health {
     /// It has not shown yet that it has started.
@@ -30,7 +30,7 @@ pub enum Health {
 
 /// Counts what one probe finds.
 #[derive(Debug)]
-pub(super) struct Tally {
+pub(crate) struct Tally {
     threshold: u32,
     start_period: Duration,
     failures: u32,
@@ -39,7 +39,7 @@ pub(super) struct Tally {
 
 /// What a try of a probe means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Meaning {
+pub(crate) enum Meaning {
     /// All is well.
     Success,
     /// Nothing yet: it may pass.
@@ -49,7 +49,7 @@ pub(super) enum Meaning {
 }
 
 impl Tally {
-    pub(super) fn new(probe: &Probe) -> Self {
+    pub(crate) fn new(probe: &Probe) -> Self {
         Self {
             threshold: probe.failure_threshold,
             start_period: probe.start_period,
@@ -58,9 +58,9 @@ impl Tally {
         }
     }
 
-    /// Takes in one try of a process that has been up for so long. `counts` is false for one that was
+    /// Takes in one try of a workload that has been up for so long. `counts` is false for one that was
     /// made before its time: it may only succeed.
-    pub(super) fn take(&mut self, succeeded: bool, up_for: Duration, counts: bool) -> Meaning {
+    pub(crate) fn take(&mut self, succeeded: bool, up_for: Duration, counts: bool) -> Meaning {
         if succeeded {
             self.failures = 0;
             self.has_succeeded = true;

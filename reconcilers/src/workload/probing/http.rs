@@ -1,6 +1,7 @@
 //! A probe that asks a web server.
 
 use std::{
+    net::SocketAddr,
     pin::pin,
     sync::{Arc, OnceLock},
 };
@@ -22,8 +23,13 @@ use tokio_rustls::TlsConnector;
 use super::tcp;
 
 /// Asks for the path, and is content with an answer from 200 to 399.
-pub(super) async fn ask(port: u16, path: &str, scheme: HttpScheme) -> Result<(), String> {
-    let connection = tcp::connect(port).await?;
+pub(super) async fn ask(
+    address: SocketAddr,
+    port: u16,
+    path: &str,
+    scheme: HttpScheme,
+) -> Result<(), String> {
+    let connection = tcp::connect(address, port).await?;
     let status = match scheme {
         HttpScheme::Http => get(connection, port, path).await?,
         HttpScheme::Https => {

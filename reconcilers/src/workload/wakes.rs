@@ -1,25 +1,25 @@
-//! Claims of processes that something happened to.
+//! Workloads that something happened to, by name.
 
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use agent_model::{Claim, ResourceName};
+use agent_model::ResourceName;
 use futures_core::Stream;
 use futures_util::{StreamExt, stream};
 use tokio::sync::Notify;
 
-/// The processes that a pass should look at. Each is in it once, however much happened to it.
+/// The workloads that a pass should look at. Each is in it once, however much happened to it.
 #[derive(Debug, Default)]
-pub(super) struct Wakes {
+pub(crate) struct Wakes {
     names: Mutex<BTreeSet<ResourceName>>,
     news: Notify,
 }
 
 impl Wakes {
-    /// Has the process looked at.
-    pub(super) fn wake(&self, name: &ResourceName) {
+    /// Has the workload looked at.
+    pub(crate) fn wake(&self, name: &ResourceName) {
         self.names.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
         self.news.notify_one();
     }
@@ -36,10 +36,11 @@ impl Wakes {
     }
 }
 
-pub(super) fn wakes(wakes: Arc<Wakes>) -> impl Stream<Item = Claim> + Send + 'static {
+/// A name each time that something happened to what has it. Never ends.
+pub(crate) fn wakes(wakes: Arc<Wakes>) -> impl Stream<Item = ResourceName> + Send + 'static {
     stream::unfold(wakes, |wakes| async move {
         let names = wakes.next().await;
-        Some((stream::iter(names.into_iter().map(Claim::Process)), wakes))
+        Some((stream::iter(names), wakes))
     })
     .flatten()
 }

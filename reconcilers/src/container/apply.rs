@@ -1,0 +1,236 @@
+//! Does what was decided about a container.
+
+use std::{path::Path, sync::Arc};
+
+use agent_model::{ContainerSpec, Digest, Failure, Goal, ResourceName, Target};
+use bollard::{
+    Docker,
+    errors::Error,
+    query_parameters::{
+        CreateContainerOptions, InspectContainerOptions, KillContainerOptions, RemoveContainerOptions,
+        RenameContainerOptions, StartContainerOptions,
+    },
+};
+use crash_point::crash_point;
+
+use super::{
+    Device, bind_source, creation,
+    engine::{LOOK, Refusal, WORK},
+    failures,
+    labels::{self, Mark},
+    observe,
+    pulled_images::MARGIN,
+    record::ContainerRecord,
+    step::ContainerStep,
+};
+
+/// Words by which runtimes say that a port is taken: docker, podman, and the kernel through either.
+const PORT_TAKEN: [&str; 3] = ["port is already allocated", "address already in use", "bind: address"];
+/// Words by which podman, which answers with 500, says that a name is taken.
+const NAME_TAKEN: [&str; 2] = ["is already in use", "already in use by"];
+
+pub(super) async fn apply(
+    device: &Arc<Device>,
+    name: &ResourceName,
+    target: &Target<ContainerSpec, ContainerRecord>,
+    step: &ContainerStep,
+) -> Result<(), Failure> {
+    crash_point();
+    match (step, &target.goal) {
+        (ContainerStep::Pull { reference }, _) => {
+            room(device).await?;
+            device.pulls.begin(name, reference);
+            Ok(())
+        }
+        (ContainerStep::Create { .. }, Goal::Present { spec, digest }) => {
+            noting(device, name, digest, create(device, name, spec, digest).await)
+        }
+        (ContainerStep::StartNew { .. }, Goal::Present { spec, digest }) => {
+            noting(device, name, digest, start_declared(device, name, spec, name.as_str()).await)
+        }
+        (ContainerStep::Start { id, .. }, Goal::Present { spec, digest }) => {
+            noting(device, name, digest, start_declared(device, name, spec, id).await)
+        }
+        (
+            ContainerStep::Create { .. } | ContainerStep::StartNew { .. } | ContainerStep::Start { .. },
+            Goal::Absent,
+        ) => Err(failures::wrong_claim()),
+        (ContainerStep::StartBroughtBack { id }, _) => {
+            start(device, id).await?;
+            device.not_started.forget(name);
+            device.wakes.wake(name);
+            Ok(())
+        }
+        (ContainerStep::Resume { id }, _) => {
+            let id = id.clone();
+            act(device, "let it go on", |client| async move { client.unpause_container(&id).await }).await?;
+            device.wakes.wake(name);
+            Ok(())
+        }
+        (ContainerStep::Stop { id, .. }, _) => {
+            device.stops.begin(name, id);
+            Ok(())
+        }
+        (ContainerStep::SetAside { id }, _) => rename(device, id, &labels::previous_name(name)).await,
+        (ContainerStep::BringBack { id }, _) => rename(device, id, name.as_str()).await,
+        (ContainerStep::Remove { id, .. }, _) => {
+            remove(device, id).await?;
+            crash_point();
+            device.wakes.wake(name);
+            Ok(())
+        }
+    }
+}
+
+/// Remembers why what is declared does not start, so that a pass can bring back what it replaced.
+fn noting(
+    device: &Device,
+    name: &ResourceName,
+    digest: &Digest,
+    result: Result<(), Failure>,
+) -> Result<(), Failure> {
+    match &result {
+        Ok(()) => device.not_started.forget(name),
+        // A runtime that is not there says nothing about what is declared.
+        Err(failure) if failure.reason == "RuntimeUnavailable" => {}
+        Err(failure) => device.not_started.note(name, &digest.to_string(), failure),
+    }
+    result
+}
+
+/// Whether there is room to pull into, by removing what nobody uses where need be.
+async fn room(device: &Arc<Device>) -> Result<(), Failure> {
+    let abilities = device
+        .engine
+        .abilities()
+        .await
+        .map_err(|refusal| refusal.into_failure("say where it keeps images"))?;
+    let Some(folder) = abilities.storage.as_deref() else { return Ok(()) };
+    if free(folder).is_none_or(|free| free >= MARGIN) {
+        return Ok(());
+    }
+    device.collect_images(true).await;
+    match free(folder) {
+        Some(free) if free < MARGIN => Err(failures::no_space(&folder.display().to_string(), free, MARGIN)),
+        _ => Ok(()),
+    }
+}
+
+/// The free space of the file system that a folder is on, in bytes; `None` where nobody can tell, as of a runtime
+/// whose folders are not the agent's.
+pub(super) fn free(folder: &Path) -> Option<u64> {
+    let space = rustix::fs::statvfs(folder).ok()?;
+    Some(space.f_bavail.saturating_mul(space.f_frsize))
+}
+
+async fn create(
+    device: &Arc<Device>,
+    name: &ResourceName,
+    spec: &Arc<ContainerSpec>,
+    digest: &Digest,
+) -> Result<(), Failure> {
+    let abilities =
+        device.engine.abilities().await.map_err(|refusal| refusal.into_failure("say what it can do"))?;
+    let sources = {
+        let (device, spec) = (Arc::clone(device), Arc::clone(spec));
+        // Looked at again at the last moment: what is mounted is what was judged.
+        tokio::task::spawn_blocking(move || bind_source::resolve_all(&spec, &device.protected))
+            .await
+            .map_err(|error| failures::interrupted(&error))??
+    };
+    let mark = Mark { resource: name.clone(), digest: digest.to_string() };
+    let body = creation::request(spec, &sources, mark.labels(&device.agent), &abilities);
+    let options =
+        CreateContainerOptions { name: Some(name.to_string()), ..CreateContainerOptions::default() };
+    let created = device
+        .engine
+        .ask(WORK, |client| async move { client.create_container(Some(options), body).await })
+        .await;
+    crash_point();
+    match created {
+        Ok(created) => {
+            for warning in created.warnings {
+                tracing::warn!(%name, warning = failures::quoted(&warning), "the runtime warns");
+            }
+            device.pulls.over(name);
+            Ok(())
+        }
+        Err(Refusal::Unavailable(failure)) => Err(failure),
+        Err(Refusal::Answer { status, message }) => {
+            let is_taken = status == 409 || NAME_TAKEN.iter().any(|words| message.contains(words));
+            Err(if is_taken { failures::name_taken(&message) } else { failures::not_created(&message) })
+        }
+    }
+}
+
+/// Starts what is declared, and begins to find out how it is: no later pass has to come for that.
+async fn start_declared(
+    device: &Arc<Device>,
+    name: &ResourceName,
+    spec: &Arc<ContainerSpec>,
+    id: &str,
+) -> Result<(), Failure> {
+    start(device, id).await?;
+    crash_point();
+    let id = id.to_owned();
+    let ask =
+        |client: Docker| async move { client.inspect_container(&id, None::<InspectContainerOptions>).await };
+    // Where it cannot be looked at, a pass will tell.
+    let running = match device.engine.ask(LOOK, ask).await {
+        Ok(found) => observe::running(device, &found),
+        Err(_) => None,
+    };
+    match running {
+        Some((id, running)) => drop(observe::attend(device, name, spec, &id, &running, None)),
+        None => device.wakes.wake(name),
+    }
+    Ok(())
+}
+
+async fn start(device: &Device, id: &str) -> Result<(), Failure> {
+    let id = id.to_owned();
+    let ask =
+        |client: Docker| async move { client.start_container(&id, None::<StartContainerOptions>).await };
+    match device.engine.ask(WORK, ask).await {
+        Ok(()) => Ok(()),
+        Err(Refusal::Unavailable(failure)) => Err(failure),
+        Err(Refusal::Answer { message, .. }) => {
+            let is_taken = PORT_TAKEN.iter().any(|words| message.contains(words));
+            Err(if is_taken { failures::port_taken(&message) } else { failures::not_started(&message) })
+        }
+    }
+}
+
+async fn rename(device: &Device, id: &str, to: &str) -> Result<(), Failure> {
+    let (id, options) = (id.to_owned(), RenameContainerOptions { name: to.to_owned() });
+    act(device, "rename it", |client| async move { client.rename_container(&id, options).await }).await
+}
+
+async fn remove(device: &Device, id: &str) -> Result<(), Failure> {
+    // Removing what runs would wait for it to stop.
+    let killed = {
+        let (id, options) = (id.to_owned(), KillContainerOptions { signal: "SIGKILL".to_owned() });
+        device.engine.ask(WORK, |client| async move { client.kill_container(&id, Some(options)).await }).await
+    };
+    if let Err(Refusal::Unavailable(failure)) = killed {
+        return Err(failure);
+    }
+    crash_point();
+    let (id, options) = (id.to_owned(), RemoveContainerOptions { v: true, force: true, link: false });
+    let removed = device
+        .engine
+        .ask(WORK, |client| async move { client.remove_container(&id, Some(options)).await })
+        .await;
+    match removed {
+        Err(refusal) if !refusal.is_not_found() => Err(refusal.into_failure("remove it")),
+        _ => Ok(()),
+    }
+}
+
+async fn act<F: Future<Output = Result<(), Error>>>(
+    device: &Device,
+    what: &str,
+    action: impl FnOnce(Docker) -> F,
+) -> Result<(), Failure> {
+    device.engine.ask(WORK, action).await.map_err(|refusal| refusal.into_failure(what))
+}

@@ -1,0 +1,167 @@
+//! What can go wrong with a container, in words for the status.
+
+use std::{fmt::Display, time::Duration};
+
+use agent_model::{Failure, Retry};
+
+/// Longest text of others in a message, in characters: that of a runtime or a registry may be of any length.
+const LONGEST: usize = 400;
+
+/// The text of others as one short line.
+pub(super) fn quoted(text: &str) -> String {
+    let printable = text.trim().chars().map(|character| if character.is_control() { ' ' } else { character });
+    let mut quoted: String = printable.take(LONGEST).collect();
+    if text.trim().chars().count() > LONGEST {
+        quoted.push('…');
+    }
+    quoted
+}
+
+pub(super) fn wrong_claim() -> Failure {
+    Failure::lasting("WrongKind", "this claim is no container; this is a defect")
+}
+
+pub(super) fn interrupted(error: &impl Display) -> Failure {
+    Failure::passing("Interrupted", format!("the work on containers was interrupted: {error}"))
+}
+
+pub(super) fn no_runtime(tried: &[String]) -> Failure {
+    Failure::passing(
+        "RuntimeUnavailable",
+        format!(
+            "no container runtime is reached at {}; install podman or docker and start its socket \
+             (systemctl enable --now podman.socket), or set container_socket",
+            tried.join(", ")
+        ),
+    )
+}
+
+pub(super) fn unavailable(socket: &std::path::Display<'_>, error: &impl Display) -> Failure {
+    Failure::passing(
+        "RuntimeUnavailable",
+        format!("the container runtime at {socket} gives no answer: {}", quoted(&error.to_string())),
+    )
+}
+
+/// What the runtime answered instead of doing it.
+pub(super) fn refused_by_runtime(what: &str, message: &str) -> Failure {
+    Failure::passing("RuntimeFailed", format!("the runtime does not {what}: {}", quoted(message)))
+}
+
+pub(super) fn not_started(message: &str) -> Failure {
+    Failure::passing("NotStarted", format!("it does not start: {}", quoted(message)))
+}
+
+pub(super) fn port_taken(message: &str) -> Failure {
+    Failure::passing(
+        "PortTaken",
+        format!(
+            "a port of the device that it is to have is taken: {}; free it, or declare another one",
+            quoted(message)
+        ),
+    )
+}
+
+pub(super) fn not_created(message: &str) -> Failure {
+    Failure::passing("NotCreated", format!("the runtime does not create it: {}", quoted(message)))
+}
+
+pub(super) fn name_taken(who: &str) -> Failure {
+    Failure::passing(
+        "NameTaken",
+        format!(
+            "its name is taken by {}, which this agent did not make and leaves alone; rename or remove that, or rename this resource",
+            quoted(who)
+        ),
+    )
+}
+
+pub(super) fn image_not_present(reference: &str) -> Failure {
+    Failure::passing(
+        "ImageNotPresent",
+        format!(
+            "this device has no image {reference}, and pullPolicy Never forbids to pull it; load it, or declare another pullPolicy"
+        ),
+    )
+}
+
+pub(super) fn no_space(folder: &str, free: u64, needed: u64) -> Failure {
+    Failure::passing(
+        "NoSpace",
+        format!(
+            "{} MiB are free where the runtime keeps images ({folder}), and nothing is pulled below {} MiB; free some space",
+            free >> 20,
+            needed >> 20
+        ),
+    )
+}
+
+pub(super) fn limits_refused(unenforced: &[String]) -> Failure {
+    Failure::lasting(
+        "PolicyDenied",
+        format!(
+            "limits that cannot be enforced here: {}; unenforceableLimits = \"Refused\" in this device's policy forbids to \
+             run it without them",
+            unenforced.join(", ")
+        ),
+    )
+}
+
+pub(super) fn mount_missing(path: &impl Display, error: &impl Display) -> Failure {
+    Failure::passing(
+        "MountMissing",
+        format!("{path} cannot be mounted: {error}; it must exist, for example by a File that it depends on"),
+    )
+}
+
+pub(super) fn mount_unsafe(path: &impl Display, why: &str) -> Failure {
+    Failure::passing("UnsafePath", format!("{path} is not mounted: {why}"))
+}
+
+pub(super) fn mount_denied(path: &impl Display, own: &impl Display) -> Failure {
+    Failure::lasting(
+        "PolicyDenied",
+        format!("{path} leads to {own}, which is the agent's own and can be in no container"),
+    )
+}
+
+pub(super) fn device_missing(path: &impl Display, why: &impl Display) -> Failure {
+    Failure::passing("DeviceMissing", format!("{path} cannot be used: {why}"))
+}
+
+/// It replaced a working container and ended before it was ready.
+pub(super) fn did_not_last(how: &str) -> Failure {
+    Failure::lasting("NotStarted", format!("{how}, before it was ready"))
+}
+
+/// It replaced a working container, did not start, and is not tried again.
+pub(super) fn refused(reason: &str, message: &str) -> Failure {
+    Failure {
+        reason: reason.to_owned().into(),
+        message: format!(
+            "{message}; the container before it was brought back, and this is not tried again until its declaration or its image changes"
+        ),
+        retry: Retry::WhenSomethingChanges,
+    }
+}
+
+/// It ended and is not to be started again.
+pub(super) fn ended(how: &str) -> Failure {
+    Failure::lasting(
+        "Exited",
+        format!("{how}, and its restart policy is Never; change what is declared to start it again"),
+    )
+}
+
+/// It ends again and again.
+pub(super) fn crash_loop(how: &str, crashes: u64, left: Duration) -> Failure {
+    let count = match crashes {
+        1 => String::new(),
+        crashes => format!(", {crashes} times in a row"),
+    };
+    Failure {
+        reason: "CrashLoopBackOff".into(),
+        message: format!("{how}{count}; it is started again after a pause; the runtime has what it printed"),
+        retry: Retry::After { delay: left, attempts: crashes },
+    }
+}

@@ -1,0 +1,95 @@
+//! What is declared, or what the runtime meets, may be anything.
+
+use std::{net::TcpListener, os::unix::fs::symlink};
+
+use agent_model::status::ResourceState::{Failed, Ready};
+use serde_json::{Value, json};
+
+use super::{Stage, listed, sleeper, stands, web};
+use crate::status_words::{converged_at, refused};
+
+fn mounting(name: &str, source: &std::path::Path) -> Value {
+    let mut sleeper = sleeper(name);
+    sleeper["spec"]["mounts"] = json!([{"type": "Bind", "source": source, "target": "/mnt"}]);
+    sleeper
+}
+
+#[tokio::test]
+async fn mounts_neither_make_what_is_not_there_nor_follow_links_to_the_agents_own() {
+    let stage = Stage::set().await;
+    let folder = stage.runtime.folder();
+    symlink(stage.device.state_dir(), folder.join("innocent")).unwrap();
+    std::fs::create_dir(folder.join("a,ro=false")).unwrap();
+    let resources =
+        [mounting("missing", &folder.join("missing")), mounting("options", &folder.join("a,ro=false"))];
+    stage.put(1, &resources).await;
+    stage
+        .status("none of them is made", |status| {
+            stands("missing", Failed, "MountMissing")(status)
+                && stands("options", Failed, "UnsafePath")(status)
+        })
+        .await;
+    assert!(!folder.join("missing").exists());
+    assert!(stage.runtime.names().await.is_empty());
+    std::fs::create_dir(folder.join("missing")).unwrap();
+    stage.status("it is there by now", stands("missing", Ready, "Running")).await;
+
+    let document = stage.site.document(2, &[mounting("innocent", &folder.join("innocent"))]);
+    let revision = stage.site.platform.put(stage.device.id(), &document).await;
+    stage
+        .status("the agent's own is in no container", |status| {
+            refused(revision, "PolicyDenied")(status) || stands("innocent", Failed, "PolicyDenied")(status)
+        })
+        .await;
+    assert!(!stage.runtime.names().await.contains(&"innocent".to_owned()));
+}
+
+#[tokio::test]
+async fn a_taken_port_is_said_and_taken_when_it_is_free() {
+    let stage = Stage::set().await;
+    let taken = TcpListener::bind("0.0.0.0:0").unwrap();
+    let mut published = sleeper("published");
+    published["spec"]["ports"] = json!([{"host": taken.local_addr().unwrap().port(), "container": 80}]);
+    stage.put(1, &[published]).await;
+    let status = stage.status("it is taken", stands("published", Failed, "PortTaken")).await;
+    assert!(listed(&status, "published").unwrap().next_retry.is_some());
+    drop(taken);
+    stage.status("converged", converged_at(1)).await;
+    assert_eq!(stage.runtime.names().await, ["published"]);
+}
+
+#[tokio::test]
+async fn what_is_no_image_and_no_variable_is_refused_as_a_document() {
+    let stage = Stage::set().await;
+    let mut nul = web("1");
+    nul["spec"]["env"] = json!({"A": "a\u{0}b"});
+    let with_image = |image: &str| {
+        let mut web = web("1");
+        web["spec"]["image"] = json!(image);
+        web
+    };
+    let bad = [with_image("--privileged"), with_image("box:1 --net=host"), with_image("-v/:/host"), nul];
+    for (generation, bad) in (1..).zip(bad) {
+        let document = stage.site.document(generation, &[bad]);
+        let revision = stage.site.platform.put(stage.device.id(), &document).await;
+        stage.status("refused", refused(revision, "Invalid")).await;
+    }
+    assert!(stage.runtime.names().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_runtime_that_is_killed_at_any_moment_of_a_creation_leaves_one_container() {
+    let mut stage = Stage::set().await;
+    for generation in 1..=6 {
+        let mode = generation.to_string();
+        stage.put(generation, &[web(&mode)]).await;
+        // Each time a little later in the course of things.
+        tokio::time::sleep(std::time::Duration::from_millis(60 * generation)).await;
+        stage.runtime.kill();
+        stage.runtime.serve().await;
+        stage.status("converged", converged_at(generation)).await;
+        assert_eq!(stage.runtime.names().await, ["web"]);
+        let started = format!("started {mode}\n");
+        assert!(stage.runtime.logs("web").await.ends_with(&started), "{}", stage.device.log());
+    }
+}

@@ -1,0 +1,102 @@
+//! Whatever happens to a container behind the agent's back is found out, told apart and counted.
+
+use agent_model::status::ResourceState::{Failed, Ready};
+use serde_json::json;
+use tests::document::container_script;
+
+use super::{Stage, counts, listed, sleeper, stands, web};
+use crate::status_words::converged_at;
+
+#[tokio::test]
+async fn what_dies_is_a_restart_and_what_is_removed_by_hand_a_repair() {
+    let stage = Stage::set().await;
+    stage.put(1, &[web("1")]).await;
+    stage.status("converged", converged_at(1)).await;
+    let first = stage.runtime.id("web").await;
+
+    stage.runtime.podman(&["kill", "--signal", "KILL", "web"]).await;
+    let status = stage.status("it has died", stands("web", Failed, "CrashLoopBackOff")).await;
+    assert!(listed(&status, "web").unwrap().message.contains("was killed"), "{status:#?}");
+    let restarted =
+        |status: &_| stands("web", Ready, "Running")(status) && counts(status, "web") == (1, 1, 0);
+    let status = stage.status("it runs again", restarted).await;
+    let details = &listed(&status, "web").unwrap().details;
+    assert!(details["lastEnd"].as_str().unwrap().contains("was killed"), "{details}");
+    assert_eq!(stage.runtime.id("web").await, first, "it is started again as itself");
+
+    stage.runtime.podman(&["rm", "--force", "--time", "0", "web"]).await;
+    let repaired = |status: &_| stands("web", Ready, "Running")(status) && counts(status, "web") == (1, 1, 1);
+    let status = stage.status("it was created again", repaired).await;
+    let details = &listed(&status, "web").unwrap().details;
+    assert_eq!(details["id"].as_str(), stage.runtime.id("web").await.as_deref());
+    assert_ne!(stage.runtime.id("web").await, first);
+
+    stage.runtime.podman(&["pause", "web"]).await;
+    let repaired = |status: &_| stands("web", Ready, "Running")(status) && counts(status, "web") == (1, 1, 2);
+    stage.status("it goes on", repaired).await;
+    let audit = stage.device.audit();
+    let steps: Vec<&str> = audit.iter().filter_map(|record| record["step"].as_str()).collect();
+    for step in
+        ["start it again", "create it: somebody has removed it", "let it go on: somebody has paused it"]
+    {
+        assert!(steps.contains(&step), "no {step:?} in {steps:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_takes_more_memory_than_it_may_is_told_apart() {
+    let stage = Stage::set().await;
+    let mut greedy =
+        container_script("greedy", tests::container_runtime::BOX, "sleep 1.5; a=x; while :; do a=$a$a; done");
+    greedy["spec"]["limits"] = json!({"memory": "16Mi"});
+    stage.put(1, &[greedy]).await;
+    let status = stage.status("it was killed", stands("greedy", Failed, "CrashLoopBackOff")).await;
+    assert!(listed(&status, "greedy").unwrap().message.contains("memory"), "{status:#?}");
+}
+
+#[tokio::test]
+async fn what_is_declared_no_longer_is_stopped_in_its_own_time_and_removed() {
+    let stage = Stage::set().await;
+    let mut stubborn = container_script(
+        "stubborn",
+        tests::container_runtime::BOX,
+        "trap 'echo asked' USR1; echo up; while :; do sleep 0.1; done",
+    );
+    stubborn["spec"]["stopSignal"] = json!("SIGUSR1");
+    stubborn["spec"]["stopTimeout"] = json!("3s");
+    stage.put(1, &[stubborn, sleeper("other")]).await;
+    stage.status("converged", converged_at(1)).await;
+    stage.put(2, &[sleeper("other")]).await;
+    stage
+        .status("it is asked", |status| {
+            listed(status, "stubborn").is_some_and(|resource| resource.reason == "Stopping")
+        })
+        .await;
+    tests::eventually::eventually("the signal arrives", async || {
+        let logs = stage.runtime.logs("stubborn").await;
+        if logs.contains("asked") { Ok(()) } else { Err(logs) }
+    })
+    .await;
+    stage.status("converged without it", converged_at(2)).await;
+    assert_eq!(stage.runtime.names().await, ["other"]);
+}
+
+#[tokio::test]
+async fn a_container_that_somebody_stopped_or_renamed_comes_back() {
+    let stage = Stage::set().await;
+    stage.put(1, &[web("1")]).await;
+    stage.status("converged", converged_at(1)).await;
+    stage.runtime.podman(&["stop", "web"]).await;
+    stage
+        .status("started again", |status| {
+            stands("web", Ready, "Running")(status) && counts(status, "web") == (1, 1, 0)
+        })
+        .await;
+    stage.runtime.podman(&["rename", "web", "elsewhere"]).await;
+    stage
+        .status("created again", |status| {
+            stands("web", Ready, "Running")(status) && counts(status, "web").2 == 1
+        })
+        .await;
+    assert_eq!(stage.runtime.names().await, ["web"]);
+}
