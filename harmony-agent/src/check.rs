@@ -86,6 +86,7 @@ pub(crate) async fn check(args: RunArgs) -> Result<Exit, CommandError> {
         tell(line);
     }
     tell(processes(&wiring::shim()));
+    tell(units().await);
     for line in server(&configuration).await {
         tell(line);
     }
@@ -208,6 +209,14 @@ fn processes(shim: &Path) -> Line {
             "processes",
             format!("cannot be run: {shown}: {errno}; install process-shim beside harmony-agent"),
         ),
+    }
+}
+
+/// Whether there is a systemd to manage units with. An agent without it makes all else.
+async fn units() -> Line {
+    match reconcilers::systemd_version().await {
+        Ok(version) => Line::ok("units", format!("are managed by systemd {version}")),
+        Err(failure) => Line::warning("units", format!("cannot be managed: {}", failure.message)),
     }
 }
 

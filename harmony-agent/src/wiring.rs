@@ -17,7 +17,10 @@ use agent_core::{
     status::{report::Reporter, snapshot::Snapshot},
 };
 use agent_model::{AgentId, status::AgentInfo};
-use reconcilers::{FileReconciler, FileReconcilerSettings, ProcessReconciler, ProcessReconcilerSettings};
+use reconcilers::{
+    FileReconciler, FileReconcilerSettings, ProcessReconciler, ProcessReconcilerSettings,
+    SystemdUnitReconciler, SystemdUnitReconcilerSettings,
+};
 
 use crate::{Agent, CommandError, accounts::DeviceAccounts, configuration::Ground, facts};
 
@@ -84,6 +87,10 @@ pub(crate) async fn wire(
                 .map_err(CommandError::failed)?,
             shim: shim(),
             tolerates_unenforceable_limits,
+        }))
+        .with(SystemdUnitReconciler::new(SystemdUnitReconcilerSettings {
+            agent: agent.clone(),
+            originals: layout.units(),
         }));
     let (formats, scores) = program.reads(&switches, registry.kinds())?;
     let clock = Clock::system();

@@ -5,8 +5,13 @@
 
 mod file;
 mod process;
+mod systemd_unit;
 
 pub use file::{FileObservation, FileReconciler, FileReconcilerSettings, FileRecord, FileStep};
 pub use process::{
     Account, ProcessObservation, ProcessReconciler, ProcessReconcilerSettings, ProcessRecord, ProcessStep,
+};
+pub use systemd_unit::{
+    SystemdUnitObservation, SystemdUnitReconciler, SystemdUnitReconcilerSettings, SystemdUnitRecord,
+    SystemdUnitStep, systemd_version,
 };

@@ -5,7 +5,8 @@ use agent_model::{
     reader::{Field, Findings},
 };
 use agent_score_bridge::{
-    Child, FILES, File, Files, Interpret, InterpretError, Process, Score, ScoreRegistry, WireForm,
+    Child, FILES, File, Files, Interpret, InterpretError, Process, Score, ScoreRegistry, SystemdUnit,
+    WireForm,
 };
 use semver::Version;
 use serde::Serialize;
@@ -14,6 +15,7 @@ pub(super) fn registry() -> ScoreRegistry {
     ScoreRegistry::none()
         .with::<File>()
         .with::<Process>()
+        .with::<SystemdUnit>()
         .with::<Bundle>()
         .with::<Chain>()
         .with::<Nested>()

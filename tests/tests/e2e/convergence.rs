@@ -112,7 +112,7 @@ async fn a_document_converges_and_the_status_says_all_that_the_contract_promises
     formats[kind] = json!([schema_version]);
     let scores: &[&str] = match site.format() {
         Format::AgentManifest => &[],
-        Format::Score => &["ConfigSet@0.1.0", "File@0.1.0", "Process@0.1.0"],
+        Format::Score => &["ConfigSet@0.1.0", "File@0.1.0", "Process@0.1.0", "SystemdUnit@0.1.0"],
     };
     let expected = json!({
         "apiVersion": "harmony/v1", "kind": "AgentStatus", "schemaVersion": "1.0.0",
@@ -137,7 +137,7 @@ async fn a_document_converges_and_the_status_says_all_that_the_contract_promises
         "summary": {"total": 2, "ready": 2, "failed": 0, "pending": 0},
         "resources": [resource("app-config"), resource("motd")],
         "agentInfo": {
-            "version": out, "formats": formats, "scores": scores, "reconcilers": ["File", "Process"],
+            "version": out, "formats": formats, "scores": scores, "reconcilers": ["File", "Process", "SystemdUnit"],
             "facts": out, "bootId": out, "startedAt": out,
         },
     });

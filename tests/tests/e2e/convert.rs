@@ -15,7 +15,7 @@ use tests::{
 /// Where no server is: no program is given that port by chance.
 const NOBODY: &str = "nats://127.0.0.1:1";
 /// What a device lists that has the Scores which come with the bridge.
-const BUILT_IN: &[&str] = &["ConfigSet@0.1.0", "File@0.1.0", "Process@0.1.0"];
+const BUILT_IN: &[&str] = &["ConfigSet@0.1.0", "File@0.1.0", "Process@0.1.0", "SystemdUnit@0.1.0"];
 
 /// A fleet without agents, and somebody who works on it.
 struct Desk {
@@ -282,7 +282,11 @@ async fn check_renders_scores_with_the_facts_that_each_device_publishes() {
 async fn apply_refuses_before_writing_what_a_device_says_it_could_not_accept() {
     let desk = Desk::start().await;
     desk.report("edge-1", BUILT_IN).await;
-    desk.report("edge-2", &["ConfigSet@0.1.0", "File@0.1.0", "Process@0.1.0", "Tea@0.3.1"]).await;
+    desk.report(
+        "edge-2",
+        &["ConfigSet@0.1.0", "File@0.1.0", "Process@0.1.0", "SystemdUnit@0.1.0", "Tea@0.3.1"],
+    )
+    .await;
     let document = |agent: &str, entry: &Value| json!({"apiVersion": "harmony/v1", "kind": "Score", "metadata": {"name": agent}, "spec": {"scores": [entry]}});
     let tea = score("Tea", "t", &json!({"sugar": 2}));
     let tea = json!({"score": "Tea", "version": "0.3.0", "name": "t", "with": tea["with"]});

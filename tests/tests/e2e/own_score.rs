@@ -148,7 +148,10 @@ async fn an_agent_with_a_score_of_ones_own_brings_it_about_and_one_without_says_
     let document = |generation| scores(DEVICE, generation, &[score("Motd", "banner", &with)]);
     site.platform.put(DEVICE, &document(1)).await;
     let status = site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
-    assert_eq!(status.agent_info.scores, ["ConfigSet@0.1.0", "File@0.1.0", "Motd@0.1.0", "Process@0.1.0"]);
+    assert_eq!(
+        status.agent_info.scores,
+        ["ConfigSet@0.1.0", "File@0.1.0", "Motd@0.1.0", "Process@0.1.0", "SystemdUnit@0.1.0"]
+    );
     let names: Vec<&str> = status.resources.iter().map(|resource| resource.name.as_str()).collect();
     assert_eq!(names, ["banner-before", "banner-after"]);
     let banner = format!("{} at Basel; call ops\n", status.agent_info.facts["hostname"]);

@@ -56,7 +56,10 @@ async fn a_device_tells_which_scores_it_has_and_a_document_of_them_by_its_kind()
     let entry = site.platform.entry(ACTUAL_STATE, DEVICE).await.unwrap().unwrap();
     let status: Value = serde_json::from_slice(&entry.value).unwrap();
     assert_eq!(status["agentInfo"]["formats"], json!({"AgentManifest": ["1.0.0"], "Score": ["0.1.0"]}));
-    assert_eq!(status["agentInfo"]["scores"], json!(["ConfigSet@0.1.0", "File@0.1.0", "Process@0.1.0"]));
+    assert_eq!(
+        status["agentInfo"]["scores"],
+        json!(["ConfigSet@0.1.0", "File@0.1.0", "Process@0.1.0", "SystemdUnit@0.1.0"])
+    );
     for place in ["desired", "accepted"] {
         let (kind, version) = (&status[place]["kind"], &status[place]["schemaVersion"]);
         assert_eq!((kind, version), (&json!("Score"), &json!("0.1.0")), "{place}");
@@ -90,7 +93,7 @@ async fn all_that_is_wrong_with_a_document_is_told_with_its_places_and_disturbs_
     let status = site.platform.status_where(DEVICE, "a refusal", refused(revision, "Invalid")).await;
     let message = &status.condition(ConditionType::Accepted).unwrap().message;
     for told in [
-        "/spec/scores/0/score: no Score is named \"Fil\"; this device has ConfigSet@0.1.0, File@0.1.0, Process@0.1.0; \
+        "/spec/scores/0/score: no Score is named \"Fil\"; this device has ConfigSet@0.1.0, File@0.1.0, Process@0.1.0, SystemdUnit@0.1.0; \
          did you mean \"File\"?",
         "/spec/scores/1/version: no version of File is ^7.0.0; this device has File@0.1.0",
         "/spec/scores/2/version: ",
