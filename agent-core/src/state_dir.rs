@@ -65,6 +65,11 @@ impl StateLayout {
         self.0.join("processes")
     }
 
+    /// The folder for what the files of systemd's units replaced.
+    pub fn units(&self) -> PathBuf {
+        self.0.join("units")
+    }
+
     /// What the agent is at for the first time, and how often it crashed there:
     /// [`SafeMode`](crate::safe_mode::SafeMode).
     pub fn unfinished(&self) -> PathBuf {

@@ -88,6 +88,7 @@ pub(crate) async fn check(args: RunArgs) -> Result<Exit, CommandError> {
     }
     tell(processes(&wiring::shim()));
     tell(containers(&configuration.ground).await);
+    tell(units().await);
     for line in server(&configuration).await {
         tell(line);
     }
@@ -220,6 +221,14 @@ async fn containers(ground: &Ground) -> Line {
             Line::ok("containers", format!("are run by {} at {}", runtime.version, socket.display()))
         }
         Err(problem) => Line::warning("containers", format!("cannot be run: {problem}")),
+    }
+}
+
+/// Whether there is a systemd to manage units with. An agent without it makes all else.
+async fn units() -> Line {
+    match reconcilers::systemd_version().await {
+        Ok(version) => Line::ok("units", format!("are managed by systemd {version}")),
+        Err(failure) => Line::warning("units", format!("cannot be managed: {}", failure.message)),
     }
 }
 

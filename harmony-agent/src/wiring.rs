@@ -19,7 +19,7 @@ use agent_core::{
 use agent_model::{AgentId, status::AgentInfo};
 use reconcilers::{
     ContainerReconciler, ContainerReconcilerSettings, FileReconciler, FileReconcilerSettings,
-    ProcessReconciler, ProcessReconcilerSettings,
+    ProcessReconciler, ProcessReconcilerSettings, SystemdUnitReconciler, SystemdUnitReconcilerSettings,
 };
 
 use crate::{Agent, CommandError, accounts::DeviceAccounts, configuration::Ground, facts};
@@ -96,6 +96,10 @@ pub(crate) async fn wire(
                 .map_err(CommandError::failed)?,
             shim: shim(),
             tolerates_unenforceable_limits,
+        }))
+        .with(SystemdUnitReconciler::new(SystemdUnitReconcilerSettings {
+            agent: agent.clone(),
+            originals: layout.units(),
         }));
     let (formats, scores) = program.reads(&switches, registry.kinds())?;
     let clock = Clock::system();

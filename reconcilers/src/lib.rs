@@ -6,6 +6,7 @@
 mod container;
 mod file;
 mod process;
+mod systemd_unit;
 mod workload;
 
 pub use container::{
@@ -15,4 +16,8 @@ pub use container::{
 pub use file::{FileObservation, FileReconciler, FileReconcilerSettings, FileRecord, FileStep};
 pub use process::{
     Account, ProcessObservation, ProcessReconciler, ProcessReconcilerSettings, ProcessRecord, ProcessStep,
+};
+pub use systemd_unit::{
+    SystemdUnitObservation, SystemdUnitReconciler, SystemdUnitReconcilerSettings, SystemdUnitRecord,
+    SystemdUnitStep, systemd_version,
 };

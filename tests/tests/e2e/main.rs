@@ -103,3 +103,4 @@ mod state_folder_lock;
 mod status_words;
 mod third_format;
 mod transport;
+mod units;

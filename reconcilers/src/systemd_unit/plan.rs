@@ -1,0 +1,506 @@
+//! Decides what to do about a unit. Pure.
+//!
+//! ```text
+//! declared:  keep originals? ─▶ judge ─▶ write files, enable | disable ─▶ (next pass)
+//!            read again ─▶ start | restart | stop ─▶ (next passes) see how that comes out
+//! dropped:   stop, where nothing stays ─▶ restore files, enable | disable ─▶ (next pass)
+//!            read again ─▶ start | restart | stop, as it was found
+//! ```
+//!
+//! Files are written in one pass and read by systemd in the next, so that one reading does for all units of a
+//! document. What runs carries no mark of ours: it is known by the invocation that systemd numbers each start
+//! with. Only what was started for something else than what is declared is restarted.
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use agent_model::{Digest, Failure, Plan, Standing, SystemdUnitSpec, UnitName, UnitState};
+use serde_json::json;
+
+use super::{
+    backoff, failures,
+    files::{self, MAX_ORIGINAL, MODE},
+    observation::{FoundFile, FoundUnit, SystemdUnitObservation},
+    record::{AsFound, Run, Starting, SystemdUnitRecord, WrittenFile},
+    step::{SystemdUnitStep, UnitAction},
+};
+
+type UnitPlan = Plan<SystemdUnitStep, SystemdUnitRecord>;
+
+/// How long a service must have run that does not say itself when it is ready: what ends at once never was.
+pub(super) const PROOF: Duration = Duration::from_secs(1);
+
+/// Makes the unit as declared.
+pub(super) fn establish(
+    spec: &SystemdUnitSpec,
+    digest: Digest,
+    record: Option<&SystemdUnitRecord>,
+    observed: &SystemdUnitObservation,
+) -> UnitPlan {
+    if let Some(failure) = obstacle(spec, observed) {
+        return Plan::blocked(record.cloned(), failure);
+    }
+    let claim = taken(spec, digest, record, observed);
+    match placing(spec, &claim, observed) {
+        Err(failure) => Plan::blocked(record.cloned(), failure),
+        Ok(Some(plan)) => plan,
+        Ok(None) => running(spec, digest, claim, observed),
+    }
+}
+
+/// Why nothing can be done.
+fn obstacle(spec: &SystemdUnitSpec, observed: &SystemdUnitObservation) -> Option<Failure> {
+    let (name, unit) = (spec.unit.as_str(), &observed.unit);
+    if observed.agents_own {
+        return Some(failures::agents_own(name));
+    }
+    let masked = unit.file_state.as_deref().is_some_and(|state| state.starts_with("masked"));
+    if masked || unit.load == "masked" {
+        return Some(failures::masked(name));
+    }
+    let other = observed.files.iter().find_map(|(file, found)| match found {
+        FoundFile::Other(what) if observed.wanted.contains_key(file) => {
+            Some(failures::not_regular_file(&format!("{}/{file}", super::FOLDER), what))
+        }
+        _ => None,
+    });
+    let missing = spec.content.is_none() && !unit.exists() && !observed.files.contains_key(name);
+    other.or_else(|| missing.then(|| failures::not_found(name)))
+}
+
+/// The claim as it stands before anything is done, with all that can be learnt from what is there.
+fn taken(
+    spec: &SystemdUnitSpec,
+    digest: Digest,
+    record: Option<&SystemdUnitRecord>,
+    observed: &SystemdUnitObservation,
+) -> SystemdUnitRecord {
+    let unit = &observed.unit;
+    let mut claim = record.cloned().unwrap_or_else(|| SystemdUnitRecord {
+        found: AsFound { exists: unit.exists(), active: unit.runs(), enabled: unit.enabled() },
+        ..SystemdUnitRecord::default()
+    });
+    // Files whose writing or restoring a crash kept from being recorded.
+    let mut arrived = false;
+    claim.files.retain(|name, file| {
+        let found = match observed.files.get(name) {
+            Some(FoundFile::Regular { file, .. }) => Some(file.content),
+            _ => None,
+        };
+        let lost = !observed.wanted.contains_key(name) && !found.is_some_and(|found| file.holds(found));
+        let intended = file.intended.take();
+        if intended.is_some() && intended == found {
+            arrived |= file.written != intended;
+            file.written = intended;
+        }
+        arrived |= lost;
+        !lost
+    });
+    claim.unread |= arrived;
+
+    let bodies = files::declared(spec);
+    let in_place = bodies.iter().all(|(name, text)| {
+        let wanted = Digest::of_bytes(text.as_bytes());
+        matches!(observed.files.get(name), Some(FoundFile::Regular { body, .. }) if *body == wanted)
+    }) && claim.files.keys().all(|name| bodies.contains_key(name));
+    let as_declared = (in_place && !claim.unread).then_some(digest);
+    let current = |digest| Run { digest, boot: observed.boot.clone(), invocation: unit.invocation.clone() };
+    if let Some(run) = claim.run.as_mut().filter(|run| run.boot != observed.boot) {
+        // What runs was started by systemd at boot, from the files that lay there.
+        (run.digest, claim.starting, claim.tries) = (None, None, 0);
+        if unit.runs() {
+            *run = current(as_declared);
+        }
+    }
+    if let Some(starting) = claim.starting.take_if(|_| !unit.has_job)
+        && unit.invocation.is_some()
+        && unit.invocation != starting.before
+    {
+        claim.run = Some(current(Some(starting.digest)));
+    }
+    match &mut claim.run {
+        None if unit.runs() && claim.starting.is_none() => claim.run = Some(current(as_declared)),
+        Some(run) if unit.runs() && run.digest == Some(digest) && !unit.has_job => {
+            if run.invocation.is_none() || as_declared.is_some() {
+                run.invocation.clone_from(&unit.invocation);
+            } else if run.invocation != unit.invocation {
+                // Started by somebody, with files that are not as declared.
+                run.digest = None;
+            }
+        }
+        _ => {}
+    }
+    claim
+}
+
+/// Puts the files in place, and has it started at boot or not; `None` where all that is done.
+fn placing(
+    spec: &SystemdUnitSpec,
+    claim: &SystemdUnitRecord,
+    observed: &SystemdUnitObservation,
+) -> Result<Option<UnitPlan>, Failure> {
+    let (mut intent, mut record) = (claim.clone(), claim.clone());
+    let (mut keeping, mut writing) = (Vec::new(), Vec::new());
+    for (name, wanted) in &observed.wanted {
+        let found = match observed.files.get(name) {
+            Some(FoundFile::Regular { file, size, body }) => Some((*file, *size, *body)),
+            _ => None,
+        };
+        let in_sync = found.is_some_and(|(file, ..)| file.content == *wanted && file.mode == MODE);
+        let mut file = claim.files.get(name).cloned().unwrap_or_else(|| WrittenFile {
+            // With a mark it is ours, whatever the ledger says.
+            original: found.filter(|(file, _, body)| file.content == *body).map(|(file, ..)| file),
+            ..WrittenFile::default()
+        });
+        if in_sync {
+            file.written = Some(*wanted);
+            intent.files.insert(name.clone(), file.clone());
+            record.files.insert(name.clone(), file);
+            continue;
+        }
+        if let (Some((found, size, _)), Some(original)) = (found, file.original)
+            && found.content == original.content
+            && !observed.kept.contains(&original.content)
+        {
+            if size > MAX_ORIGINAL {
+                return Err(failures::original_too_large(&format!("{}/{name}", super::FOLDER), size));
+            }
+            keeping.push(UnitAction::KeepOriginal { file: name.clone(), original });
+        }
+        writing.push(UnitAction::Write { file: name.clone(), over: found.map(|(file, ..)| file.content) });
+        intent.files.insert(name.clone(), WrittenFile { intended: Some(*wanted), ..file.clone() });
+        record.files.insert(name.clone(), WrittenFile { written: Some(*wanted), intended: None, ..file });
+    }
+    let own_file_changes = writing
+        .iter()
+        .any(|action| matches!(action, UnitAction::Write { file, .. } if *file == spec.unit.as_str()));
+    let makes_folder = !spec.drop_ins.is_empty() && !observed.has_folder;
+    intent.made_folder |= makes_folder;
+    let dropped: Vec<String> =
+        claim.files.keys().filter(|name| !observed.wanted.contains_key(*name)).cloned().collect();
+    for name in dropped {
+        writing.extend(given_back(&name, &claim.files[&name], observed)?);
+        record.files.remove(&name);
+    }
+    let mut actions = keeping;
+    if !writing.is_empty() {
+        actions.push(UnitAction::Verify);
+    }
+    let removes_folder = intent.made_folder && spec.drop_ins.is_empty();
+    actions.extend(writing);
+    actions.extend(removes_folder.then_some(UnitAction::RemoveFolder));
+    if let Some(wanted) = spec.enabled {
+        let differs = observed.unit.enabled().is_some_and(|is| is != wanted);
+        // What it will be like is seen once its file is there.
+        let unknown = own_file_changes && observed.unit.enabled().is_none() && wanted;
+        if differs || unknown {
+            actions.push(UnitAction::Enable(wanted));
+            intent.set_enabled = true;
+        }
+    }
+    record.set_enabled = intent.set_enabled;
+    record.made_folder = intent.made_folder && !removes_folder;
+    if actions.is_empty() {
+        return Ok(None);
+    }
+    record.unread = true;
+    let then =
+        Standing::Pending { reason: "Loading".into(), message: "systemd is about to read its files".into() };
+    Ok(Some(Plan { intent: Some(intent), steps: steps(&spec.unit, actions), record: Some(record), then }))
+}
+
+/// Puts back what a file replaced, if it is still ours.
+fn given_back(
+    name: &str,
+    file: &WrittenFile,
+    observed: &SystemdUnitObservation,
+) -> Result<Option<UnitAction>, Failure> {
+    let Some(FoundFile::Regular { file: found, .. }) = observed.files.get(name) else { return Ok(None) };
+    if !file.holds(found.content) {
+        return Ok(None);
+    }
+    match file.original {
+        Some(original) if !observed.kept.contains(&original.content) && found.content != original.content => {
+            Err(failures::original_lost(&format!("{}/{name}", super::FOLDER)))
+        }
+        original => Ok(Some(UnitAction::Restore { file: name.to_owned(), original, over: found.content })),
+    }
+}
+
+/// Has systemd read what was written, and the unit run or not.
+fn running(
+    spec: &SystemdUnitSpec,
+    digest: Digest,
+    mut claim: SystemdUnitRecord,
+    observed: &SystemdUnitObservation,
+) -> UnitPlan {
+    let unit = &observed.unit;
+    // Files that are as declared already are ours from now on as well.
+    for (name, wanted) in &observed.wanted {
+        let original = match observed.files.get(name) {
+            Some(FoundFile::Regular { file, body, .. }) if file.content == *body => Some(*file),
+            _ => None,
+        };
+        let file = claim
+            .files
+            .entry(name.clone())
+            .or_insert_with(|| WrittenFile { original, ..WrittenFile::default() });
+        file.written = Some(*wanted);
+    }
+    if !claim.unread && matches!(unit.load.as_str(), "bad-setting" | "error") {
+        let said = unit.load_error.as_deref().unwrap_or("its file has a bad setting");
+        return Plan::blocked(Some(claim), failures::refused(spec.unit.as_str(), said));
+    }
+    let next = if spec.unit.is_template() {
+        Next::Nothing(written())
+    } else {
+        next(spec, digest, &mut claim, observed)
+    };
+    let mut actions: Vec<UnitAction> = claim.unread.then_some(UnitAction::Reload).into_iter().collect();
+    let mut intent = claim.clone();
+    let mut record = SystemdUnitRecord { unread: false, ..claim };
+    let then = match next {
+        Next::Nothing(then) => {
+            let unable = spec.enabled == Some(true) && unit.enabled().is_none() && actions.is_empty();
+            match (&then, &unit.file_state) {
+                (Standing::Ready { .. }, Some(state)) if unable => {
+                    Standing::Failed(failures::nothing_to_enable(spec.unit.as_str(), state))
+                }
+                _ => then,
+            }
+        }
+        Next::Do(action) => {
+            let stopping = action == UnitAction::Stop;
+            if !stopping {
+                intent.starting = Some(Starting { digest, before: unit.invocation.clone() });
+                record.run =
+                    Some(Run { digest: Some(digest), boot: observed.boot.clone(), invocation: None });
+                record.starting = None;
+            }
+            actions.push(action);
+            on_its_way(if stopping { "Stopping" } else { "Starting" }, unit)
+        }
+    };
+    if actions.is_empty() {
+        return Plan::nothing(Some(record), then);
+    }
+    Plan { intent: Some(intent), steps: steps(&spec.unit, actions), record: Some(record), then }
+}
+
+/// What comes next for what runs.
+enum Next {
+    Do(UnitAction),
+    Nothing(Standing),
+}
+
+fn next(
+    spec: &SystemdUnitSpec,
+    digest: Digest,
+    claim: &mut SystemdUnitRecord,
+    observed: &SystemdUnitObservation,
+) -> Next {
+    let unit = &observed.unit;
+    if spec.state == UnitState::Stopped {
+        claim.tries = 0;
+        return match unit.active.as_str() {
+            _ if unit.runs() => Next::Do(UnitAction::Stop),
+            "deactivating" => Next::Nothing(on_its_way("Stopping", unit)),
+            _ => Next::Nothing(ready("Stopped", unit)),
+        };
+    }
+    let as_declared = claim.run.as_ref().is_some_and(|run| run.digest == Some(digest));
+    let asked = claim.starting.as_ref().is_some_and(|starting| starting.digest == digest);
+    // At boot systemd starts it by itself.
+    if unit.has_job && (as_declared || asked || !unit.runs()) {
+        return Next::Nothing(on_its_way("Starting", unit));
+    }
+    if unit.runs() {
+        if !as_declared {
+            claim.tries = 0;
+            return Next::Do(UnitAction::Restart);
+        }
+        return Next::Nothing(standing(spec.unit.as_str(), observed));
+    }
+    if unit.active == "deactivating" {
+        return Next::Nothing(on_its_way("Stopping", unit));
+    }
+    let failed = unit.active == "failed";
+    if as_declared && unit.runs_once && !failed && unit.job_result.is_none() {
+        return Next::Nothing(ready("Completed", unit));
+    }
+    if !as_declared {
+        claim.tries = 0;
+        let again = claim.run.as_ref().is_some_and(|run| run.boot != observed.boot);
+        return Next::Do(UnitAction::Start { again });
+    }
+    if unit.inactive_since.saturating_sub(unit.active_since) >= backoff::WELL
+        && unit.active_since > Duration::ZERO
+    {
+        claim.tries = 0;
+    }
+    let failed = failed || unit.job_result.is_some();
+    let due = unit.inactive_since + backoff::pause(claim.tries, failed);
+    match due.checked_sub(observed.now) {
+        Some(left) if !left.is_zero() => {
+            let how = how_it_ended(unit);
+            Next::Nothing(Standing::Failed(failures::ended(spec.unit.as_str(), &how, claim.tries + 1, left)))
+        }
+        _ => {
+            claim.tries += 1;
+            Next::Do(UnitAction::Start { again: false })
+        }
+    }
+}
+
+/// How what runs as declared stands.
+fn standing(name: &str, observed: &SystemdUnitObservation) -> Standing {
+    let unit = &observed.unit;
+    match unit.active.as_str() {
+        "activating" if unit.sub.starts_with("auto-restart") => {
+            Standing::Failed(failures::restarting(name, &unit.result, unit.restarts))
+        }
+        "activating" => on_its_way("Starting", unit),
+        _ if unit.proves_itself && observed.now.saturating_sub(unit.active_since) < PROOF => {
+            on_its_way("Starting", unit)
+        }
+        _ => ready("Running", unit),
+    }
+}
+
+fn how_it_ended(unit: &FoundUnit) -> String {
+    match (&unit.job_result, unit.active.as_str(), unit.status) {
+        (Some(result), "inactive", _) => format!("was not started: its job ended with {result}"),
+        (_, _, 0) if unit.result == "success" => "ended though it should run".to_owned(),
+        (_, _, 0) => format!("failed with the result {}", unit.result),
+        (_, _, status) => format!("failed with the result {} (status {status})", unit.result),
+    }
+}
+
+fn on_its_way(reason: &'static str, unit: &FoundUnit) -> Standing {
+    let message = match unit.active.as_str() {
+        "" => String::new(),
+        active => format!("it was {active} ({}) when it was looked at", unit.sub),
+    };
+    Standing::Pending { reason: reason.into(), message }
+}
+
+fn written() -> Standing {
+    Standing::Ready { reason: "Written".into(), message: String::new(), details: serde_json::Value::Null }
+}
+
+fn ready(reason: &'static str, unit: &FoundUnit) -> Standing {
+    let details = json!({
+        "activeState": unit.active,
+        "subState": unit.sub,
+        "result": unit.result,
+        "nRestarts": unit.restarts,
+        "unitFileState": unit.file_state,
+    });
+    Standing::Ready { reason: reason.into(), message: String::new(), details }
+}
+
+/// Gives the unit back as it was found.
+pub(super) fn undo(
+    name: &UnitName,
+    record: Option<&SystemdUnitRecord>,
+    observed: &SystemdUnitObservation,
+) -> UnitPlan {
+    let Some(record) = record else { return Plan::nothing(None, Standing::Gone) };
+    if observed.agents_own {
+        return Plan::blocked(Some(record.clone()), failures::agents_own(name.as_str()));
+    }
+    let unit = &observed.unit;
+    if !stays(name, record, observed) && !name.is_template() {
+        if unit.runs() {
+            let plan = Plan::nothing(Some(record.clone()), on_its_way("Stopping", unit));
+            return Plan { steps: steps(name, vec![UnitAction::Stop]), ..plan };
+        }
+        if unit.active == "deactivating" || unit.has_job {
+            return Plan::nothing(Some(record.clone()), on_its_way("Stopping", unit));
+        }
+    }
+    match returning(name, record, observed) {
+        Err(failure) => Plan::blocked(Some(record.clone()), failure),
+        Ok(Some(plan)) => plan,
+        Ok(None) => as_found(name, record, observed),
+    }
+}
+
+/// Whether there is a unit of that name when our files are gone.
+fn stays(name: &UnitName, record: &SystemdUnitRecord, observed: &SystemdUnitObservation) -> bool {
+    let Some(file) = record.files.get(name.as_str()) else {
+        return record.found.exists || observed.unit.file_state.is_some();
+    };
+    let ours = match observed.files.get(name.as_str()) {
+        Some(FoundFile::Regular { file: found, .. }) => file.holds(found.content),
+        Some(FoundFile::Other(_)) => false,
+        None => true,
+    };
+    record.found.exists || file.original.is_some() || !ours
+}
+
+/// Puts files back, and whether it is started at boot; `None` where all that is done.
+fn returning(
+    name: &UnitName,
+    record: &SystemdUnitRecord,
+    observed: &SystemdUnitObservation,
+) -> Result<Option<UnitPlan>, Failure> {
+    let unit = &observed.unit;
+    let mut restoring = Vec::new();
+    for (file, written) in &record.files {
+        restoring.extend(given_back(file, written, observed)?);
+    }
+    let changes = !restoring.is_empty();
+    let mut actions = Vec::new();
+    if stays(name, record, observed) {
+        actions.extend(restoring);
+        let before =
+            record.found.enabled.filter(|before| record.set_enabled && unit.enabled() != Some(*before));
+        actions.extend(before.map(UnitAction::Enable));
+    } else {
+        // While its file is there, which says what there is to be undone.
+        actions.extend((unit.enabled() == Some(true)).then_some(UnitAction::Enable(false)));
+        actions.extend(restoring);
+    }
+    actions.extend((record.made_folder && observed.has_folder).then_some(UnitAction::RemoveFolder));
+    if actions.is_empty() {
+        return Ok(None);
+    }
+    let mut done =
+        SystemdUnitRecord { unread: true, made_folder: false, set_enabled: false, ..record.clone() };
+    done.files.clear();
+    if let Some(run) = done.run.as_mut().filter(|_| changes) {
+        run.digest = None;
+    }
+    let then =
+        Standing::Pending { reason: "Loading".into(), message: "systemd is about to read its files".into() };
+    let intent = SystemdUnitRecord { unread: true, run: done.run.clone(), ..record.clone() };
+    Ok(Some(Plan { intent: Some(intent), steps: steps(name, actions), record: Some(done), then }))
+}
+
+/// Has systemd read what is left, and the unit run as before.
+fn as_found(name: &UnitName, record: &SystemdUnitRecord, observed: &SystemdUnitObservation) -> UnitPlan {
+    let unit = &observed.unit;
+    let mut actions: Vec<UnitAction> = record.unread.then_some(UnitAction::Reload).into_iter().collect();
+    let before = record.found;
+    if before.exists && !name.is_template() {
+        let is_changed = record.unread && record.run.as_ref().is_some_and(|run| run.digest.is_none());
+        actions.extend(match (before.active, unit.runs()) {
+            (true, true) => is_changed.then_some(UnitAction::Restart),
+            (true, false) => (!unit.runs_once).then_some(UnitAction::Start { again: false }),
+            (false, true) => Some(UnitAction::Stop),
+            (false, false) => None,
+        });
+    }
+    let plan = Plan::nothing(None, Standing::Gone);
+    if actions.is_empty() {
+        return plan;
+    }
+    Plan { intent: Some(record.clone()), steps: steps(name, actions), ..plan }
+}
+
+fn steps(unit: &UnitName, actions: Vec<UnitAction>) -> Vec<SystemdUnitStep> {
+    actions.into_iter().map(|action| SystemdUnitStep { unit: unit.clone(), action }).collect()
+}
