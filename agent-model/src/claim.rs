@@ -19,6 +19,8 @@ pub enum Claim {
     File(TargetPath),
     /// A process, claimed by the `Process` of that name.
     Process(ResourceName),
+    /// A job, claimed by the `ShellJob` of that name.
+    ShellJob(ResourceName),
 }
 
 /// Why a text is no claim.
@@ -35,6 +37,7 @@ impl Claim {
         match self {
             Self::File(_) => ResourceKind::File,
             Self::Process(_) => ResourceKind::Process,
+            Self::ShellJob(_) => ResourceKind::ShellJob,
         }
     }
 
@@ -47,7 +50,7 @@ impl Claim {
                 Some("one path lies below the other, which is a regular file")
             }
             // That names are unique is a rule of its own, by which nobody is told twice.
-            (Self::File(_) | Self::Process(_), _) => None,
+            (Self::File(_) | Self::Process(_) | Self::ShellJob(_), _) => None,
         }
     }
 }
@@ -57,6 +60,7 @@ impl fmt::Display for Claim {
         match self {
             Self::File(path) => write!(f, "File:{path}"),
             Self::Process(name) => write!(f, "Process:{name}"),
+            Self::ShellJob(name) => write!(f, "ShellJob:{name}"),
         }
     }
 }
@@ -70,6 +74,7 @@ impl FromStr for Claim {
         match kind.parse().map_err(|()| invalid())? {
             ResourceKind::File => key.parse().map(Self::File).map_err(|_| invalid()),
             ResourceKind::Process => key.parse().map(Self::Process).map_err(|_| invalid()),
+            ResourceKind::ShellJob => key.parse().map(Self::ShellJob).map_err(|_| invalid()),
         }
     }
 }
@@ -94,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_claim_reads_back_as_written() {
-        for text in ["File:/etc/app.conf", "Process:web"] {
+        for text in ["File:/etc/app.conf", "Process:web", "ShellJob:setup"] {
             assert_eq!(text.parse::<Claim>().unwrap().to_string(), text);
         }
         for text in ["", "web", "File:web", "Process:/etc/app.conf", "Process:", "Unit:web", "process:web"] {

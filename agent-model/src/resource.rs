@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Ask, Claim, Digest, FileSpec, ProcessSpec, ResourceName};
+use crate::{Ask, Claim, Digest, FileSpec, ProcessSpec, ResourceName, ShellJobSpec};
 
 /// The kinds of resource there are. Which of them an agent has a reconciler for is known to its
 /// registry only.
@@ -15,17 +15,20 @@ pub enum ResourceKind {
     File,
     /// A program that runs: [`ProcessSpec`].
     Process,
+    /// A script that runs to its end: [`ShellJobSpec`].
+    ShellJob,
 }
 
 impl ResourceKind {
     /// Every kind.
-    pub const ALL: [Self; 2] = [Self::File, Self::Process];
+    pub const ALL: [Self; 3] = [Self::File, Self::Process, Self::ShellJob];
 
     /// The kind as documents write it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::File => "File",
             Self::Process => "Process",
+            Self::ShellJob => "ShellJob",
         }
     }
 }
@@ -36,6 +39,8 @@ impl ResourceKind {
         match self {
             Self::File => false,
             Self::Process => true,
+            // It runs once: what it names in `restartOn` does not make it run again.
+            Self::ShellJob => false,
         }
     }
 
@@ -63,6 +68,7 @@ impl FromStr for ResourceKind {
         match text {
             "File" => Ok(Self::File),
             "Process" => Ok(Self::Process),
+            "ShellJob" => Ok(Self::ShellJob),
             _ => Err(()),
         }
     }
@@ -75,6 +81,8 @@ pub enum ResourceSpec {
     File(Arc<FileSpec>),
     /// A program that runs.
     Process(Arc<ProcessSpec>),
+    /// A script that runs to its end.
+    ShellJob(Arc<ShellJobSpec>),
 }
 
 impl ResourceSpec {
@@ -83,6 +91,7 @@ impl ResourceSpec {
         match self {
             Self::File(_) => ResourceKind::File,
             Self::Process(_) => ResourceKind::Process,
+            Self::ShellJob(_) => ResourceKind::ShellJob,
         }
     }
 
@@ -91,6 +100,7 @@ impl ResourceSpec {
         match self {
             Self::File(file) => Claim::File(file.path.clone()),
             Self::Process(_) => Claim::Process(name.clone()),
+            Self::ShellJob(_) => Claim::ShellJob(name.clone()),
         }
     }
 
@@ -104,6 +114,7 @@ impl ResourceSpec {
             Self::Process(process) => {
                 vec![Ask::RunAs { user: process.user.as_ref(), group: process.group.as_ref() }]
             }
+            Self::ShellJob(job) => job.asks(),
         }
     }
 
@@ -113,6 +124,7 @@ impl ResourceSpec {
         let domain = match self {
             Self::File(_) => "harmony/spec/File",
             Self::Process(_) => "harmony/spec/Process",
+            Self::ShellJob(_) => "harmony/spec/ShellJob",
         };
         Digest::of_value(domain, &self.canonical())
     }
@@ -122,6 +134,7 @@ impl ResourceSpec {
         match self {
             Self::File(file) => file.canonical(),
             Self::Process(process) => process.canonical(),
+            Self::ShellJob(job) => job.canonical(),
         }
     }
 }
@@ -138,6 +151,12 @@ impl From<ProcessSpec> for ResourceSpec {
     }
 }
 
+impl From<ShellJobSpec> for ResourceSpec {
+    fn from(job: ShellJobSpec) -> Self {
+        Self::ShellJob(Arc::new(job))
+    }
+}
+
 /// One declared thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resource {
@@ -146,7 +165,7 @@ pub struct Resource {
     /// Names of the resources that must be ready before it is acted on.
     pub depends_on: Vec<ResourceName>,
     /// Names of the resources whose change restarts it, and which it waits for. Only workloads can be
-    /// restarted; for a `File` this has no effect.
+    /// restarted; for a `File` or a `ShellJob` this has no effect.
     pub restart_on: Vec<ResourceName>,
     /// What it declares.
     pub spec: ResourceSpec,

@@ -3,13 +3,14 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use agent_model::{
-    Declaration, DeviceFacts, FileSpec, ProcessSpec, ResourceKind, ResourceName, ResourceSpec, pointer_to,
+    Declaration, DeviceFacts, FileSpec, ProcessSpec, ResourceKind, ResourceName, ResourceSpec, ShellJobSpec,
+    pointer_to,
 };
 use semver::Version;
 
 use crate::{
     Child, InterpretError, Score, Topology,
-    topology::{Capability, FILES, Files, PROCESSES, Processes},
+    topology::{Capability, FILES, Files, PROCESSES, Processes, SHELL_JOBS, ShellJobs},
     usage::Usage,
 };
 
@@ -212,5 +213,15 @@ impl Processes for DeviceTopology {
             return Err(InterpretError::invalid(pointer, format!("no process can be like this: {problem}")));
         }
         self.declare(PROCESSES, ResourceSpec::Process(Arc::new(process)), pointer)
+    }
+}
+
+impl ShellJobs for DeviceTopology {
+    fn declare_shell_job(&mut self, job: ShellJobSpec, pointer: &str) -> Result<(), InterpretError> {
+        self.usage.count_content(job.content_bytes())?;
+        if let Some(problem) = job.problems().first() {
+            return Err(InterpretError::invalid(pointer, format!("no job can be like this: {problem}")));
+        }
+        self.declare(SHELL_JOBS, ResourceSpec::ShellJob(Arc::new(job)), pointer)
     }
 }

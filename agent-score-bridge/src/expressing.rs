@@ -3,7 +3,7 @@
 use agent_model::{DesiredState, Resource, ResourceSpec};
 use serde_json::Value;
 
-use crate::{Entry, File, Process, Spec, WireForm};
+use crate::{Entry, File, Process, ShellJob, Spec, WireForm};
 
 /// The spec of a `Score` document that is lowered to this very state, with one Score for each
 /// resource.
@@ -18,6 +18,7 @@ fn entry(resource: &Resource) -> serde_json::Result<Entry> {
     let (score, version, with) = match &resource.spec {
         ResourceSpec::File(file) => described(&File((**file).clone()))?,
         ResourceSpec::Process(process) => described(&Process((**process).clone()))?,
+        ResourceSpec::ShellJob(job) => described(&ShellJob((**job).clone()))?,
     };
     Ok(Entry {
         score,

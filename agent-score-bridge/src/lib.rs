@@ -39,8 +39,8 @@ pub use registry::{ScoreRegistry, UnknownScore, choose};
 pub use requirement::{Requirement, requirements};
 pub use score::{Interpret, Score, WireForm};
 pub use score_id::{InvalidScoreId, ScoreId};
-pub use scores::{ConfigFile, ConfigSet, File, InvalidRelativePath, Process, RelativePath};
-pub use topology::{Capability, Child, FILES, Files, PROCESSES, Processes, Topology};
+pub use scores::{ConfigFile, ConfigSet, File, InvalidRelativePath, Process, RelativePath, ShellJob};
+pub use topology::{Capability, Child, FILES, Files, PROCESSES, Processes, SHELL_JOBS, ShellJobs, Topology};
 pub use wire::{ApiVersion, Entry, Kind, Metadata, ScoreDocument, Spec};
 
 /// The kind of envelope that this format reads.

@@ -10,7 +10,7 @@ use agent_model::{
 use semver::VersionReq;
 
 use crate::{
-    ConfigSet, DeviceTopology, File, InterpretError, Process, Score, ScoreId,
+    ConfigSet, DeviceTopology, File, InterpretError, Process, Score, ScoreId, ShellJob,
     device_topology::{Device, interpret_entry},
     usage::Usage,
 };
@@ -91,7 +91,7 @@ impl ScoreRegistry {
 
     /// The Scores that come with the bridge.
     pub fn built_in() -> Self {
-        Self::none().with::<File>().with::<Process>().with::<ConfigSet>()
+        Self::none().with::<File>().with::<Process>().with::<ShellJob>().with::<ConfigSet>()
     }
 
     /// These and one more, which takes the place of one of the same name and version.

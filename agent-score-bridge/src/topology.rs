@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use agent_model::{DeviceFacts, FileSpec, ProcessSpec, ResourceKind, ResourceName};
+use agent_model::{DeviceFacts, FileSpec, ProcessSpec, ResourceKind, ResourceName, ShellJobSpec};
 
 use crate::{InterpretError, Score};
 
@@ -59,6 +59,17 @@ pub trait Processes: Topology {
     fn declare_process(&mut self, process: ProcessSpec, pointer: &str) -> Result<(), InterpretError>;
 }
 
+/// The capability to run scripts to their end.
+pub trait ShellJobs: Topology {
+    /// Declares a job under the name of the Score that is being interpreted. `pointer` leads from
+    /// that Score's body to what it was taken from, and is empty for the body as a whole.
+    ///
+    /// # Errors
+    /// [`InterpretError::MissingCapability`] where the device has no reconciler for jobs;
+    /// [`InterpretError::Invalid`] for one that no document could declare.
+    fn declare_shell_job(&mut self, job: ShellJobSpec, pointer: &str) -> Result<(), InterpretError>;
+}
+
 /// A child Score's place in its parent.
 #[derive(Debug, Clone, Default)]
 pub struct Child<'a> {
@@ -88,6 +99,9 @@ pub const FILES: Capability = Capability { name: "Files", kind: ResourceKind::Fi
 
 /// The capability of the trait [`Processes`].
 pub const PROCESSES: Capability = Capability { name: "Processes", kind: ResourceKind::Process };
+
+/// The capability of the trait [`ShellJobs`].
+pub const SHELL_JOBS: Capability = Capability { name: "ShellJobs", kind: ResourceKind::ShellJob };
 
 impl fmt::Display for Capability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -122,7 +122,7 @@ mod tests {
     fn with_permission_the_kind_and_every_score_are_advertised() {
         let (kinds, scores) = advertised(Switch::Enabled);
         assert_eq!(kinds, ["Score"]);
-        assert_eq!(scores, ["ConfigSet@0.1.0", "File@0.1.0", "Process@0.1.0"]);
+        assert_eq!(scores, ["ConfigSet@0.1.0", "File@0.1.0", "Process@0.1.0", "ShellJob@0.1.0"]);
     }
 
     #[cfg(not(feature = "score-bridge"))]

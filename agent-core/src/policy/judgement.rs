@@ -189,7 +189,7 @@ impl Judging<'_> {
     fn own_rule(&self, ask: &Ask<'_>) -> Option<(Rule, Verdict)> {
         let policy = &self.device.policy;
         let (rule, allowed) = match ask {
-            Ask::WriteFile(path) | Ask::BindMount(path) => {
+            Ask::WriteFile(path) | Ask::WriteBelow(path) | Ask::BindMount(path) => {
                 (Rule::Paths, policy.paths.iter().any(|prefix| prefix.covers(path)))
             }
             Ask::RunAs { user, .. } => (Rule::Users, self.lookups.is_allowed(*user, &policy.users)),
@@ -208,6 +208,11 @@ impl Judging<'_> {
                 ShellJobRule::Signed => (Rule::ShellJobs, false),
                 ShellJobRule::AllowListed => (Rule::Scripts, policy.scripts.contains(digest)),
             },
+            Ask::SteerScript(_) => match policy.shell_jobs {
+                ShellJobRule::Disabled | ShellJobRule::Signed => (Rule::ShellJobs, false),
+                // Who listed the script has read its text, and nothing else.
+                ShellJobRule::AllowListed => (Rule::Scripts, false),
+            },
             Ask::GrantRights(_) | Ask::RuleDevice(_) => return None,
         };
         Some((rule, verdict(allowed)))
@@ -225,7 +230,7 @@ impl Judging<'_> {
 
     fn own_files<'a>(&self, resource: &'a Resource) -> Vec<Ruling<'a>> {
         let own = |ask: Ask<'a>| {
-            let Ask::WriteFile(path) = &ask else { return None };
+            let (Ask::WriteFile(path) | Ask::WriteBelow(path)) = &ask else { return None };
             let own = self.device.protected.own(path)?;
             let verdict = Verdict::Denied(Some(format!("{} belongs to the agent itself", own.display())));
             Some(Ruling { asked: Asked::Of(ask), rule: Rule::OwnFiles, verdict })

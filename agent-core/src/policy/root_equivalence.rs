@@ -16,7 +16,7 @@ const HARMLESS_FOLDERS: [&str; 8] =
 /// Why what is asked is as good as root, in words that follow "because"; `None` where it is not.
 pub(super) fn why(ask: &Ask<'_>, policy: &Policy, lookups: &Lookups<'_>) -> Option<String> {
     match ask {
-        Ask::WriteFile(path) => system_folder(path, policy),
+        Ask::WriteFile(path) | Ask::WriteBelow(path) => system_folder(path, policy),
         Ask::BindMount(path) => system_folder(path, policy),
         Ask::GrantRights(_) => Some("the file gives whoever runs it the rights of its owner or group".into()),
         Ask::RunAs { user, group } => lookups.root_equivalence(*user, *group),
@@ -25,7 +25,8 @@ pub(super) fn why(ask: &Ask<'_>, policy: &Policy, lookups: &Lookups<'_>) -> Opti
         | Ask::UseHostNetwork
         | Ask::UseDevice(_)
         | Ask::PublishPort(_)
-        | Ask::RunScript(_) => None,
+        | Ask::RunScript(_)
+        | Ask::SteerScript(_) => None,
     }
 }
 

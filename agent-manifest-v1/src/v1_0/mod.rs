@@ -10,7 +10,7 @@ use agent_model::{
 
 pub use wire::{
     AgentManifest, ApiVersion, Cpus, Entry, Exec, File, Http, IdOrName, Kind, Limits, Log, Metadata, Probe,
-    Probes, Process, ResourceEntry, Restart, Scheme, Size, Spec, Tcp,
+    Probes, Process, ResourceEntry, Restart, Scheme, ShellJob, Size, Spec, Tcp,
 };
 
 /// Reads the spec and judges it as a whole.

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use agent_model::{
-    Declaration, FileSpec, ProcessSpec, ResourceKind, ResourceName, ResourceSpec, Suggestions, pointer_to,
+    Declaration, FileSpec, ProcessSpec, ResourceKind, ResourceName, ResourceSpec, ShellJobSpec, Suggestions,
+    pointer_to,
     reader::{Field, Findings, shown},
 };
 
 /// The kinds that a document of this version may declare.
-const KINDS: [ResourceKind; 2] = [ResourceKind::File, ResourceKind::Process];
+const KINDS: [ResourceKind; 3] = [ResourceKind::File, ResourceKind::Process, ResourceKind::ShellJob];
 
 /// Without a name there is no declaration, since nothing could refer to it; its fields are read
 /// all the same, for their problems.
@@ -25,12 +26,15 @@ pub(super) fn read(entry: Field<'_>, findings: &mut Findings) -> Option<Declarat
             Some(ResourceKind::Process) => {
                 fields.required("spec", ProcessSpec::read).map(Arc::new).map(ResourceSpec::Process)
             }
+            Some(ResourceKind::ShellJob) => {
+                fields.required("spec", ShellJobSpec::read).map(Arc::new).map(ResourceSpec::ShellJob)
+            }
             None => fields.required("spec", |_, _| None),
         };
         let pointer = fields.pointer.clone();
         let claim_pointer = match kind {
             Some(ResourceKind::File) | None => pointer_to(&pointer_to(&pointer, "spec"), "path"),
-            Some(ResourceKind::Process) => pointer_to(&pointer, "name"),
+            Some(ResourceKind::Process | ResourceKind::ShellJob) => pointer_to(&pointer, "name"),
         };
         Some(Declaration { pointer, claim_pointer, name: name?, depends_on, restart_on, spec })
     })

@@ -5,6 +5,7 @@
 //! The comments on fields are the descriptions in the JSON Schema: they speak to authors.
 
 mod process;
+mod shell_job;
 mod workload;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use serde::Serialize;
 use crate::KIND;
 
 pub use process::Process;
+pub use shell_job::ShellJob;
 pub use workload::{Cpus, Exec, Http, Limits, Log, Probe, Probes, Restart, Scheme, Size, Tcp};
 
 /// A resource's name: a DNS label (RFC 1123).
@@ -119,6 +121,8 @@ pub enum ResourceEntry {
     File(Box<Entry<File>>),
     /// A program that runs, outlives the agent, and is started again by its restart policy.
     Process(Box<Entry<Process>>),
+    /// A script that runs to its end, at most once, isolated from the device.
+    ShellJob(Box<Entry<ShellJob>>),
 }
 
 /// What every resource has, whatever its kind.
@@ -132,7 +136,7 @@ pub struct Entry<S> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(inner(regex(pattern = RESOURCE_NAME)))]
     pub depends_on: Option<Vec<String>>,
-    /// Names of the resources whose change restarts this one, where it is something that runs.
+    /// Names of the resources whose change restarts this one, where it is a process.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(inner(regex(pattern = RESOURCE_NAME)))]
     pub restart_on: Option<Vec<String>>,

@@ -6,7 +6,7 @@ use agent_manifest_v1::{
     json_schema,
     v1_0::{
         AgentManifest, ApiVersion, Cpus, Entry, Exec, File, Http, IdOrName, Kind, Limits, Log, Metadata,
-        Probe, Probes, Process, ResourceEntry, Restart, Scheme, Size, Spec, Tcp,
+        Probe, Probes, Process, ResourceEntry, Restart, Scheme, ShellJob, Size, Spec, Tcp,
     },
 };
 use serde_json::{Value, json};
@@ -46,6 +46,10 @@ fn process(spec: Value) -> Value {
     json!({"resources": [{"name": "p", "kind": "Process", "spec": spec}]})
 }
 
+fn job(spec: Value) -> Value {
+    json!({"resources": [{"name": "j", "kind": "ShellJob", "spec": spec}]})
+}
+
 #[test]
 fn reader_and_schema_know_the_same_keys() {
     let unknown = "???????????";
@@ -55,6 +59,7 @@ fn reader_and_schema_know_the_same_keys() {
         (json!({"resources": [{"kind": "File", "spec": {unknown: 0}}]}), "/$defs/File/properties"),
         (json!({"resources": [{"kind": "Process", unknown: 0}]}), "/$defs/ResourceEntry/oneOf/1/properties"),
         (process(json!({unknown: 0})), "/$defs/Process/properties"),
+        (job(json!({unknown: 0})), "/$defs/ShellJob/properties"),
         (process(json!({"limits": {unknown: 0}})), "/$defs/Limits/properties"),
         (process(json!({"log": {unknown: 0}})), "/$defs/Log/properties"),
         (process(json!({"probes": {unknown: 0}})), "/$defs/Probes/properties"),
@@ -120,8 +125,31 @@ fn full_manifest() -> AgentManifest {
                     restart_on: Some(vec!["b".into()]),
                     spec: full_process(),
                 })),
+                ResourceEntry::ShellJob(Box::new(Entry {
+                    name: "j".into(),
+                    depends_on: Some(vec!["a".into()]),
+                    restart_on: Some(vec![]),
+                    spec: full_job(),
+                })),
             ],
         },
+    }
+}
+
+fn full_job() -> ShellJob {
+    ShellJob {
+        script: "echo \"$LOG\"\n".into(),
+        interpreter: Some(vec!["/bin/bash".into(), "-e".into()]),
+        run_id: Some("2026-11".into()),
+        unless: Some("test -e /opt/app/done".into()),
+        creates: Some("/opt/app/made".into()),
+        timeout: Some("24h".into()),
+        retry: Some(100),
+        env: Some([("LOG".into(), "info".into())].into()),
+        user: Some(IdOrName::Id(65534)),
+        network: Some(true),
+        writable_paths: Some(vec!["/opt/app".into()]),
+        limits: Some(Limits { pids: Some(1), ..Limits::default() }),
     }
 }
 
@@ -166,7 +194,7 @@ fn what_the_wire_types_write_is_valid_and_lowers() {
     let document = serde_json::to_value(full_manifest()).unwrap();
     jsonschema::validate(&json_schema(), &document).unwrap();
     let state = lower(&document["spec"]).unwrap().state;
-    assert_eq!(state.resources().len(), 3);
+    assert_eq!(state.resources().len(), 4);
     assert_eq!(document["apiVersion"], "harmony/v1");
     assert_eq!(document["kind"], "AgentManifest");
 }
@@ -277,6 +305,41 @@ fn schema_and_reader_agree_about_each_field_of_a_process() {
     }
 }
 
+/// As for a process.
+#[test]
+fn schema_and_reader_agree_about_each_field_of_a_job() {
+    let validator = jsonschema::validator_for(&json_schema()).unwrap();
+    let valid = serde_json::to_value(full_manifest()).unwrap();
+    for (field, right, wrong) in [
+        ("script", json!(["true", " a\n"]), json!(["", " \n", "a\0", 1, ["a"], null])),
+        ("interpreter", json!([["a"], ["a", ""], null]), json!([[], [""], ["a\0"], "a"])),
+        ("runId", json!(["", "2", "a b", null]), json!(["a\n", "\u{7f}", 2])),
+        ("unless", json!(["test -e /x", null]), json!(["", "a\0", ["a"], true])),
+        ("creates", json!(["/a", null]), json!(["", "a", "/a/", "/a/../b", 1])),
+        ("timeout", json!(["1s", "24h", null]), json!(["", "5", 5])),
+        ("retry", json!([0, 100, null]), json!([-1, 101, "3"])),
+        ("env", json!([{}, {"a": ""}, null]), json!([{"": "x"}, {"a=": "x"}, {"a": 1}, []])),
+        ("user", json!(["root", 0, null]), json!(["", "a b", -1])),
+        ("network", json!([true, false, null]), json!(["true", 1])),
+        (
+            "writablePaths",
+            json!([[], ["/a", "/b"], null]),
+            json!(["/a", ["a"], ["/a/"], [1], vec!["/a"; 65]]),
+        ),
+        ("limits", json!([{}, null]), json!([[], 1])),
+    ] {
+        for (values, is_right) in [(right, true), (wrong, false)] {
+            for value in values.as_array().unwrap() {
+                let mut document = valid.clone();
+                document["spec"]["resources"][3]["spec"][field] = value.clone();
+                assert_eq!(validator.is_valid(&document), is_right, "schema: {field}: {value}");
+                let read = lower(&document["spec"]);
+                assert_eq!(read.is_ok(), is_right, "reader: {field}: {value}: {:?}", read.err());
+            }
+        }
+    }
+}
+
 /// What the patterns of quantities cannot say, the descriptions do.
 #[test]
 fn the_bounds_of_quantities_stand_in_their_descriptions() {
@@ -289,6 +352,7 @@ fn the_bounds_of_quantities_stand_in_their_descriptions() {
         ("Probe/properties/startPeriod", &["24h"]),
         ("Process/properties/stopTimeout", &["1h"]),
         ("Process/properties/command", &["1,024", "128 KiB"]),
+        ("ShellJob/properties/timeout", &["1s", "24h"]),
     ] {
         let schema = json_schema();
         let description =

@@ -16,7 +16,7 @@ fn lowered(example: &str, facts: [(&str, &str); 2]) -> Vec<Resource> {
     let document = read(example);
     assert_eq!(document["kind"], "Score", "{example}");
     let facts = facts.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-    let kinds = [ResourceKind::File, ResourceKind::Process];
+    let kinds = [ResourceKind::File, ResourceKind::Process, ResourceKind::ShellJob];
     let bridge = ScoreBridge::new(ScoreRegistry::built_in(), kinds);
     let lowered = bridge.lower(&SpecDocument {
         spec: &document["spec"],
@@ -52,14 +52,14 @@ fn specs<T>(
 fn file(resource: &Resource) -> Option<&FileSpec> {
     match &resource.spec {
         ResourceSpec::File(file) => Some(file),
-        ResourceSpec::Process(_) => None,
+        ResourceSpec::Process(_) | ResourceSpec::ShellJob(_) => None,
     }
 }
 
 fn process(resource: &Resource) -> Option<&ProcessSpec> {
     match &resource.spec {
         ResourceSpec::Process(process) => Some(process),
-        ResourceSpec::File(_) => None,
+        ResourceSpec::File(_) | ResourceSpec::ShellJob(_) => None,
     }
 }
 

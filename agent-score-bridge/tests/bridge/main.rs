@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 /// A bridge with the Scores of these tests, for a device that has files and processes.
 fn bridge() -> ScoreBridge {
-    ScoreBridge::new(scores::registry(), [ResourceKind::File, ResourceKind::Process])
+    ScoreBridge::new(scores::registry(), [ResourceKind::File, ResourceKind::Process, ResourceKind::ShellJob])
 }
 
 /// Lowers a spec; the problems are given as an author sees them.

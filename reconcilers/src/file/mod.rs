@@ -118,7 +118,7 @@ impl Reconciler for FileReconciler {
     fn spec_of(spec: &ResourceSpec) -> Option<Arc<FileSpec>> {
         match spec {
             ResourceSpec::File(spec) => Some(Arc::clone(spec)),
-            ResourceSpec::Process(_) => None,
+            ResourceSpec::Process(_) | ResourceSpec::ShellJob(_) => None,
         }
     }
 
@@ -174,6 +174,6 @@ impl Reconciler for FileReconciler {
 fn claimed_path(claim: &Claim) -> Result<&TargetPath, Failure> {
     match claim {
         Claim::File(path) => Ok(path),
-        Claim::Process(_) => Err(failures::wrong_kind(claim)),
+        Claim::Process(_) | Claim::ShellJob(_) => Err(failures::wrong_kind(claim)),
     }
 }

@@ -118,6 +118,7 @@ pub(super) fn crash_loop(how: &str, crashes: u64, left: Duration) -> Failure {
             "{how}{count}; it is started again after a pause; `harmony-agent logs` shows what it printed"
         ),
         retry: Retry::After { delay: left, attempts: crashes },
+        details: serde_json::Value::Null,
     }
 }
 

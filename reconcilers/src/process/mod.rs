@@ -106,7 +106,7 @@ impl Reconciler for ProcessReconciler {
     fn spec_of(spec: &ResourceSpec) -> Option<Arc<ProcessSpec>> {
         match spec {
             ResourceSpec::Process(spec) => Some(Arc::clone(spec)),
-            ResourceSpec::File(_) => None,
+            ResourceSpec::File(_) | ResourceSpec::ShellJob(_) => None,
         }
     }
 
@@ -175,6 +175,6 @@ impl Reconciler for ProcessReconciler {
 fn name_of(claim: &Claim) -> Option<&ResourceName> {
     match claim {
         Claim::Process(name) => Some(name),
-        Claim::File(_) => None,
+        Claim::File(_) | Claim::ShellJob(_) => None,
     }
 }

@@ -15,7 +15,7 @@ pub(super) const ARGUMENT: &str = r"^[^\x00]*$";
 /// An argument that is not empty.
 pub(super) const PROGRAM: &str = r"^[^\x00]+$";
 /// What a variable may be called.
-const VARIABLE: &str = r"^[^=\x00]+$";
+pub(super) const VARIABLE: &str = r"^[^=\x00]+$";
 /// As the path of a file, or `/` itself.
 const FOLDER: &str = r"^(/|(/([^/.][^/]*|\.[^/.][^/]*|\.\.[^/]+))+)$";
 /// A length of time as humantime reads it.
