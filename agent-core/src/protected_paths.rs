@@ -29,7 +29,16 @@ impl ProtectedPaths {
 
     /// What of the agent's own a file at that path of a document would be, replace or lie in.
     pub fn own(&self, path: &TargetPath) -> Option<&Path> {
-        let target = resolved(&path.under(&self.root));
+        self.own_at(&path.under(&self.root))
+    }
+
+    /// The same of a path that lies on the device itself, and not under the root that files are put under.
+    pub fn own_on_device(&self, path: &TargetPath) -> Option<&Path> {
+        self.own_at(Path::new(path.as_str()))
+    }
+
+    fn own_at(&self, path: &Path) -> Option<&Path> {
+        let target = resolved(path);
         let own = self.protected.iter().find(|own| target.starts_with(own) || own.starts_with(&target))?;
         Some(own)
     }

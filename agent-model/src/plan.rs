@@ -45,6 +45,11 @@ pub enum Conclusion {
 }
 
 impl Conclusion {
+    /// Whether nothing is left to be done for what it was for.
+    pub fn is_done(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Skipped)
+    }
+
     /// As one word of the status.
     pub fn as_str(self) -> &'static str {
         match self {

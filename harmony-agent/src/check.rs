@@ -86,6 +86,7 @@ pub(crate) async fn check(args: RunArgs) -> Result<Exit, CommandError> {
         tell(line);
     }
     tell(processes(&wiring::shim()));
+    tell(jobs().await);
     for line in server(&configuration).await {
         tell(line);
     }
@@ -208,6 +209,14 @@ fn processes(shim: &Path) -> Line {
             "processes",
             format!("cannot be run: {shown}: {errno}; install process-shim beside harmony-agent"),
         ),
+    }
+}
+
+/// Whether jobs can be isolated. An agent on a device where they cannot makes all else.
+async fn jobs() -> Line {
+    match reconcilers::check_sandbox().await {
+        Ok(bubblewrap) => Line::ok("jobs", format!("are isolated by {}", bubblewrap.display())),
+        Err(failure) => Line::warning("jobs", failure.message),
     }
 }
 

@@ -17,7 +17,10 @@ use agent_core::{
     status::{report::Reporter, snapshot::Snapshot},
 };
 use agent_model::{AgentId, status::AgentInfo};
-use reconcilers::{FileReconciler, FileReconcilerSettings, ProcessReconciler, ProcessReconcilerSettings};
+use reconcilers::{
+    FileReconciler, FileReconcilerSettings, ProcessReconciler, ProcessReconcilerSettings, ShellJobReconciler,
+    ShellJobReconcilerSettings,
+};
 
 use crate::{Agent, CommandError, accounts::DeviceAccounts, configuration::Ground, facts};
 
@@ -69,21 +72,24 @@ pub(crate) async fn wire(
     let tolerates_unenforceable_limits = policy.unenforceable_limits == LimitRule::Tolerated;
     let switches = policy.formats.clone();
     let policy = Arc::new(DevicePolicy::new(policy, protected, DeviceAccounts));
+    // By the one name by which they are always known, whatever the folder was called this time.
+    let real = StateLayout::of(layout.path().canonicalize().map_err(CommandError::failed)?);
     let registry = Registry::none()
         .with(FileReconciler::new(FileReconcilerSettings {
             root,
             originals: layout.originals(),
-            protected: writers_protect,
+            protected: writers_protect.clone(),
         }))
         .with(ProcessReconciler::new(ProcessReconcilerSettings {
-            // By the one name by which it is always known, whatever it was called this time.
-            processes: layout
-                .path()
-                .canonicalize()
-                .map(|path| StateLayout::of(path).processes())
-                .map_err(CommandError::failed)?,
+            processes: real.processes(),
             shim: shim(),
             tolerates_unenforceable_limits,
+        }))
+        .with(ShellJobReconciler::new(ShellJobReconcilerSettings {
+            jobs: real.jobs(),
+            history: real.job_history(),
+            shim: shim(),
+            own: writers_protect,
         }));
     let (formats, scores) = program.reads(&switches, registry.kinds())?;
     let clock = Clock::system();

@@ -4,9 +4,16 @@
 //! Every kind implements [`agent_model::Reconciler`] and knows nothing of the others.
 
 mod file;
+mod held;
 mod process;
+mod shell_job;
 
 pub use file::{FileObservation, FileReconciler, FileReconcilerSettings, FileRecord, FileStep};
+pub use held::Account;
 pub use process::{
-    Account, ProcessObservation, ProcessReconciler, ProcessReconcilerSettings, ProcessRecord, ProcessStep,
+    ProcessObservation, ProcessReconciler, ProcessReconcilerSettings, ProcessRecord, ProcessStep,
+};
+pub use shell_job::{
+    ShellJobObservation, ShellJobReconciler, ShellJobReconcilerSettings, ShellJobRecord, ShellJobStep,
+    check_sandbox,
 };

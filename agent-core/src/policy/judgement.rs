@@ -230,8 +230,11 @@ impl Judging<'_> {
 
     fn own_files<'a>(&self, resource: &'a Resource) -> Vec<Ruling<'a>> {
         let own = |ask: Ask<'a>| {
-            let (Ask::WriteFile(path) | Ask::WriteBelow(path)) = &ask else { return None };
-            let own = self.device.protected.own(path)?;
+            let own = match &ask {
+                Ask::WriteFile(path) => self.device.protected.own(path),
+                Ask::WriteBelow(path) => self.device.protected.own_on_device(path),
+                _ => None,
+            }?;
             let verdict = Verdict::Denied(Some(format!("{} belongs to the agent itself", own.display())));
             Some(Ruling { asked: Asked::Of(ask), rule: Rule::OwnFiles, verdict })
         };

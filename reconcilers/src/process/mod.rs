@@ -11,10 +11,7 @@
 //! when it is started again is decided here. No step waits for a process to stop or to become ready:
 //! both are found by a later pass, which their coming about wakes.
 
-mod account;
 mod apply;
-mod backoff;
-mod control_groups;
 mod failures;
 mod health;
 mod launching;
@@ -25,7 +22,6 @@ mod probing;
 mod record;
 mod step;
 mod supervision;
-mod wakes;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -35,14 +31,12 @@ use agent_model::{
 use futures_core::Stream;
 use process_shim::ProcessFolder;
 
-pub use account::Account;
 pub use observation::ProcessObservation;
 pub use record::ProcessRecord;
 pub use step::ProcessStep;
 
-use control_groups::ControlGroups;
+use crate::held::{self, ControlGroups, Wakes, look};
 use supervision::Supervision;
-use wakes::Wakes;
 
 /// Where processes are kept.
 #[derive(Debug, Clone)]
@@ -112,7 +106,7 @@ impl Reconciler for ProcessReconciler {
 
     async fn marked(&self) -> Vec<(Claim, ResourceName, ProcessRecord)> {
         let device = Arc::clone(&self.device);
-        let names = tokio::task::spawn_blocking(move || observe::names(&device.processes)).await;
+        let names = tokio::task::spawn_blocking(move || held::names(&device.processes)).await;
         let marked = |name: ResourceName| (Claim::Process(name.clone()), name, ProcessRecord::default());
         names.unwrap_or_default().into_iter().map(marked).collect()
     }
@@ -127,7 +121,7 @@ impl Reconciler for ProcessReconciler {
         let looked = tokio::task::spawn_blocking(move || {
             let look = |name: &Option<ResourceName>| {
                 let name = name.as_ref().ok_or_else(failures::wrong_claim)?;
-                observe::look(&device.folder(name)).map(|found| (name.clone(), found))
+                look(&device.folder(name)).map(|found| (name.clone(), found))
             };
             looked_for.iter().map(look).collect::<Vec<_>>()
         });
@@ -168,7 +162,7 @@ impl Reconciler for ProcessReconciler {
     async fn release(&self, _dropped: &[ProcessRecord], _kept: &[ProcessRecord]) {}
 
     fn wakes(&self) -> impl Stream<Item = Claim> + Send + 'static {
-        wakes::wakes(Arc::clone(&self.device.wakes))
+        held::wakes::wakes(Arc::clone(&self.device.wakes), Claim::Process)
     }
 }
 

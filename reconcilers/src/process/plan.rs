@@ -19,12 +19,13 @@ use process_shim::{End, ProcessIdentity};
 use serde_json::json;
 
 use super::{
-    backoff, failures,
+    failures,
     health::Health,
     observation::{Ended, Found, ProcessObservation, Running},
     record::ProcessRecord,
     step::ProcessStep,
 };
+use crate::held::backoff;
 
 /// So long a shim may take to start its process. It waits for nothing but the file system, which may hang.
 const STARTS_WITHIN: Duration = Duration::from_secs(30);

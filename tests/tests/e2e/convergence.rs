@@ -137,7 +137,7 @@ async fn a_document_converges_and_the_status_says_all_that_the_contract_promises
         "summary": {"total": 2, "ready": 2, "failed": 0, "pending": 0},
         "resources": [resource("app-config"), resource("motd")],
         "agentInfo": {
-            "version": out, "formats": formats, "scores": scores, "reconcilers": ["File", "Process"],
+            "version": out, "formats": formats, "scores": scores, "reconcilers": ["File", "Process", "ShellJob"],
             "facts": out, "bootId": out, "startedAt": out,
         },
     });

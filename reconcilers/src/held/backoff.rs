@@ -11,13 +11,13 @@ const HEALTHY: Duration = Duration::from_secs(600);
 
 /// How often in a row a process has ended by itself, when it had done so `before` times and now ended
 /// after running for so long.
-pub(super) fn crashes(before: u64, ran_for: Duration) -> u64 {
+pub(crate) fn crashes(before: u64, ran_for: Duration) -> u64 {
     if ran_for >= HEALTHY { 1 } else { before.saturating_add(1) }
 }
 
 /// The wait after so many ends in a row (from 1). Without jitter: the processes of one device share
 /// nothing that they could return to as one wave, and a person can tell what comes.
-pub(super) fn delay(crashes: u64) -> Duration {
+pub(crate) fn delay(crashes: u64) -> Duration {
     let doublings = u32::try_from(crashes.saturating_sub(1)).unwrap_or(u32::MAX).min(31);
     FIRST.saturating_mul(1 << doublings).min(LONGEST)
 }

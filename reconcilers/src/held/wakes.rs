@@ -1,4 +1,4 @@
-//! Claims of processes that something happened to.
+//! Claims of what runs that something happened to.
 
 use std::{
     collections::BTreeSet,
@@ -10,16 +10,16 @@ use futures_core::Stream;
 use futures_util::{StreamExt, stream};
 use tokio::sync::Notify;
 
-/// The processes that a pass should look at. Each is in it once, however much happened to it.
+/// What a pass should look at. Each is in it once, however much happened to it.
 #[derive(Debug, Default)]
-pub(super) struct Wakes {
+pub(crate) struct Wakes {
     names: Mutex<BTreeSet<ResourceName>>,
     news: Notify,
 }
 
 impl Wakes {
-    /// Has the process looked at.
-    pub(super) fn wake(&self, name: &ResourceName) {
+    /// Has that one looked at.
+    pub(crate) fn wake(&self, name: &ResourceName) {
         self.names.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
         self.news.notify_one();
     }
@@ -36,10 +36,14 @@ impl Wakes {
     }
 }
 
-pub(super) fn wakes(wakes: Arc<Wakes>) -> impl Stream<Item = Claim> + Send + 'static {
-    stream::unfold(wakes, |wakes| async move {
+/// The same as claims, each of which `claim` makes of a name.
+pub(crate) fn wakes(
+    wakes: Arc<Wakes>,
+    claim: fn(ResourceName) -> Claim,
+) -> impl Stream<Item = Claim> + Send + 'static {
+    stream::unfold(wakes, move |wakes| async move {
         let names = wakes.next().await;
-        Some((stream::iter(names.into_iter().map(Claim::Process)), wakes))
+        Some((stream::iter(names.into_iter().map(claim)), wakes))
     })
     .flatten()
 }
