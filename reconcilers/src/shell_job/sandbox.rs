@@ -97,6 +97,7 @@ impl Sandbox {
         let mut command = Words(vec![self.bubblewrap.clone().into()]);
         command.isolate(self.network);
         for place in &self.writable {
+            command.say_folders_above(place);
             command.say(&[&"--bind", place, place]);
         }
         // After what can be written, so that nothing is seen through it.
@@ -108,6 +109,7 @@ impl Sandbox {
                 Err(_) => {}
             }
         }
+        command.say_folders_above(&within("process-shim"));
         command.say(&[&"--ro-bind", &self.shim, &within("process-shim")]);
         command.say(&[&"--ro-bind", &self.inside, &within("job.json")]);
         for (file, name, access) in &self.files {
@@ -162,6 +164,18 @@ struct Words(Vec<OsString>);
 impl Words {
     fn say(&mut self, words: &[&dyn AsRef<OsStr>]) {
         self.0.extend(words.iter().map(|word| word.as_ref().to_owned()));
+    }
+
+    /// The folders above a path in what a job has anew: bubblewrap would make them for root alone.
+    fn say_folders_above(&mut self, path: &Path) {
+        let mut folders: Vec<&Path> = path.ancestors().skip(1).collect();
+        folders.reverse();
+        let is_new = |folder: &&Path| {
+            EMPTY.iter().any(|empty| folder.starts_with(empty) && *folder != Path::new(empty))
+        };
+        for folder in folders.into_iter().filter(is_new) {
+            self.say(&[&"--perms", &"0755", &"--dir", &folder]);
+        }
     }
 
     /// What every job is isolated by.
