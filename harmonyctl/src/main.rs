@@ -18,6 +18,7 @@ mod document_text;
 mod failure;
 mod following;
 mod formats;
+mod legacy_command;
 mod manifest;
 mod notation;
 mod outcome;
