@@ -388,3 +388,20 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     File::open(folder)?.sync_all()
 }
+
+#[cfg(test)]
+impl JobRun {
+    /// A run of a job for tests of what is decided about it.
+    pub(super) fn of_test(run: &str, attempt: u64, outcome: Option<Outcome>) -> Self {
+        Self {
+            name: "job".parse().unwrap(),
+            run_id: String::new(),
+            script: Digest::of_bytes(b"script"),
+            run: run.to_owned(),
+            attempt,
+            at: String::new(),
+            outcome,
+            before: None,
+        }
+    }
+}
