@@ -29,7 +29,9 @@ use crate::{
     clock::Clock,
     envelope::{HighWaterMark, Refusal},
     executor::{Executor, PassOutcome},
-    ledger::{AcceptedDocument, AppliedDocument, InventoryEntry, LedgerBody, Loaded, UntypedRecord},
+    ledger::{
+        AcceptedDocument, AppliedDocument, InventoryEntry, LedgerBody, Loaded, Provenance, UntypedRecord,
+    },
     pause::Pause,
     safe_mode::{DocumentId, FirstPasses, Reach, SafeMode},
     state_dir::StateLayout,
@@ -89,6 +91,9 @@ impl Device {
     /// A device that knows what it has accepted and has not looked at anything yet.
     pub fn new(parts: DeviceParts) -> Self {
         let DeviceParts { acceptance, executor, loaded, audit, reporter, clock } = parts;
+        if let Provenance::Recovered { .. } = loaded.provenance {
+            executor.ledger_was_lost();
+        }
         let store = Store::new(loaded, audit);
         let asks_for_floor = store.body().needs_floor;
         Self {

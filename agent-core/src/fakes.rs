@@ -88,7 +88,7 @@ impl Reconciler for FakeReconciler {
     fn spec_of(spec: &ResourceSpec) -> Option<Arc<FileSpec>> {
         match spec {
             ResourceSpec::File(file) => Some(Arc::clone(file)),
-            ResourceSpec::Container(_) | ResourceSpec::Process(_) | ResourceSpec::SystemdUnit(_) => None,
+            _ => None,
         }
     }
 

@@ -70,6 +70,16 @@ impl StateLayout {
         self.0.join("units")
     }
 
+    /// A folder for each job: its records and its output.
+    pub fn jobs(&self) -> PathBuf {
+        self.0.join("jobs")
+    }
+
+    /// Which jobs ran.
+    pub fn job_history(&self) -> PathBuf {
+        self.0.join("jobs.jsonl")
+    }
+
     /// What the agent is at for the first time, and how often it crashed there:
     /// [`SafeMode`](crate::safe_mode::SafeMode).
     pub fn unfinished(&self) -> PathBuf {

@@ -3,7 +3,7 @@
 //! A policy knows no kinds of resource: whatever writes a file asks the same question, so that one rule
 //! holds for all of them.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use crate::{Capability, Digest, Mode, Principal, TargetPath, UnitName};
 
@@ -12,6 +12,8 @@ use crate::{Capability, Digest, Mode, Principal, TargetPath, UnitName};
 pub enum Ask<'a> {
     /// To write this file, and to make the folders above it.
     WriteFile(&'a TargetPath),
+    /// To write this file or folder and all below it, as far as its user may.
+    WriteBelow(&'a TargetPath),
     /// To leave a program there that gives whoever runs it the rights of its owner or group.
     GrantRights(Mode),
     /// To run with the rights of this user and group; those of the agent where `None`.
@@ -47,6 +49,8 @@ pub enum Ask<'a> {
     RunScript(Digest),
     /// To have this unit of systemd run or not, and to say what it does.
     ManageUnit(&'a UnitName),
+    /// To make a script do something else than its text alone says, in words that follow "to".
+    SteerScript(Cow<'a, str>),
     /// Something that is as good as root whatever else it asks for, in words that follow "to".
     RuleDevice(&'static str),
 }
@@ -55,6 +59,7 @@ impl fmt::Display for Ask<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::WriteFile(path) => write!(f, "write {path}"),
+            Self::WriteBelow(path) => write!(f, "write {path} and all below it"),
             Self::GrantRights(mode) => write!(f, "set mode {mode}"),
             Self::RunAs { user: None, group: None } => f.write_str("run as the agent's own user"),
             Self::RunAs { user: Some(user), group: None } => write!(f, "run as user {user}"),
@@ -73,6 +78,7 @@ impl fmt::Display for Ask<'_> {
             Self::PublishPort(port) => write!(f, "publish port {port}"),
             Self::RunScript(digest) => write!(f, "run a script, {digest}"),
             Self::ManageUnit(unit) => write!(f, "manage the unit {unit}"),
+            Self::SteerScript(what) => f.write_str(what),
             Self::RuleDevice(what) => f.write_str(what),
         }
     }

@@ -21,6 +21,8 @@ pub enum Claim {
     File(TargetPath),
     /// A process, claimed by the `Process` of that name.
     Process(ResourceName),
+    /// A job, claimed by the `ShellJob` of that name.
+    ShellJob(ResourceName),
     /// A unit of systemd, with its file and its drop-ins.
     SystemdUnit(UnitName),
 }
@@ -40,6 +42,7 @@ impl Claim {
             Self::Container(_) => ResourceKind::Container,
             Self::File(_) => ResourceKind::File,
             Self::Process(_) => ResourceKind::Process,
+            Self::ShellJob(_) => ResourceKind::ShellJob,
             Self::SystemdUnit(_) => ResourceKind::SystemdUnit,
         }
     }
@@ -64,7 +67,14 @@ impl Claim {
                 )
             }
             // That names are unique is a rule of its own, by which nobody is told twice.
-            (Self::Container(_) | Self::File(_) | Self::Process(_) | Self::SystemdUnit(_), _) => None,
+            (
+                Self::Container(_)
+                | Self::File(_)
+                | Self::Process(_)
+                | Self::ShellJob(_)
+                | Self::SystemdUnit(_),
+                _,
+            ) => None,
         }
     }
 
@@ -79,7 +89,7 @@ impl Claim {
                 let unit = UnitName::owning(path).map(Claim::SystemdUnit);
                 files(path).into_iter().chain(unit).collect()
             }
-            Self::Container(_) | Self::Process(_) => Vec::new(),
+            Self::Container(_) | Self::Process(_) | Self::ShellJob(_) => Vec::new(),
             Self::SystemdUnit(unit) => files(unit.file()),
         }
     }
@@ -91,6 +101,7 @@ impl fmt::Display for Claim {
             Self::Container(name) => write!(f, "Container:{name}"),
             Self::File(path) => write!(f, "File:{path}"),
             Self::Process(name) => write!(f, "Process:{name}"),
+            Self::ShellJob(name) => write!(f, "ShellJob:{name}"),
             Self::SystemdUnit(unit) => write!(f, "SystemdUnit:{unit}"),
         }
     }
@@ -106,6 +117,7 @@ impl FromStr for Claim {
             ResourceKind::Container => key.parse().map(Self::Container).map_err(|_| invalid()),
             ResourceKind::File => key.parse().map(Self::File).map_err(|_| invalid()),
             ResourceKind::Process => key.parse().map(Self::Process).map_err(|_| invalid()),
+            ResourceKind::ShellJob => key.parse().map(Self::ShellJob).map_err(|_| invalid()),
             ResourceKind::SystemdUnit => key.parse().map(Self::SystemdUnit).map_err(|_| invalid()),
         }
     }
@@ -131,7 +143,13 @@ mod tests {
 
     #[test]
     fn a_claim_reads_back_as_written() {
-        for text in ["Container:web", "File:/etc/app.conf", "Process:web", "SystemdUnit:a@b:c.service"] {
+        for text in [
+            "Container:web",
+            "File:/etc/app.conf",
+            "Process:web",
+            "ShellJob:setup",
+            "SystemdUnit:a@b:c.service",
+        ] {
             assert_eq!(text.parse::<Claim>().unwrap().to_string(), text);
         }
         for text in [

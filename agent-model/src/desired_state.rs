@@ -49,7 +49,8 @@ impl DesiredState {
     /// and the specs of what the resource names in `restartOn`, but no names, so that renaming a
     /// resource restarts nothing.
     pub fn effective_digest(&self, resource: &Resource) -> Digest {
-        if resource.restart_on.is_empty() {
+        // A job has run for its spec: what it names in `restartOn` does not make it run again.
+        if resource.restart_on.is_empty() || resource.kind() == ResourceKind::ShellJob {
             return resource.spec_digest();
         }
         let mut causes: Vec<String> = resource

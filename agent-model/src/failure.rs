@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, time::Duration};
 
+use serde_json::Value;
+
 /// Whether trying again, with nothing else changed, could help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retry {
@@ -29,16 +31,34 @@ pub struct Failure {
     pub message: String,
     /// Whether trying again could help.
     pub retry: Retry,
+    /// Facts of the kind's own for the status, an object or null.
+    pub details: Value,
 }
 
 impl Failure {
     /// A failure whose cause may go away by itself.
     pub fn passing(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { reason: reason.into(), message: message.into(), retry: Retry::WithBackoff }
+        Self {
+            reason: reason.into(),
+            message: message.into(),
+            retry: Retry::WithBackoff,
+            details: Value::Null,
+        }
     }
 
     /// A failure that lasts until the document or the device changes.
     pub fn lasting(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { reason: reason.into(), message: message.into(), retry: Retry::WhenSomethingChanges }
+        Self {
+            reason: reason.into(),
+            message: message.into(),
+            retry: Retry::WhenSomethingChanges,
+            details: Value::Null,
+        }
+    }
+
+    /// The same with these facts.
+    #[must_use]
+    pub fn with_details(self, details: Value) -> Self {
+        Self { details, ..self }
     }
 }

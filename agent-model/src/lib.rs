@@ -31,6 +31,7 @@ mod reconciler;
 mod refusal;
 mod resource;
 mod resource_name;
+mod shell_job;
 pub mod status;
 mod suggestion;
 mod systemd_unit;
@@ -57,13 +58,14 @@ pub use file::{Content, FileSpec, InvalidMode, InvalidPrincipal, Mode, Principal
 pub use format::{Lowered, ManifestFormat, SpecDocument, UnknownKeys};
 pub use generation::{Generation, InvalidGeneration};
 pub use invalid::{Invalid, Problem, json_type, pointer_to};
-pub use plan::{Plan, Standing, Step};
+pub use plan::{Conclusion, Plan, Standing, Step};
 pub use process::{DEFAULT_STOP_TIMEOUT, ProcessSpec};
 pub use quantity::parse_size;
 pub use reconciler::{Goal, Reconciler, Target};
 pub use refusal::RefusalReason;
 pub use resource::{Resource, ResourceKind, ResourceSpec};
 pub use resource_name::{InvalidResourceName, ResourceName};
+pub use shell_job::{DEFAULT_JOB_TIMEOUT, ShellJobSpec};
 pub use suggestion::{Suggestions, did_you_mean};
 pub use systemd_unit::{
     DropInName, InvalidDropInName, InvalidUnitName, InvalidUnitText, MAX_DROP_INS, SystemdUnitSpec, UnitName,

@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, fmt::Debug};
 
+use serde::{Deserialize, Serialize};
+
 use crate::Failure;
 
 /// One action of a plan. It is data: it can be shown and compared before anything is done.
@@ -17,6 +19,47 @@ pub trait Step: Debug + Send + Sync {
     /// never as a repair, whatever ended it.
     fn restarts_target(&self) -> bool {
         false
+    }
+
+    /// How something came out that runs to its end, where the action notes that.
+    fn concludes(&self) -> Option<Conclusion> {
+        None
+    }
+}
+
+/// How something came out that runs to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Conclusion {
+    /// It did what it was for.
+    Succeeded,
+    /// It ended with another code than 0, or by a signal.
+    Failed,
+    /// It took longer than it may.
+    TimedOut,
+    /// Nobody knows how far it got: the device or what held it was ended in its middle.
+    Interrupted,
+    /// It was ended, because it is declared no longer or otherwise.
+    Cancelled,
+    /// It was not needed.
+    Skipped,
+}
+
+impl Conclusion {
+    /// Whether nothing is left to be done for what it was for.
+    pub fn is_done(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Skipped)
+    }
+
+    /// As one word of the status.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "Succeeded",
+            Self::Failed => "Failed",
+            Self::TimedOut => "TimedOut",
+            Self::Interrupted => "Interrupted",
+            Self::Cancelled => "Cancelled",
+            Self::Skipped => "Skipped",
+        }
     }
 }
 
@@ -55,6 +98,15 @@ pub enum Standing {
         /// One PascalCase word, for example `InSync`.
         reason: Cow<'static, str>,
         /// What a person may want to know besides; often empty.
+        message: String,
+        /// Facts of the kind's own for the status, an object or null.
+        details: serde_json::Value,
+    },
+    /// Not to be done, because what it is for is there already. Its dependents may go on.
+    Skipped {
+        /// One PascalCase word.
+        reason: Cow<'static, str>,
+        /// What makes it needless.
         message: String,
         /// Facts of the kind's own for the status, an object or null.
         details: serde_json::Value,

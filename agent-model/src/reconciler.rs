@@ -36,6 +36,10 @@ pub trait Reconciler: Send + Sync + 'static {
         std::future::ready(Vec::new())
     }
 
+    /// The ledger was lost or damaged, and with it what it remembered of this kind. Told before the first pass that
+    /// follows, for those who must not take what they do not know of for something that never was.
+    fn ledger_was_lost(&self) {}
+
     /// Reads what is there, for each target in its place; an error stands for that target alone.
     /// `targets` are always *all* claims of this kind, declared and recorded, so that what they
     /// share can be seen; only what the device's policy denies is nobody's to look at. Also the moment to watch what will wake us.

@@ -5,7 +5,9 @@ use std::{fmt, str::FromStr, sync::Arc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Ask, Claim, ContainerSpec, Digest, FileSpec, ProcessSpec, ResourceName, SystemdUnitSpec};
+use crate::{
+    Ask, Claim, ContainerSpec, Digest, FileSpec, ProcessSpec, ResourceName, ShellJobSpec, SystemdUnitSpec,
+};
 
 /// The kinds of resource there are. Which of them an agent has a reconciler for is known to its
 /// registry only.
@@ -17,13 +19,16 @@ pub enum ResourceKind {
     File,
     /// A program that runs: [`ProcessSpec`].
     Process,
+    /// A script that runs to its end: [`ShellJobSpec`].
+    ShellJob,
     /// A unit of systemd: [`SystemdUnitSpec`].
     SystemdUnit,
 }
 
 impl ResourceKind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Container, Self::File, Self::Process, Self::SystemdUnit];
+    pub const ALL: [Self; 5] =
+        [Self::Container, Self::File, Self::Process, Self::ShellJob, Self::SystemdUnit];
 
     /// The kind as documents write it.
     pub fn as_str(self) -> &'static str {
@@ -31,6 +36,7 @@ impl ResourceKind {
             Self::Container => "Container",
             Self::File => "File",
             Self::Process => "Process",
+            Self::ShellJob => "ShellJob",
             Self::SystemdUnit => "SystemdUnit",
         }
     }
@@ -42,6 +48,8 @@ impl ResourceKind {
         match self {
             Self::File => false,
             Self::Container | Self::Process | Self::SystemdUnit => true,
+            // It runs once: what it names in `restartOn` does not make it run again.
+            Self::ShellJob => false,
         }
     }
 
@@ -70,6 +78,7 @@ impl FromStr for ResourceKind {
             "Container" => Ok(Self::Container),
             "File" => Ok(Self::File),
             "Process" => Ok(Self::Process),
+            "ShellJob" => Ok(Self::ShellJob),
             "SystemdUnit" => Ok(Self::SystemdUnit),
             _ => Err(()),
         }
@@ -85,6 +94,8 @@ pub enum ResourceSpec {
     File(Arc<FileSpec>),
     /// A program that runs.
     Process(Arc<ProcessSpec>),
+    /// A script that runs to its end.
+    ShellJob(Arc<ShellJobSpec>),
     /// A unit of systemd.
     SystemdUnit(Arc<SystemdUnitSpec>),
 }
@@ -96,6 +107,7 @@ impl ResourceSpec {
             Self::Container(_) => ResourceKind::Container,
             Self::File(_) => ResourceKind::File,
             Self::Process(_) => ResourceKind::Process,
+            Self::ShellJob(_) => ResourceKind::ShellJob,
             Self::SystemdUnit(_) => ResourceKind::SystemdUnit,
         }
     }
@@ -106,6 +118,7 @@ impl ResourceSpec {
             Self::Container(_) => Claim::Container(name.clone()),
             Self::File(file) => Claim::File(file.path.clone()),
             Self::Process(_) => Claim::Process(name.clone()),
+            Self::ShellJob(_) => Claim::ShellJob(name.clone()),
             Self::SystemdUnit(unit) => Claim::SystemdUnit(unit.unit.clone()),
         }
     }
@@ -126,6 +139,7 @@ impl ResourceSpec {
                 let drop_ins = (!unit.drop_ins.is_empty()).then(|| Ask::WriteFile(unit.unit.drop_ins()));
                 [Ask::ManageUnit(&unit.unit)].into_iter().chain(file).chain(drop_ins).collect()
             }
+            Self::ShellJob(job) => job.asks(),
         }
     }
 
@@ -136,6 +150,7 @@ impl ResourceSpec {
             Self::Container(_) => "harmony/spec/Container",
             Self::File(_) => "harmony/spec/File",
             Self::Process(_) => "harmony/spec/Process",
+            Self::ShellJob(_) => "harmony/spec/ShellJob",
             Self::SystemdUnit(_) => "harmony/spec/SystemdUnit",
         };
         Digest::of_value(domain, &self.canonical())
@@ -147,6 +162,7 @@ impl ResourceSpec {
             Self::Container(container) => container.canonical(),
             Self::File(file) => file.canonical(),
             Self::Process(process) => process.canonical(),
+            Self::ShellJob(job) => job.canonical(),
             Self::SystemdUnit(unit) => unit.canonical(),
         }
     }
@@ -176,6 +192,12 @@ impl From<SystemdUnitSpec> for ResourceSpec {
     }
 }
 
+impl From<ShellJobSpec> for ResourceSpec {
+    fn from(job: ShellJobSpec) -> Self {
+        Self::ShellJob(Arc::new(job))
+    }
+}
+
 /// One declared thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resource {
@@ -184,7 +206,7 @@ pub struct Resource {
     /// Names of the resources that must be ready before it is acted on.
     pub depends_on: Vec<ResourceName>,
     /// Names of the resources whose change restarts it, and which it waits for. Only workloads can be
-    /// restarted; for a `File` this has no effect.
+    /// restarted; for a `File` or a `ShellJob` this has no effect.
     pub restart_on: Vec<ResourceName>,
     /// What it declares.
     pub spec: ResourceSpec,

@@ -4,14 +4,15 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use agent_model::{
     ContainerSpec, Declaration, DeviceFacts, FileSpec, ProcessSpec, ResourceKind, ResourceName, ResourceSpec,
-    SystemdUnitSpec, pointer_to,
+    ShellJobSpec, SystemdUnitSpec, pointer_to,
 };
 use semver::Version;
 
 use crate::{
     Child, InterpretError, Score, Topology,
     topology::{
-        CONTAINERS, Capability, Containers, FILES, Files, PROCESSES, Processes, SYSTEMD_UNITS, SystemdUnits,
+        CONTAINERS, Capability, Containers, FILES, Files, PROCESSES, Processes, SHELL_JOBS, SYSTEMD_UNITS,
+        ShellJobs, SystemdUnits,
     },
     usage::Usage,
 };
@@ -242,5 +243,15 @@ impl SystemdUnits for DeviceTopology {
             return Err(InterpretError::invalid(pointer, format!("no unit can be like this: {problem}")));
         }
         self.declare(SYSTEMD_UNITS, ResourceSpec::SystemdUnit(Arc::new(unit)), pointer)
+    }
+}
+
+impl ShellJobs for DeviceTopology {
+    fn declare_shell_job(&mut self, job: ShellJobSpec, pointer: &str) -> Result<(), InterpretError> {
+        self.usage.count_content(job.content_bytes())?;
+        if let Some(problem) = job.problems().first() {
+            return Err(InterpretError::invalid(pointer, format!("no job can be like this: {problem}")));
+        }
+        self.declare(SHELL_JOBS, ResourceSpec::ShellJob(Arc::new(job)), pointer)
     }
 }

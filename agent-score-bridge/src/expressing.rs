@@ -3,7 +3,7 @@
 use agent_model::{DesiredState, Resource, ResourceSpec};
 use serde_json::Value;
 
-use crate::{Container, Entry, File, Process, Spec, SystemdUnit, WireForm};
+use crate::{Container, Entry, File, Process, ShellJob, Spec, SystemdUnit, WireForm};
 
 /// The spec of a `Score` document that is lowered to this very state, with one Score for each
 /// resource.
@@ -20,6 +20,7 @@ fn entry(resource: &Resource) -> serde_json::Result<Entry> {
         ResourceSpec::File(file) => described(&File((**file).clone()))?,
         ResourceSpec::Process(process) => described(&Process((**process).clone()))?,
         ResourceSpec::SystemdUnit(unit) => described(&SystemdUnit((**unit).clone()))?,
+        ResourceSpec::ShellJob(job) => described(&ShellJob((**job).clone()))?,
     };
     Ok(Entry {
         score,

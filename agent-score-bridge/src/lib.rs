@@ -41,11 +41,11 @@ pub use score::{Interpret, Score, WireForm};
 pub use score_id::{InvalidScoreId, ScoreId};
 pub use scores::{
     ConfigFile, ConfigSet, Container, ContainerApp, File, InvalidRelativePath, MountedConfig, Process,
-    Program, RelativePath, ServiceApp, SystemdUnit,
+    Program, RelativePath, ServiceApp, ShellJob, SystemdUnit,
 };
 pub use topology::{
-    CONTAINERS, Capability, Child, Containers, FILES, Files, PROCESSES, Processes, SYSTEMD_UNITS,
-    SystemdUnits, Topology,
+    CONTAINERS, Capability, Child, Containers, FILES, Files, PROCESSES, Processes, SHELL_JOBS, SYSTEMD_UNITS,
+    ShellJobs, SystemdUnits, Topology,
 };
 pub use wire::{ApiVersion, Entry, Kind, Metadata, ScoreDocument, Spec};
 

@@ -11,7 +11,7 @@ use semver::VersionReq;
 
 use crate::{
     ConfigSet, Container, ContainerApp, DeviceTopology, File, InterpretError, Process, Score, ScoreId,
-    ServiceApp, SystemdUnit,
+    ServiceApp, ShellJob, SystemdUnit,
     device_topology::{Device, interpret_entry},
     usage::Usage,
 };
@@ -96,6 +96,7 @@ impl ScoreRegistry {
             .with::<Container>()
             .with::<File>()
             .with::<Process>()
+            .with::<ShellJob>()
             .with::<SystemdUnit>()
             .with::<ConfigSet>()
             .with::<ContainerApp>()

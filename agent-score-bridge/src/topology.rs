@@ -3,7 +3,8 @@
 use std::fmt;
 
 use agent_model::{
-    ContainerSpec, DeviceFacts, FileSpec, ProcessSpec, ResourceKind, ResourceName, SystemdUnitSpec,
+    ContainerSpec, DeviceFacts, FileSpec, ProcessSpec, ResourceKind, ResourceName, ShellJobSpec,
+    SystemdUnitSpec,
 };
 
 use crate::{InterpretError, Score};
@@ -83,6 +84,17 @@ pub trait SystemdUnits: Topology {
     fn declare_systemd_unit(&mut self, unit: SystemdUnitSpec, pointer: &str) -> Result<(), InterpretError>;
 }
 
+/// The capability to run scripts to their end.
+pub trait ShellJobs: Topology {
+    /// Declares a job under the name of the Score that is being interpreted. `pointer` leads from
+    /// that Score's body to what it was taken from, and is empty for the body as a whole.
+    ///
+    /// # Errors
+    /// [`InterpretError::MissingCapability`] where the device has no reconciler for jobs;
+    /// [`InterpretError::Invalid`] for one that no document could declare.
+    fn declare_shell_job(&mut self, job: ShellJobSpec, pointer: &str) -> Result<(), InterpretError>;
+}
+
 /// A child Score's place in its parent.
 #[derive(Debug, Clone, Default)]
 pub struct Child<'a> {
@@ -119,6 +131,9 @@ pub const PROCESSES: Capability = Capability { name: "Processes", kind: Resource
 
 /// The capability of the trait [`SystemdUnits`].
 pub const SYSTEMD_UNITS: Capability = Capability { name: "SystemdUnits", kind: ResourceKind::SystemdUnit };
+
+/// The capability of the trait [`ShellJobs`].
+pub const SHELL_JOBS: Capability = Capability { name: "ShellJobs", kind: ResourceKind::ShellJob };
 
 impl fmt::Display for Capability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

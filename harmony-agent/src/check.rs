@@ -89,6 +89,7 @@ pub(crate) async fn check(args: RunArgs) -> Result<Exit, CommandError> {
     tell(processes(&wiring::shim()));
     tell(containers(&configuration.ground).await);
     tell(units().await);
+    tell(jobs().await);
     for line in server(&configuration).await {
         tell(line);
     }
@@ -229,6 +230,14 @@ async fn units() -> Line {
     match reconcilers::systemd_version().await {
         Ok(version) => Line::ok("units", format!("are managed by systemd {version}")),
         Err(failure) => Line::warning("units", format!("cannot be managed: {}", failure.message)),
+    }
+}
+
+/// Whether jobs can be isolated. An agent on a device where they cannot makes all else.
+async fn jobs() -> Line {
+    match reconcilers::check_sandbox().await {
+        Ok(bubblewrap) => Line::ok("jobs", format!("are isolated by {}", bubblewrap.display())),
+        Err(failure) => Line::warning("jobs", failure.message),
     }
 }
 

@@ -19,7 +19,8 @@ use agent_core::{
 use agent_model::{AgentId, status::AgentInfo};
 use reconcilers::{
     ContainerReconciler, ContainerReconcilerSettings, FileReconciler, FileReconcilerSettings,
-    ProcessReconciler, ProcessReconcilerSettings, SystemdUnitReconciler, SystemdUnitReconcilerSettings,
+    ProcessReconciler, ProcessReconcilerSettings, ShellJobReconciler, ShellJobReconcilerSettings,
+    SystemdUnitReconciler, SystemdUnitReconcilerSettings,
 };
 
 use crate::{Agent, CommandError, accounts::DeviceAccounts, configuration::Ground, facts};
@@ -72,6 +73,8 @@ pub(crate) async fn wire(
     let tolerates_unenforceable_limits = policy.unenforceable_limits == LimitRule::Tolerated;
     let switches = policy.formats.clone();
     let policy = Arc::new(DevicePolicy::new(policy, protected, DeviceAccounts));
+    // By the one name by which they are always known, whatever the folder was called this time.
+    let real = StateLayout::of(layout.path().canonicalize().map_err(CommandError::failed)?);
     let registry = Registry::none()
         .with(ContainerReconciler::new(ContainerReconcilerSettings {
             agent: agent.clone(),
@@ -85,17 +88,18 @@ pub(crate) async fn wire(
         .with(FileReconciler::new(FileReconcilerSettings {
             root,
             originals: layout.originals(),
-            protected: writers_protect,
+            protected: writers_protect.clone(),
         }))
         .with(ProcessReconciler::new(ProcessReconcilerSettings {
-            // By the one name by which it is always known, whatever it was called this time.
-            processes: layout
-                .path()
-                .canonicalize()
-                .map(|path| StateLayout::of(path).processes())
-                .map_err(CommandError::failed)?,
+            processes: real.processes(),
             shim: shim(),
             tolerates_unenforceable_limits,
+        }))
+        .with(ShellJobReconciler::new(ShellJobReconcilerSettings {
+            jobs: real.jobs(),
+            history: real.job_history(),
+            shim: shim(),
+            own: writers_protect,
         }))
         .with(SystemdUnitReconciler::new(SystemdUnitReconcilerSettings {
             agent: agent.clone(),

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use agent_model::AgentId;
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::BoolishValueParser};
 use clap_complete::engine::ArgValueCompleter;
 
@@ -160,6 +161,8 @@ Scores are given for it; without --check, `agents` passes it over.
 Examples:
   harmonyctl convert -f edge-0042.yaml
   harmonyctl convert agent edge-0042 > edge-0042.yaml
+  harmonyctl convert --from LegacyCommand -f edge-0042.json
+  harmonyctl convert --from LegacyCommand agent edge-0042 | harmonyctl apply -f -
   harmonyctl convert -f site/ > scores.yaml
   harmonyctl convert --check agents
   harmonyctl convert --check -f scores.yaml -o json")]
@@ -274,6 +277,12 @@ pub(crate) struct Convert {
         conflicts_with = "words"
     )]
     pub(crate) filename: Vec<PathBuf>,
+    /// What to convert from, where that is no document of this version; it becomes an AgentManifest
+    #[arg(long, env = "HARMONYCTL_FROM", value_enum, ignore_case = true, conflicts_with_all = ["check", "to"])]
+    pub(crate) from: Option<ConvertFrom>,
+    /// The device that a legacy command is for (default: the file's name without its ending)
+    #[arg(long, env = "HARMONYCTL_NAME", value_name = "ID", requires = "from", conflicts_with = "words")]
+    pub(crate) name: Option<AgentId>,
     /// What to convert to
     #[arg(long, env = "HARMONYCTL_TO", value_enum, ignore_case = true, default_value_t = ConvertTo::Score)]
     pub(crate) to: ConvertTo,
@@ -336,6 +345,13 @@ pub(crate) enum ConvertFormat {
     Yaml,
     Json,
     Table,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "PascalCase")]
+pub(crate) enum ConvertFrom {
+    /// A bare {"command": "…"}, as the proof of concept read it
+    LegacyCommand,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

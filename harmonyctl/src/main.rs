@@ -19,6 +19,7 @@ mod document_text;
 mod failure;
 mod following;
 mod formats;
+mod legacy_command;
 mod manifest;
 mod nats_context;
 mod notation;

@@ -116,7 +116,8 @@ pub(crate) fn items_of_list(document: AuthoredDocument) -> Vec<AuthoredDocument>
     items.iter().enumerate().map(item).collect()
 }
 
-fn files_of(path: &Path) -> Result<Vec<PathBuf>, Failure> {
+/// The files that a path stands for: itself, or those of a folder.
+pub(crate) fn files_of(path: &Path) -> Result<Vec<PathBuf>, Failure> {
     let failed = |source| Failure::File { path: path.to_owned(), source };
     if path == Path::new("-") || !fs::metadata(path).map_err(failed)?.is_dir() {
         return Ok(vec![path.to_owned()]);
@@ -140,7 +141,8 @@ fn files_of(path: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(files)
 }
 
-fn text_of(path: &Path) -> Result<String, Failure> {
+/// What is in a file, or comes from stdin for `-`.
+pub(crate) fn text_of(path: &Path) -> Result<String, Failure> {
     let read = || {
         let mut text = String::new();
         let source: &mut dyn io::Read =

@@ -20,6 +20,9 @@ pub struct ExitRecord {
     pub stopped: bool,
     /// Whether the kernel killed something in its control group for want of memory.
     pub out_of_memory: bool,
+    /// Whether it was killed because its time was up.
+    #[serde(default)]
+    pub timed_out: bool,
     /// When (RFC 3339), by the clock of that moment: for people.
     pub ended_at: String,
     /// When, in milliseconds since boot.

@@ -32,6 +32,11 @@ impl ProcessFolder {
         self.0.join("exit.json")
     }
 
+    /// What the process printed first, where that is kept apart.
+    pub fn head(&self) -> PathBuf {
+        self.0.join("head")
+    }
+
     /// What the process printed: in `log` the newest, in `log.1` what was rotated out last.
     pub fn log(&self, rotations: u32) -> PathBuf {
         match rotations {

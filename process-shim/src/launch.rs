@@ -23,6 +23,9 @@ pub struct Launch {
     pub stop: StopSettings,
     /// How much of what it prints is kept.
     pub log: LogSettings,
+    /// After so many milliseconds all of it is killed; `None` where it may run as long as it likes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
 }
 
 /// Why a message is no [`Launch`].
@@ -88,6 +91,19 @@ impl fmt::Debug for Program {
     }
 }
 
+/// What is started from within what was built around it, such as other namespaces: a file that only the agent's user
+/// can read, so that neither arguments nor environment are seen by others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Inside {
+    /// What is to run. Its control groups and its limit on open files are those of what is around it.
+    pub program: Program,
+    /// What is run before, with the same rights and environment: where it ends with 0, the program is not.
+    pub unless: Option<Vec<String>>,
+    /// The file in which it is noted that the program was not needed.
+    pub skipped: Option<PathBuf>,
+}
+
 /// A user, a group and the groups besides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credentials {
@@ -107,6 +123,10 @@ pub struct StopSettings {
     pub signal: i32,
     /// After so many milliseconds all that is left is killed.
     pub timeout_ms: u64,
+    /// Whether the signal is for what the process has started, and not for itself: one that stands around another
+    /// and would end it without asking.
+    #[serde(default)]
+    pub descendants: bool,
 }
 
 /// How much of what a process prints is kept.
@@ -117,6 +137,9 @@ pub struct LogSettings {
     pub max_size: u64,
     /// How many rotated files are kept beside the current one.
     pub keep: u32,
+    /// So many bytes of what is printed first are kept beside these, whatever is rotated out.
+    #[serde(default)]
+    pub head: u64,
 }
 
 /// What a shim answers: the last thing that it says to the agent.

@@ -25,7 +25,8 @@ pub use exit_record::{End, ExitRecord};
 pub use folder::ProcessFolder;
 pub use identity::{ProcessIdentity, boot_id, boot_time};
 pub use launch::{
-    Answer, Credentials, InvalidLaunch, Launch, LogSettings, Program, StartFailure, StartStage, StopSettings,
+    Answer, Credentials, Inside, InvalidLaunch, Launch, LogSettings, Program, StartFailure, StartStage,
+    StopSettings,
 };
 pub use process_tree::{for_each_descendant, left_behind};
 pub use record_file::RecordError;

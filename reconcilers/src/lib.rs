@@ -5,7 +5,9 @@
 
 mod container;
 mod file;
+mod held;
 mod process;
+mod shell_job;
 mod systemd_unit;
 mod workload;
 
@@ -14,8 +16,13 @@ pub use container::{
     ContainerRuntime, ContainerStep, container_sockets, probe_container_runtime, registry_logins,
 };
 pub use file::{FileObservation, FileReconciler, FileReconcilerSettings, FileRecord, FileStep};
+pub use held::Account;
 pub use process::{
-    Account, ProcessObservation, ProcessReconciler, ProcessReconcilerSettings, ProcessRecord, ProcessStep,
+    ProcessObservation, ProcessReconciler, ProcessReconcilerSettings, ProcessRecord, ProcessStep,
+};
+pub use shell_job::{
+    ShellJobObservation, ShellJobReconciler, ShellJobReconcilerSettings, ShellJobRecord, ShellJobStep,
+    check_sandbox,
 };
 pub use systemd_unit::{
     SystemdUnitObservation, SystemdUnitReconciler, SystemdUnitReconcilerSettings, SystemdUnitRecord,

@@ -62,6 +62,11 @@ impl Format {
     }
 }
 
+/// A job of this script.
+pub fn job(name: &str, script: &str) -> Value {
+    json!({"name": name, "kind": "ShellJob", "spec": {"script": script}})
+}
+
 /// A complete unsigned envelope with an `AgentManifest` of these resources.
 pub fn manifest(agent: &str, generation: u64, resources: &[Value]) -> Value {
     Format::AgentManifest.document(agent, generation, resources)

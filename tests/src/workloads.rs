@@ -19,26 +19,35 @@ const GONE_WITHIN: Duration = Duration::from_secs(10);
 /// How long each is waited for before all that is left is looked for again.
 const LOOK_AGAIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
-/// The folders of all processes that a device with that state folder keeps.
+/// What holds a folder for each thing that runs.
+const KINDS: [&str; 2] = ["processes", "jobs"];
+
+/// The folders of all processes and jobs that a device with that state folder keeps.
 pub(crate) fn folders(state_dir: &Path) -> Vec<ProcessFolder> {
-    let entries = fs::read_dir(state_dir.join("processes")).into_iter().flatten().flatten();
+    let entries = KINDS.iter().filter_map(|kind| fs::read_dir(state_dir.join(kind)).ok()).flatten().flatten();
     entries.map(|entry| ProcessFolder::of(entry.path())).collect()
 }
 
 /// Everything that runs because of a device with that state folder: the shims, and whatever has their
 /// mark, whether or not a folder still tells of it.
 pub(crate) fn running(state_dir: &Path) -> Vec<ProcessIdentity> {
-    let folder = state_dir.join("processes");
-    let folder = folder.to_str().expect("temporary folders have plain names");
-    let (marked, held) = (format!("{MARKER}={folder}/"), format!("{folder}/"));
+    let of_kind = |kind: &str| {
+        let folder = state_dir.join(kind);
+        let folder = folder.to_str().expect("temporary folders have plain names").to_owned();
+        (format!("{MARKER}={folder}/"), format!("{folder}/"))
+    };
+    let ours: Vec<(String, String)> = KINDS.iter().map(|kind| of_kind(kind)).collect();
     let is_ours = |pid: u32| {
         let words = |file: &str| {
             let text = fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
             text.split('\0').map(str::to_owned).collect::<Vec<_>>()
         };
         let command = words("cmdline");
-        let is_shim = command.len() > 2 && command[1] == "hold" && command[2].starts_with(&held);
-        is_shim || words("environ").iter().any(|variable| variable.starts_with(&marked))
+        let environment = words("environ");
+        ours.iter().any(|(marked, held)| {
+            let is_shim = command.len() > 2 && command[1] == "hold" && command[2].starts_with(held);
+            is_shim || environment.iter().any(|variable| variable.starts_with(marked))
+        })
     };
     let pids = fs::read_dir("/proc").unwrap().flatten();
     pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok())

@@ -15,9 +15,14 @@ impl AuditRecord {
                     StepEffect::Repaired => "Drift",
                     StepEffect::Restarted => "Restarted",
                     StepEffect::Removed => "Removed",
+                    StepEffect::Concluded(_) => "Job",
                     StepEffect::Auxiliary => return None,
                 };
-                (event_type, format!("{effect:?}"), step.clone())
+                let reason = match effect {
+                    StepEffect::Concluded(conclusion) => conclusion.as_str().to_owned(),
+                    effect => format!("{effect:?}"),
+                };
+                (event_type, reason, step.clone())
             }
             Happening::Failed { step, reason, message, .. } => {
                 ("Failed", reason.clone(), format!("{step}: {message}"))

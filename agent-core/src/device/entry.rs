@@ -41,6 +41,7 @@ impl Device {
             self.store.ledger_was_lost(
                 "the ledger was missing, though this device has accepted documents before; began anew",
             );
+            self.executor.ledger_was_lost();
         }
         let higher =
             floor.filter(|floor| highest.is_none_or(|highest| floor.generation > highest.generation));

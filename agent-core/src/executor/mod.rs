@@ -70,6 +70,11 @@ impl Executor {
         Self { registry, policy, declared: Declared::default(), failing: FailingClaims::new(seed) }
     }
 
+    /// Tells the reconcilers that the ledger was lost.
+    pub fn ledger_was_lost(&self) {
+        self.registry.ledger_was_lost();
+    }
+
     /// When the next failing resource is due.
     pub fn next_retry(&self) -> Option<Instant> {
         self.failing.next_retry()

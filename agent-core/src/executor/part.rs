@@ -202,7 +202,7 @@ impl Part {
     pub(super) fn entry_before(&self, due: &Due) -> Option<InventoryEntry> {
         let Some(intent) = &due.intent else { return self.entry.clone() };
         let entry = self.entry_with(intent.clone());
-        let Effect { alters, restarts } = due.work.effect();
+        let Effect { alters, restarts, concludes: _ } = due.work.effect();
         if !alters {
             return Some(entry);
         }
@@ -240,6 +240,9 @@ impl Part {
     /// What one of its steps came to that does `effect` to the target. Whatever the last step of a removal
     /// is, only then nothing is left.
     pub(super) fn effect_of_step(&self, effect: Effect, is_last: bool) -> StepEffect {
+        if let Some(conclusion) = effect.concludes {
+            return StepEffect::Concluded(conclusion);
+        }
         match (self.role, &self.plan) {
             (Role::Removed, PartPlan::Due(Due { then: Standing::Gone, .. })) if is_last => {
                 StepEffect::Removed
@@ -295,6 +298,7 @@ impl Part {
     pub(super) fn failed(&self, stage: Stage, failure: Failure) -> ResourceOutcome {
         let mut outcome =
             self.outcome(ResourceState::Failed, failure.reason.clone(), failure.message.clone());
+        outcome.details = failure.details.clone();
         outcome.attempt = Attempt::Failed(stage, failure);
         outcome
     }
@@ -304,6 +308,9 @@ impl Part {
         match then {
             Standing::Ready { reason, message, details } => {
                 ResourceOutcome { details, ..self.outcome(ResourceState::Ready, reason, message) }
+            }
+            Standing::Skipped { reason, message, details } => {
+                ResourceOutcome { details, ..self.outcome(ResourceState::Skipped, reason, message) }
             }
             Standing::Pending { reason, message } => self.outcome(ResourceState::Pending, reason, message),
             Standing::Failed(failure) => self.failed(Stage::Planning, failure),
@@ -320,6 +327,7 @@ impl Part {
             attempts: failing.attempts,
             next_retry: failing.next.map(|(_, wall)| wall),
             attempt: Attempt::NotTried,
+            details: failure.details.clone(),
             ..self.outcome(ResourceState::Failed, failure.reason.clone(), failure.message.clone())
         }
     }

@@ -124,7 +124,7 @@ impl Pass {
                     let entry = match then {
                         Standing::Failed(_) => part.entry.clone(),
                         Standing::Gone => record.map(|record| part.entry_with(record)),
-                        Standing::Ready { .. } | Standing::Pending { .. } => {
+                        Standing::Ready { .. } | Standing::Skipped { .. } | Standing::Pending { .. } => {
                             record.map(|record| part.entry_after(record, Effect::NONE, then))
                         }
                     };

@@ -7,8 +7,8 @@ use std::{
 };
 
 use agent_model::{
-    Claim, Digest, Failure, Goal, Plan, Reconciler, ResourceKind, ResourceName, ResourceSpec, Standing, Step,
-    Target,
+    Claim, Conclusion, Digest, Failure, Goal, Plan, Reconciler, ResourceKind, ResourceName, ResourceSpec,
+    Standing, Step, Target,
 };
 use async_trait::async_trait;
 use crash_point::{crash_point, crash_point_at};
@@ -53,11 +53,13 @@ pub(super) struct Effect {
     pub(super) alters: bool,
     /// Whether any of them starts it again.
     pub(super) restarts: bool,
+    /// What the last of them that notes how something came out says.
+    pub(super) concludes: Option<Conclusion>,
 }
 
 impl Effect {
     /// That of no steps.
-    pub(super) const NONE: Self = Self { alters: false, restarts: false };
+    pub(super) const NONE: Self = Self { alters: false, restarts: false, concludes: None };
 }
 
 /// The steps of one plan, ready to be done.
@@ -81,6 +83,7 @@ trait ErasedReconciler: Send + Sync {
     async fn prepare(self: Arc<Self>, requests: Vec<Request>) -> Vec<Prepared>;
     async fn release(&self, dropped: Vec<UntypedRecord>, kept: Vec<UntypedRecord>);
     async fn marked(&self) -> Vec<(Claim, ResourceName, UntypedRecord)>;
+    fn ledger_was_lost(&self);
     fn wakes(&self) -> BoxStream<'static, Claim>;
 }
 
@@ -109,6 +112,11 @@ impl Registry {
             marked.extend(reconciler.marked().await);
         }
         marked
+    }
+
+    /// Tells all that the ledger was lost.
+    pub(super) fn ledger_was_lost(&self) {
+        self.0.values().for_each(|reconciler| reconciler.ledger_was_lost());
     }
 
     /// What happens to claims without our doing. Call once.
@@ -201,6 +209,7 @@ impl<R: Reconciler> Work for TypedWork<R> {
         Effect {
             alters: self.steps.iter().any(Step::alters_target),
             restarts: self.steps.iter().any(Step::restarts_target),
+            concludes: self.steps.iter().filter_map(Step::concludes).next_back(),
         }
     }
 
@@ -210,7 +219,11 @@ impl<R: Reconciler> Work for TypedWork<R> {
 
     fn effect_of(&self, step: usize) -> Option<Effect> {
         let step = self.steps.get(step)?;
-        Some(Effect { alters: step.alters_target(), restarts: step.restarts_target() })
+        Some(Effect {
+            alters: step.alters_target(),
+            restarts: step.restarts_target(),
+            concludes: step.concludes(),
+        })
     }
 
     async fn apply(&self, step: usize) -> Result<(), Failure> {
@@ -297,6 +310,10 @@ impl<R: Reconciler> ErasedReconciler for Erased<R> {
         let untyped =
             |(claim, name, record)| Some((claim, name, Arc::new(serde_json::to_value(record).ok()?)));
         self.reconciler.marked().await.into_iter().filter_map(untyped).collect()
+    }
+
+    fn ledger_was_lost(&self) {
+        self.reconciler.ledger_was_lost();
     }
 
     fn wakes(&self) -> BoxStream<'static, Claim> {

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use agent_model::{Failure, status::ResourceRef};
+use agent_model::{Conclusion, Failure, status::ResourceRef};
 use serde::{Deserialize, Serialize};
 
 /// A step that is going to be done. Its number is its place in what
@@ -52,6 +52,9 @@ pub enum StepEffect {
     Restarted,
     /// Nothing is left of what is declared no longer.
     Removed,
+    /// It was noted how something came out that runs to its end.
+    #[serde(untagged)]
+    Concluded(Conclusion),
 }
 
 /// Is told how the steps of a pass end, each once and as it happens.

@@ -189,7 +189,7 @@ impl Judging<'_> {
     fn own_rule(&self, ask: &Ask<'_>) -> Option<(Rule, Verdict)> {
         let policy = &self.device.policy;
         let (rule, allowed) = match ask {
-            Ask::WriteFile(path) | Ask::BindMount { path, .. } => {
+            Ask::WriteFile(path) | Ask::WriteBelow(path) | Ask::BindMount { path, .. } => {
                 (Rule::Paths, policy.paths.iter().any(|prefix| prefix.covers(path)))
             }
             Ask::RunAs { user, .. } => (Rule::Users, self.lookups.is_allowed(*user, &policy.users)),
@@ -207,6 +207,11 @@ impl Judging<'_> {
                 // Nobody signs documents yet.
                 ShellJobRule::Signed => (Rule::ShellJobs, false),
                 ShellJobRule::AllowListed => (Rule::Scripts, policy.scripts.contains(digest)),
+            },
+            Ask::SteerScript(_) => match policy.shell_jobs {
+                ShellJobRule::Disabled | ShellJobRule::Signed => (Rule::ShellJobs, false),
+                // Who listed the script has read its text, and nothing else.
+                ShellJobRule::AllowListed => (Rule::Scripts, false),
             },
             Ask::AddCapability { .. } | Ask::GrantRights(_) | Ask::ManageUnit(_) | Ask::RuleDevice(_) => {
                 return None;
@@ -230,6 +235,7 @@ impl Judging<'_> {
             let protected = &self.device.protected;
             let own = match &ask {
                 Ask::WriteFile(path) => protected.own(path),
+                Ask::WriteBelow(path) => protected.own_of_device(path),
                 // To read them is too much already: there are secrets among them.
                 Ask::BindMount { path, .. } => protected.own_of_device(path),
                 Ask::ManageUnit(unit) => protected.own_unit(unit),

@@ -43,7 +43,7 @@ const NETWORK_CAPABILITIES: [&str; 3] = ["NET_ADMIN", "NET_BROADCAST", "NET_RAW"
 /// Why what is asked is as good as root, in words that follow "because"; `None` where it is not.
 pub(super) fn why(ask: &Ask<'_>, policy: &Policy, lookups: &Lookups<'_>) -> Option<String> {
     match ask {
-        Ask::WriteFile(path) => system_folder(path, policy),
+        Ask::WriteFile(path) | Ask::WriteBelow(path) => system_folder(path, policy),
         Ask::BindMount { path, writable } => system_folder(path, policy).or_else(|| {
             // Whom a container runs as is between it and its image, and an image may hold a program that makes
             // anybody root.
@@ -56,7 +56,11 @@ pub(super) fn why(ask: &Ask<'_>, policy: &Policy, lookups: &Lookups<'_>) -> Opti
         Ask::RunAs { user, group } => lookups.root_equivalence(*user, *group),
         Ask::ManageUnit(_) => Some("systemd does with root's rights what units say".into()),
         Ask::RuleDevice(_) => Some("it rules the device".into()),
-        Ask::PullImage(_) | Ask::UseHostNetwork | Ask::PublishPort(_) | Ask::RunScript(_) => None,
+        Ask::PullImage(_)
+        | Ask::UseHostNetwork
+        | Ask::PublishPort(_)
+        | Ask::RunScript(_)
+        | Ask::SteerScript(_) => None,
     }
 }
 

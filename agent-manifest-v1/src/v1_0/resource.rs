@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use agent_model::{
-    ContainerSpec, Declaration, FileSpec, ProcessSpec, ResourceKind, ResourceName, ResourceSpec, Suggestions,
-    SystemdUnitSpec, pointer_to,
+    ContainerSpec, Declaration, FileSpec, ProcessSpec, ResourceKind, ResourceName, ResourceSpec,
+    ShellJobSpec, Suggestions, SystemdUnitSpec, pointer_to,
     reader::{Field, Findings, shown},
 };
 
 /// The kinds that a document of this version may declare.
-const KINDS: [ResourceKind; 4] =
-    [ResourceKind::Container, ResourceKind::File, ResourceKind::Process, ResourceKind::SystemdUnit];
+const KINDS: [ResourceKind; 5] = ResourceKind::ALL;
 
 /// Without a name there is no declaration, since nothing could refer to it; its fields are read
 /// all the same, for their problems.
@@ -30,6 +29,9 @@ pub(super) fn read(entry: Field<'_>, findings: &mut Findings) -> Option<Declarat
             Some(ResourceKind::Process) => {
                 fields.required("spec", ProcessSpec::read).map(Arc::new).map(ResourceSpec::Process)
             }
+            Some(ResourceKind::ShellJob) => {
+                fields.required("spec", ShellJobSpec::read).map(Arc::new).map(ResourceSpec::ShellJob)
+            }
             Some(ResourceKind::SystemdUnit) => {
                 fields.required("spec", SystemdUnitSpec::read).map(Arc::new).map(ResourceSpec::SystemdUnit)
             }
@@ -38,7 +40,9 @@ pub(super) fn read(entry: Field<'_>, findings: &mut Findings) -> Option<Declarat
         let pointer = fields.pointer.clone();
         let claim_pointer = match kind {
             Some(ResourceKind::File) | None => pointer_to(&pointer_to(&pointer, "spec"), "path"),
-            Some(ResourceKind::Container | ResourceKind::Process) => pointer_to(&pointer, "name"),
+            Some(ResourceKind::Container | ResourceKind::Process | ResourceKind::ShellJob) => {
+                pointer_to(&pointer, "name")
+            }
             Some(ResourceKind::SystemdUnit) => pointer_to(&pointer_to(&pointer, "spec"), "unit"),
         };
         let spec_pointer = Some(pointer_to(&pointer, "spec"));

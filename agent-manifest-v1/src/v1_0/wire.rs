@@ -6,6 +6,7 @@
 
 mod container;
 mod process;
+mod shell_job;
 mod systemd_unit;
 mod workload;
 
@@ -21,6 +22,7 @@ pub use container::{
     Container, ContainerLimits, ContainerUser, Mount, MountType, Port, Protocol, PullPolicy,
 };
 pub use process::Process;
+pub use shell_job::ShellJob;
 pub use systemd_unit::{SystemdUnit, UnitState};
 pub use workload::{Cpus, Exec, Http, Limits, Log, Probe, Probes, Restart, Scheme, Size, Tcp};
 
@@ -127,6 +129,8 @@ pub enum ResourceEntry {
     File(Box<Entry<File>>),
     /// A program that runs, outlives the agent, and is started again by its restart policy.
     Process(Box<Entry<Process>>),
+    /// A script that runs to its end, at most once, isolated from the device.
+    ShellJob(Box<Entry<ShellJob>>),
     /// A unit of systemd: its file, what is put beside it, and whether it runs.
     SystemdUnit(Box<Entry<SystemdUnit>>),
 }
@@ -142,7 +146,7 @@ pub struct Entry<S> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(inner(regex(pattern = RESOURCE_NAME)))]
     pub depends_on: Option<Vec<String>>,
-    /// Names of the resources whose change restarts this one, where it is something that runs.
+    /// Names of the resources whose change restarts this one, where it is a process.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(inner(regex(pattern = RESOURCE_NAME)))]
     pub restart_on: Option<Vec<String>>,

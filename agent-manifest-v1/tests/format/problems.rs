@@ -86,7 +86,7 @@ fn all_problems_of_all_resources_are_reported_at_once() {
         problems,
         [
             "/spec/resources/0/name: \"App\" is not a resource name: use 1 to 63 of the characters a-z 0-9 -, starting and ending with a letter or digit",
-            "/spec/resources/0/kind: unknown kind \"Fille\"; this version has: Container, File, Process, SystemdUnit; did you mean \"File\"?",
+            "/spec/resources/0/kind: unknown kind \"Fille\"; this version has: Container, File, Process, ShellJob, SystemdUnit; did you mean \"File\"?",
             "/spec/resources/0/dependson: unknown key \"dependson\"; did you mean \"dependsOn\"?",
             "/spec/resources/1: \"name\" is missing",
             "/spec/resources/1/dependsOn: expected an array, found a string",
@@ -279,7 +279,7 @@ fn a_kind_of_a_newer_version_is_a_problem_even_where_unknown_keys_are_not() {
     assert_eq!(
         lower_with(UnknownKeys::AreIgnored, &spec).unwrap_err(),
         [
-            "/spec/resources/0/kind: unknown kind \"Teapot\"; this version has: Container, File, Process, SystemdUnit"
+            "/spec/resources/0/kind: unknown kind \"Teapot\"; this version has: Container, File, Process, ShellJob, SystemdUnit"
         ]
     );
 }

@@ -7,7 +7,7 @@ use agent_manifest_v1::{
     v1_0::{
         AgentManifest, ApiVersion, Container, ContainerLimits, ContainerUser, Cpus, Entry, Exec, File, Http,
         IdOrName, Kind, Limits, Log, Metadata, Mount, MountType, Port, Probe, Probes, Process, Protocol,
-        PullPolicy, ResourceEntry, Restart, Scheme, Size, Spec, SystemdUnit, Tcp, UnitState,
+        PullPolicy, ResourceEntry, Restart, Scheme, ShellJob, Size, Spec, SystemdUnit, Tcp, UnitState,
     },
 };
 use serde_json::{Value, json};
@@ -51,6 +51,10 @@ fn process(spec: Value) -> Value {
     json!({"resources": [{"name": "p", "kind": "Process", "spec": spec}]})
 }
 
+fn job(spec: Value) -> Value {
+    json!({"resources": [{"name": "j", "kind": "ShellJob", "spec": spec}]})
+}
+
 #[test]
 fn reader_and_schema_know_the_same_keys() {
     let unknown = "???????????";
@@ -62,13 +66,14 @@ fn reader_and_schema_know_the_same_keys() {
         (json!({"resources": [{"kind": "Process", unknown: 0}]}), "/$defs/ResourceEntry/oneOf/2/properties"),
         (
             json!({"resources": [{"kind": "SystemdUnit", unknown: 0}]}),
-            "/$defs/ResourceEntry/oneOf/3/properties",
+            "/$defs/ResourceEntry/oneOf/4/properties",
         ),
         (container(json!({unknown: 0})), "/$defs/Container/properties"),
         (container(json!({"ports": [{unknown: 0}]})), "/$defs/Port/properties"),
         (container(json!({"mounts": [{unknown: 0}]})), "/$defs/Mount/properties"),
         (container(json!({"limits": {unknown: 0}})), "/$defs/ContainerLimits/properties"),
         (process(json!({unknown: 0})), "/$defs/Process/properties"),
+        (job(json!({unknown: 0})), "/$defs/ShellJob/properties"),
         (
             json!({"resources": [{"kind": "SystemdUnit", "spec": {unknown: 0}}]}),
             "/$defs/SystemdUnit/properties",
@@ -138,6 +143,12 @@ fn full_manifest() -> AgentManifest {
                     restart_on: Some(vec!["b".into()]),
                     spec: full_process(),
                 })),
+                ResourceEntry::ShellJob(Box::new(Entry {
+                    name: "j".into(),
+                    depends_on: Some(vec!["a".into()]),
+                    restart_on: Some(vec![]),
+                    spec: full_job(),
+                })),
                 ResourceEntry::Container(Box::new(Entry {
                     name: "c".into(),
                     depends_on: Some(vec!["a".into()]),
@@ -160,6 +171,23 @@ fn full_manifest() -> AgentManifest {
                 })),
             ],
         },
+    }
+}
+
+fn full_job() -> ShellJob {
+    ShellJob {
+        script: "echo \"$LOG\"\n".into(),
+        interpreter: Some(vec!["/bin/bash".into(), "-e".into()]),
+        run_id: Some("2026-11".into()),
+        unless: Some("test -e /opt/app/done".into()),
+        creates: Some("/opt/app/made".into()),
+        timeout: Some("24h".into()),
+        retry: Some(100),
+        env: Some([("LOG".into(), "info".into())].into()),
+        user: Some(IdOrName::Id(65534)),
+        network: Some(true),
+        writable_paths: Some(vec!["/opt/app".into()]),
+        limits: Some(Limits { pids: Some(1), ..Limits::default() }),
     }
 }
 
@@ -250,7 +278,7 @@ fn what_the_wire_types_write_is_valid_and_lowers() {
     let document = serde_json::to_value(full_manifest()).unwrap();
     jsonschema::validate(&json_schema(), &document).unwrap();
     let state = lower(&document["spec"]).unwrap().state;
-    assert_eq!(state.resources().len(), 5);
+    assert_eq!(state.resources().len(), 6);
     assert_eq!(document["apiVersion"], "harmony/v1");
     assert_eq!(document["kind"], "AgentManifest");
 }
@@ -312,7 +340,7 @@ fn schema_and_reader_agree_about_each_field_of_a_unit() {
     ] {
         let with = |value: &Value| {
             let mut document = valid.clone();
-            document["spec"]["resources"][4]["spec"][key] = value.clone();
+            document["spec"]["resources"][5]["spec"][key] = value.clone();
             (validator.is_valid(&document), lower(&document["spec"]).is_ok())
         };
         right
@@ -512,6 +540,29 @@ fn schema_and_reader_agree_about_each_field_of_a_container() {
             json!([{"": "x"}, {"a=b": "x"}, {"a b": "x"}, {"a": 1}, {"a": null}, {"io.harmony.agent": "x"}, labels(65)]),
         ),
     ];
+    schema_and_reader_agree(4, &fields);
+}
+
+#[test]
+fn schema_and_reader_agree_about_each_field_of_a_job() {
+    let fields = [
+        ("script", json!(["true", " a\n"]), json!(["", " \n", "a\0", 1, ["a"], null])),
+        ("interpreter", json!([["a"], ["a", ""], null]), json!([[], [""], ["a\0"], "a"])),
+        ("runId", json!(["", "2", "a b", null]), json!(["a\n", "\u{7f}", 2])),
+        ("unless", json!(["test -e /x", null]), json!(["", "a\0", ["a"], true])),
+        ("creates", json!(["/a", null]), json!(["", "a", "/a/", "/a/../b", 1])),
+        ("timeout", json!(["1s", "24h", null]), json!(["", "5", 5])),
+        ("retry", json!([0, 100, null]), json!([-1, 101, "3"])),
+        ("env", json!([{}, {"a": ""}, null]), json!([{"": "x"}, {"a=": "x"}, {"a": 1}, []])),
+        ("user", json!(["root", 0, null]), json!(["", "a b", -1])),
+        ("network", json!([true, false, null]), json!(["true", 1])),
+        (
+            "writablePaths",
+            json!([[], ["/a", "/b"], null]),
+            json!(["/a", ["a"], ["/a/"], [1], vec!["/a"; 65]]),
+        ),
+        ("limits", json!([{}, null]), json!([[], 1])),
+    ];
     schema_and_reader_agree(3, &fields);
 }
 
@@ -533,6 +584,7 @@ fn the_bounds_of_quantities_stand_in_their_descriptions() {
         ("Container/properties/labels", &["64", "4,096"]),
         ("ContainerLimits/properties/memory", &["1Mi"]),
         ("ContainerLimits/properties/cpus", &["10m"]),
+        ("ShellJob/properties/timeout", &["1s", "24h"]),
     ] {
         let schema = json_schema();
         let description =

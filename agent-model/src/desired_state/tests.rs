@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     ContainerSpec, Environment, FileSpec, HttpScheme, Limits, LogBounds, Mount, MountSource, PortMapping,
-    Principal, Probe, ProbeAction, Probes, ProcessSpec, PullPolicy, RestartPolicy, StopSignal,
+    Principal, Probe, ProbeAction, Probes, ProcessSpec, PullPolicy, RestartPolicy, ShellJobSpec, StopSignal,
     SystemdUnitSpec, TransportProtocol, UnitState,
 };
 
@@ -318,6 +318,43 @@ fn full_container() -> ContainerSpec {
     }
 }
 
+/// As [`golden_digests_do_not_change`]: never update these either. With another digest each job of a fleet would
+/// run once more.
+#[test]
+fn golden_digests_of_jobs_do_not_change() {
+    let digest = |spec: ShellJobSpec| Resource::new(name("a"), spec.into()).spec_digest().to_string();
+    assert_eq!(
+        digest(ShellJobSpec::new("echo once")),
+        "sha256:78d25ed54d9e103ad77ba9e252dbc9727cf78f1b74e3346ba97e92317409007f"
+    );
+    assert_eq!(digest(full_job()), "sha256:0322af37e90c978a752b09e2552413d1d05d1d09bcf7cdefeb8af708a91fc6cd");
+}
+
+/// A job with nothing at its default.
+fn full_job() -> ShellJobSpec {
+    let mut env = Environment::default();
+    env.set("TOKEN", "hunter2").unwrap();
+    ShellJobSpec {
+        script: "echo \"$TOKEN\"\n".into(),
+        interpreter: vec!["/bin/bash".into(), "-e".into()],
+        run_id: "2".into(),
+        unless: Some("test -e /opt/app/done".into()),
+        creates: Some("/opt/app/made".parse().unwrap()),
+        timeout: std::time::Duration::from_secs(90),
+        retry: 3,
+        env,
+        user: Some(Principal::Name("app".into())),
+        network: true,
+        writable_paths: vec!["/opt/app".parse().unwrap()],
+        limits: Limits {
+            memory: Some(64 << 20),
+            cpu_millis: Some(1500),
+            pids: Some(100),
+            open_files: Some(1024),
+        },
+    }
+}
+
 #[test]
 fn two_resources_cannot_publish_the_same_port() {
     let container = |i: usize, resource: &str, ports: &[(u16, &str)], spec_pointer: bool| {
@@ -346,6 +383,20 @@ fn two_resources_cannot_publish_the_same_port() {
             "/spec/resources/3: conflicts with \"c\": both publish the device's port 0.0.0.0:80/Tcp",
         ]
     );
+}
+
+#[test]
+fn what_a_job_names_in_restart_on_does_not_make_it_run_again() {
+    let with = |content: &str| {
+        let job = Declaration {
+            restart_on: vec![name("config")],
+            ..Declaration::new("/job", name("job"), ShellJobSpec::new("true"))
+        };
+        let config = Declaration::new("/config", name("config"), file("/x", content));
+        let state = build(vec![config, job]).unwrap();
+        state.effective_digest(state.get(&name("job")).unwrap())
+    };
+    assert_eq!(with("1"), with("2"));
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod container_app;
 mod file;
 mod process;
 mod service_app;
+mod shell_job;
 mod systemd_unit;
 #[cfg(test)]
 mod tests;
@@ -16,4 +17,5 @@ pub use container_app::{ContainerApp, MountedConfig};
 pub use file::File;
 pub use process::Process;
 pub use service_app::{Program, ServiceApp};
+pub use shell_job::ShellJob;
 pub use systemd_unit::SystemdUnit;

@@ -2,17 +2,19 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use agent_model::{AgentId, Timestamp, status::API_VERSION};
+use agent_core::authoring::read_documents;
+use agent_model::{AgentId, Problem, Timestamp, status::API_VERSION};
 use fleet::{Fleet, Roster};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{all_valid, connect, found, read_or_not, selection};
 use crate::{
     agent_words::{self, Wanted},
-    cli::{Connection, Convert, ConvertFormat, ConvertTo},
+    cli::{Connection, Convert, ConvertFormat, ConvertFrom, ConvertTo},
     conversion::to_scores,
     document_text,
     failure::Failure,
+    legacy_command::to_manifest,
     manifest::{Broken, Manifest},
     outcome::Outcome,
     output::Output,
@@ -69,7 +71,9 @@ async fn convert(
     write: impl Fn(&[Value]) -> Result<String, Failure>,
     output: &mut Output,
 ) -> Result<Outcome, Failure> {
-    let (converted, mut outcome) = if !arguments.filename.is_empty() {
+    let (converted, mut outcome) = if let Some(ConvertFrom::LegacyCommand) = arguments.from {
+        legacy_commands(connection, arguments, output).await?
+    } else if !arguments.filename.is_empty() {
         from_files(&arguments.filename, output)?
     } else if !arguments.words.is_empty() {
         let wanted = agent_words::parse(&arguments.words).map_err(Failure::Usage)?;
@@ -103,6 +107,56 @@ async fn convert(
     })?;
     output.line(text)?;
     Ok(outcome)
+}
+
+/// The legacy commands of these files or devices, each as a manifest.
+async fn legacy_commands(
+    connection: &Connection,
+    arguments: &Convert,
+    output: &mut Output,
+) -> Result<(Converted, Outcome), Failure> {
+    let converted = |fields: &Map<String, Value>, agent: &AgentId, place: String| {
+        let broken = |problems| Broken { place: place.clone(), problems };
+        Manifest::check(to_manifest(fields, agent, &place).map_err(broken)?)
+    };
+    if !arguments.filename.is_empty() {
+        let mut all = Vec::new();
+        for path in &arguments.filename {
+            for file in reading::files_of(path)? {
+                let place = file.display().to_string();
+                let name = arguments.name.clone().or_else(|| file.file_stem()?.to_str()?.parse().ok());
+                let agent = name.ok_or_else(|| {
+                    Failure::Usage(format!("say with --name ID which device the command in {place} is for"))
+                })?;
+                let documents = read_documents(&reading::text_of(&file)?, &place);
+                let documents = documents.map_err(|error| Failure::InvalidDocuments(error.to_string()))?;
+                all.extend(
+                    documents.iter().map(|document| converted(document.fields(), &agent, place.clone())),
+                );
+            }
+        }
+        return Ok((all, Outcome::Done));
+    }
+    if arguments.words.is_empty() {
+        return Err(Failure::Usage("say what: -f FILE, agents, agent ID or agent/ID".to_owned()));
+    }
+    let wanted = agent_words::parse(&arguments.words).map_err(Failure::Usage)?;
+    let roster = Roster::read(&connect(connection).await?, selection(&wanted)).await?;
+    let (agents, outcome) = found(&roster, &wanted, output);
+    let of_agents = agents.into_iter().filter_map(|agent| {
+        let fields =
+            serde_json::from_slice::<Map<String, Value>>(&agent.desired.as_ref()?.document.as_ref()?.bytes);
+        let place = format!("the entry of agent/{}", agent.id);
+        Some(match fields {
+            Ok(fields) => converted(&fields, &agent.id, place),
+            Err(error) => {
+                let problem =
+                    Problem { pointer: String::new(), message: format!("it is no JSON object: {error}") };
+                Err(Broken { place, problems: vec![problem] })
+            }
+        })
+    });
+    Ok((of_agents.collect(), outcome))
 }
 
 /// Documents as Scores, and those that cannot be.

@@ -66,8 +66,9 @@ pub(crate) fn launch(command: &[&str]) -> Launch {
             open_files: None,
             control_groups: Vec::new(),
         },
-        stop: StopSettings { signal: Signal::TERM.as_raw(), timeout_ms: 60_000 },
-        log: LogSettings { max_size: 1 << 20, keep: 1 },
+        stop: StopSettings { signal: Signal::TERM.as_raw(), timeout_ms: 60_000, descendants: false },
+        log: LogSettings { max_size: 1 << 20, keep: 1, head: 0 },
+        deadline_ms: None,
     }
 }
 

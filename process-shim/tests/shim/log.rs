@@ -31,7 +31,7 @@ fn both_streams_are_kept_apart_byte_for_byte() {
 #[test]
 fn a_flood_stays_within_its_bounds_and_stops_nobody() {
     const FLOOD: usize = 200_000_000;
-    let settings = LogSettings { max_size: 1 << 20, keep: 2 };
+    let settings = LogSettings { max_size: 1 << 20, keep: 2, head: 0 };
     let mut asked = script(&format!("yes {} | head -c {FLOOD}; echo; echo through >&2", "flood".repeat(200)));
     asked.log = settings;
     let mut held = Held::started(&asked);
@@ -48,7 +48,7 @@ fn a_flood_stays_within_its_bounds_and_stops_nobody() {
 #[test]
 fn a_line_without_end_is_bounded_as_well() {
     let mut asked = script("head -c 10000000 /dev/zero | tr '\\0' x");
-    asked.log = LogSettings { max_size: 100_000, keep: 1 };
+    asked.log = LogSettings { max_size: 100_000, keep: 1, head: 0 };
     let mut held = Held::started(&asked);
     held.end();
     let sizes = [0, 1].map(|number| held.folder.log(number).metadata().unwrap().len());
@@ -78,7 +78,7 @@ fn a_full_disk_loses_lines_and_says_so_and_the_process_goes_on() {
     let (file, folder) = (held.path("file"), held.folder.path().to_owned());
     let words = ["sh".into(), file.clone(), folder].map(|word| word.to_str().unwrap().to_owned());
     asked.program.command.extend(words);
-    asked.log = LogSettings { max_size: 10 << 20, keep: 1 };
+    asked.log = LogSettings { max_size: 10 << 20, keep: 1, head: 0 };
     assert_eq!(held.ask_on_small_disk("1200k", &asked), Answer::Started);
     let inside = held.folder_inside();
     eventually("all is printed", || file.with_extension("printed").exists().then_some(()));

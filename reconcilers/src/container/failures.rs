@@ -3,6 +3,7 @@
 use std::{fmt::Display, time::Duration};
 
 use agent_model::{Failure, Retry};
+use serde_json::Value;
 
 /// Longest text of others in a message, in characters: that of a runtime or a registry may be of any length.
 const LONGEST: usize = 400;
@@ -142,6 +143,7 @@ pub(super) fn refused(reason: &str, message: &str) -> Failure {
             "{message}; the container before it was brought back, and this is not tried again until its declaration or its image changes"
         ),
         retry: Retry::WhenSomethingChanges,
+        details: Value::Null,
     }
 }
 
@@ -163,5 +165,6 @@ pub(super) fn crash_loop(how: &str, crashes: u64, left: Duration) -> Failure {
         reason: "CrashLoopBackOff".into(),
         message: format!("{how}{count}; it is started again after a pause; the runtime has what it printed"),
         retry: Retry::After { delay: left, attempts: crashes },
+        details: Value::Null,
     }
 }

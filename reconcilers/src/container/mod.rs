@@ -181,7 +181,7 @@ impl Reconciler for ContainerReconciler {
     fn spec_of(spec: &ResourceSpec) -> Option<Arc<ContainerSpec>> {
         match spec {
             ResourceSpec::Container(spec) => Some(Arc::clone(spec)),
-            ResourceSpec::File(_) | ResourceSpec::Process(_) => None,
+            _ => None,
         }
     }
 
@@ -269,6 +269,6 @@ impl Reconciler for ContainerReconciler {
 fn name_of(claim: &Claim) -> Result<&ResourceName, Failure> {
     match claim {
         Claim::Container(name) => Ok(name),
-        Claim::File(_) | Claim::Process(_) => Err(failures::wrong_claim()),
+        _ => Err(failures::wrong_claim()),
     }
 }

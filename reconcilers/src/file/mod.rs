@@ -118,7 +118,7 @@ impl Reconciler for FileReconciler {
     fn spec_of(spec: &ResourceSpec) -> Option<Arc<FileSpec>> {
         match spec {
             ResourceSpec::File(spec) => Some(Arc::clone(spec)),
-            ResourceSpec::Container(_) | ResourceSpec::Process(_) | ResourceSpec::SystemdUnit(_) => None,
+            _ => None,
         }
     }
 
@@ -174,6 +174,6 @@ impl Reconciler for FileReconciler {
 fn claimed_path(claim: &Claim) -> Result<&TargetPath, Failure> {
     match claim {
         Claim::File(path) => Ok(path),
-        Claim::Container(_) | Claim::Process(_) | Claim::SystemdUnit(_) => Err(failures::wrong_kind(claim)),
+        _ => Err(failures::wrong_kind(claim)),
     }
 }

@@ -5,9 +5,13 @@ use process_shim::{ProcessIdentity, Program, StartFailure};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Child;
 
-use super::{
-    launching,
-    supervision::{ProbedProcess, end_of},
+use super::supervision::ProbedProcess;
+use crate::{
+    held::{
+        ends::end_of,
+        launching::{read_to_end, spawn},
+    },
+    process::launching,
 };
 
 /// Runs the command and is content when it ends with 0. Dropped before its end, it is killed.
@@ -19,12 +23,11 @@ pub(super) async fn ask(process: &ProbedProcess, command: &[String]) -> Result<(
         Ok::<_, Failure>(Program { command, ..program })
     });
     let program = looked_up.await.map_err(|error| error.to_string())?.map_err(|failure| failure.message)?;
-    let (child, mut answer) =
-        launching::spawn(&process.shim, &["exec".as_ref()], std::process::Stdio::null(), &program)
-            .await
-            .map_err(|error| error.to_string())?;
+    let (child, mut answer) = spawn(&process.shim, &["exec".as_ref()], std::process::Stdio::null(), &program)
+        .await
+        .map_err(|error| error.to_string())?;
     let mut group = Group(child);
-    let failure = launching::read_to_end(&mut answer).await.map_err(|error| error.to_string())?;
+    let failure = read_to_end(&mut answer).await.map_err(|error| error.to_string())?;
     if !failure.is_empty() {
         let failure: Result<StartFailure, _> = serde_json::from_slice(&failure);
         return Err(failure.map_or_else(|error| error.to_string(), |failure| failure.message));

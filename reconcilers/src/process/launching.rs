@@ -1,34 +1,11 @@
-//! Making a shim, or a probe, of what is declared.
+//! Making a program, or a probe, of what is declared.
 
-use std::{
-    collections::BTreeMap,
-    ffi::OsStr,
-    io,
-    os::{fd::OwnedFd, unix::net::UnixStream as StdUnixStream},
-    path::{Path, PathBuf},
-    process::Stdio,
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use agent_model::{Failure, ProcessSpec, StopSignal};
 use process_shim::{MARKER, ProcessFolder, Program};
-use serde::Serialize;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::UnixStream,
-    process::{Child, Command},
-};
 
-use super::account::Account;
-
-/// Where programs are looked for unless the environment says otherwise, as systemd does.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// Longest answer that is read, in bytes.
-const MAX_ANSWER: u64 = 64 * 1024;
-
-/// A name for a run that no other has.
-pub(super) fn new_run() -> String {
-    uuid::Uuid::new_v4().to_string()
-}
+use crate::held::{Account, launching::PATH};
 
 /// The number of a signal on this device.
 pub(super) fn number(signal: StopSignal) -> i32 {
@@ -66,36 +43,4 @@ pub(super) fn program(
         open_files: spec.limits.open_files,
         control_groups,
     })
-}
-
-/// Starts `process-shim` and tells it what to do. It answers on the socket, and has nothing of the
-/// agent's but `stdout`.
-pub(super) async fn spawn(
-    shim: &Path,
-    arguments: &[&OsStr],
-    stdout: Stdio,
-    message: &impl Serialize,
-) -> io::Result<(Child, UnixStream)> {
-    let message = serde_json::to_vec(message)?;
-    let (ours, theirs) = StdUnixStream::pair()?;
-    ours.set_nonblocking(true)?;
-    let child = Command::new(shim)
-        .args(arguments)
-        .env_clear()
-        .current_dir("/")
-        .stdin(Stdio::from(OwnedFd::from(theirs)))
-        .stdout(stdout)
-        .stderr(Stdio::null())
-        .spawn()?;
-    let mut socket = UnixStream::from_std(ours)?;
-    socket.write_all(&message).await?;
-    socket.shutdown().await?;
-    Ok((child, socket))
-}
-
-/// What comes on the socket until its other end is closed.
-pub(super) async fn read_to_end(socket: &mut UnixStream) -> io::Result<Vec<u8>> {
-    let mut answer = Vec::new();
-    socket.take(MAX_ANSWER).read_to_end(&mut answer).await?;
-    Ok(answer)
 }

@@ -11,9 +11,7 @@
 //! when it is started again is decided here. No step waits for a process to stop or to become ready:
 //! both are found by a later pass, which their coming about wakes.
 
-mod account;
 mod apply;
-mod control_groups;
 mod exec_probe;
 mod failures;
 mod launching;
@@ -33,15 +31,16 @@ use futures_core::Stream;
 use futures_util::StreamExt;
 use process_shim::ProcessFolder;
 
-pub use account::Account;
 pub use observation::ProcessObservation;
 pub use record::ProcessRecord;
 pub use step::ProcessStep;
 
-use control_groups::ControlGroups;
 use supervision::Supervision;
 
-use crate::workload::{Wakes, wakes};
+use crate::{
+    held::{self, ControlGroups, look},
+    workload::{self, Wakes},
+};
 
 /// Where processes are kept.
 #[derive(Debug, Clone)]
@@ -105,13 +104,13 @@ impl Reconciler for ProcessReconciler {
     fn spec_of(spec: &ResourceSpec) -> Option<Arc<ProcessSpec>> {
         match spec {
             ResourceSpec::Process(spec) => Some(Arc::clone(spec)),
-            ResourceSpec::Container(_) | ResourceSpec::File(_) | ResourceSpec::SystemdUnit(_) => None,
+            _ => None,
         }
     }
 
     async fn marked(&self) -> Vec<(Claim, ResourceName, ProcessRecord)> {
         let device = Arc::clone(&self.device);
-        let names = tokio::task::spawn_blocking(move || observe::names(&device.processes)).await;
+        let names = tokio::task::spawn_blocking(move || held::names(&device.processes)).await;
         let marked = |name: ResourceName| (Claim::Process(name.clone()), name, ProcessRecord::default());
         names.unwrap_or_default().into_iter().map(marked).collect()
     }
@@ -126,7 +125,7 @@ impl Reconciler for ProcessReconciler {
         let looked = tokio::task::spawn_blocking(move || {
             let look = |name: &Option<ResourceName>| {
                 let name = name.as_ref().ok_or_else(failures::wrong_claim)?;
-                observe::look(&device.folder(name)).map(|found| (name.clone(), found))
+                look(&device.folder(name)).map(|found| (name.clone(), found))
             };
             looked_for.iter().map(look).collect::<Vec<_>>()
         });
@@ -167,13 +166,13 @@ impl Reconciler for ProcessReconciler {
     async fn release(&self, _dropped: &[ProcessRecord], _kept: &[ProcessRecord]) {}
 
     fn wakes(&self) -> impl Stream<Item = Claim> + Send + 'static {
-        wakes(Arc::clone(&self.device.wakes)).map(Claim::Process)
+        workload::wakes(Arc::clone(&self.device.wakes)).map(Claim::Process)
     }
 }
 
 fn name_of(claim: &Claim) -> Option<&ResourceName> {
     match claim {
         Claim::Process(name) => Some(name),
-        Claim::Container(_) | Claim::File(_) | Claim::SystemdUnit(_) => None,
+        _ => None,
     }
 }

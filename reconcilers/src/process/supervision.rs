@@ -5,9 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io,
     net::{Ipv4Addr, SocketAddr},
-    os::fd::OwnedFd,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -15,22 +13,20 @@ use std::{
 
 use agent_model::{Probes, ProcessSpec, ResourceName};
 use process_shim::{ProcessFolder, ProcessIdentity, boot_time};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::{
-    io::{Interest, unix::AsyncFd},
     task::JoinHandle,
     time::{sleep, timeout},
 };
 
 use super::exec_probe;
-use crate::workload::{
-    Wakes,
-    health::Health,
-    probing::{Known, Probed, find_health},
+use crate::{
+    held::ends::{LOOK_AGAIN, end_of},
+    workload::{
+        Wakes,
+        health::Health,
+        probing::{Known, Probed, find_health},
+    },
 };
-
-/// How soon something is looked at again that no event tells of.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// How long a shim is waited for when its process has ended.
 const SHIM_FOLLOWS: Duration = Duration::from_millis(100);
@@ -227,38 +223,4 @@ async fn wait_for<R: Fn(Health) + Send + Sync>(
         Subject::Unknown => sleep(LOOK_AGAIN).await,
     }
     wakes.wake(&name);
-}
-
-/// Ready once the process has ended.
-pub(super) async fn end_of(process: &ProcessIdentity) {
-    match pidfd(process) {
-        Ok(Some(descriptor)) => match descriptor.readable().await {
-            Ok(_) => {}
-            Err(error) => without_event(&error).await,
-        },
-        Ok(None) => {}
-        Err(error) => without_event(&error).await,
-    }
-}
-
-#[expect(
-    deprecated,
-    reason = "its successor is unsafe for descriptors that change under it, and an OwnedFd never does"
-)]
-fn pidfd(process: &ProcessIdentity) -> io::Result<Option<AsyncFd<OwnedFd>>> {
-    let Some(pid) = i32::try_from(process.pid).ok().and_then(Pid::from_raw) else { return Ok(None) };
-    match pidfd_open(pid, PidfdFlags::NONBLOCK) {
-        // Looked at while held, so that it cannot be another one afterwards.
-        Ok(descriptor) if process.is_alive() => {
-            AsyncFd::with_interest(descriptor, Interest::READABLE).map(Some)
-        }
-        Ok(_) | Err(rustix::io::Errno::SRCH) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Where the system has no descriptor left: it is looked at again and again.
-async fn without_event(error: &io::Error) {
-    tracing::warn!(%error, "the end of a process cannot be waited for; it is looked at again and again");
-    sleep(LOOK_AGAIN).await;
 }

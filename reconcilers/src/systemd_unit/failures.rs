@@ -3,6 +3,7 @@
 use std::{fmt::Display, path::Path, time::Duration};
 
 use agent_model::{Failure, Retry, UnitName};
+use serde_json::Value;
 
 use super::systemd::words;
 
@@ -136,6 +137,7 @@ pub(super) fn ended(unit: &str, how: &str, tries: u64, left: Duration) -> Failur
             "{unit} {how}; it is started again after a pause; `journalctl -u {unit}` shows what it said"
         ),
         retry: Retry::After { delay: left, attempts: tries },
+        details: Value::Null,
     }
 }
 

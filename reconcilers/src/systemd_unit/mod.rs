@@ -119,7 +119,7 @@ impl Reconciler for SystemdUnitReconciler {
     fn spec_of(spec: &ResourceSpec) -> Option<Arc<SystemdUnitSpec>> {
         match spec {
             ResourceSpec::SystemdUnit(spec) => Some(Arc::clone(spec)),
-            ResourceSpec::File(_) | ResourceSpec::Process(_) => None,
+            _ => None,
         }
     }
 
@@ -191,6 +191,6 @@ pub async fn systemd_version() -> Result<String, Failure> {
 fn claimed_unit(claim: &Claim) -> Result<&UnitName, Failure> {
     match claim {
         Claim::SystemdUnit(unit) => Ok(unit),
-        Claim::File(_) | Claim::Process(_) => Err(failures::wrong_claim()),
+        _ => Err(failures::wrong_claim()),
     }
 }

@@ -77,6 +77,7 @@ mod failing_resource;
 mod harmonyctl;
 mod harness;
 mod hints;
+mod jobs;
 mod ledger_damage;
 mod logs;
 mod migration;

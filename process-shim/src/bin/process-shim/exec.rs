@@ -5,7 +5,8 @@
 
 use std::{
     collections::BTreeSet,
-    fs, io,
+    fs,
+    io::{self, Write},
     os::unix::process::CommandExt,
     path::Path,
     process::{Command, ExitCode},
@@ -15,13 +16,15 @@ use nix::{
     errno::Errno,
     unistd::{Gid, Uid},
 };
-use process_shim::{Credentials, Program, StartFailure, StartStage};
+use process_shim::{Credentials, Inside, Program, StartFailure, StartStage};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, setrlimit};
 
 use crate::control_socket;
 
 /// What a shell says of a command that it could not start.
 const NOT_STARTED: u8 = 127;
+/// What this program ends with when what it was asked for cannot be set up.
+const NOT_SET_UP: u8 = 125;
 /// The soft limit on open files that programs are used to (`DefaultLimitNOFILE=` of systemd).
 const CUSTOMARY_OPEN_FILES: u64 = 1024;
 /// Where programs are looked for without a `PATH` (execvp(3)).
@@ -43,6 +46,59 @@ pub(crate) fn exec() -> ExitCode {
         Err(error) => StartFailure::new(StartStage::Shim, error),
     };
     let _ = control_socket::send(&mut socket, &failure);
+    ExitCode::from(NOT_STARTED)
+}
+
+/// Becomes the program in that file: the last thing that is done from within what was built around it. What a script
+/// is to run before it is asked for here as well. Prints what keeps it from that.
+///
+pub(crate) fn inside(file: &Path, only_try: bool) -> ExitCode {
+    let told = |message: String| {
+        let _ = writeln!(io::stderr(), "{message}");
+    };
+    let program = match fs::read(file)
+        .map_err(|error| error.to_string())
+        .and_then(|message| serde_json::from_slice::<Inside>(&message).map_err(|error| error.to_string()))
+    {
+        Ok(program) => program,
+        Err(error) => {
+            told(format!("cannot read what is to be started: {error}"));
+            return ExitCode::from(NOT_SET_UP);
+        }
+    };
+    let Inside { program, unless, skipped } = program;
+    // Before its user's rights are taken: whoever has these cannot write there.
+    let note = skipped.map(|path| fs::OpenOptions::new().write(true).open(path)).transpose();
+    let rights = program.credentials.as_ref().map_or(Ok(()), take_rights);
+    let set_up = note
+        .and_then(|note| rights.map(|()| note).map_err(io::Error::from))
+        .and_then(|note| std::env::set_current_dir(&program.workdir).map(|()| note));
+    let note = match set_up {
+        Ok(note) => note,
+        Err(error) => {
+            told(format!("its user's rights cannot be taken: {error}"));
+            return ExitCode::from(NOT_SET_UP);
+        }
+    };
+    if only_try {
+        return ExitCode::SUCCESS;
+    }
+    if let (Some([name, arguments @ ..]), Some(mut note)) = (unless.as_deref(), note) {
+        match Command::new(name).args(arguments).env_clear().envs(&program.environment).status() {
+            Ok(status) if status.success() => {
+                return match note.write_all(b"skipped") {
+                    Ok(()) => ExitCode::SUCCESS,
+                    Err(_) => ExitCode::from(NOT_SET_UP),
+                };
+            }
+            Ok(_) => {}
+            Err(error) => {
+                told(format!("{name}: {error}"));
+                return ExitCode::from(NOT_STARTED);
+            }
+        }
+    }
+    told(becoming_failed(&program, become_program(&program)).to_string());
     ExitCode::from(NOT_STARTED)
 }
 

@@ -80,6 +80,8 @@ struct Shim {
     log: LogFile,
     /// Whether the process itself has ended.
     ended: bool,
+    /// Whether its time was up before it had ended.
+    timed_out: bool,
     /// When all that is left is killed.
     kill_at: Option<Instant>,
     /// How often it was.
@@ -121,7 +123,8 @@ impl Shim {
             outputs,
             log,
             ended: false,
-            kill_at: None,
+            timed_out: false,
+            kill_at: launch.deadline_ms.and_then(in_time),
             kills: 0,
         })
     }
@@ -139,6 +142,7 @@ impl Shim {
                 break;
             }
             if self.kill_at.is_some_and(|at| at <= Instant::now()) {
+                self.timed_out |= !self.ended && !self.record.stopping;
                 self.kill_all();
             }
         }
@@ -199,7 +203,12 @@ impl Shim {
         // Without it an agent asks once more, which changes nothing.
         let _ = self.record.write(&self.folder.shim_record());
         if !self.ended {
-            let _ = self.process.signal(self.stop_signal());
+            let signal = self.stop_signal();
+            if self.stop.descendants {
+                signal_all_below(self.process.pid, signal);
+            } else {
+                let _ = self.process.signal(signal);
+            }
         }
     }
 
@@ -225,6 +234,7 @@ impl Shim {
             boot_id: self.record.boot_id.clone(),
             end,
             stopped: self.record.stopping,
+            timed_out: self.timed_out,
             out_of_memory: self.record.control_groups.iter().any(|group| ran_out_of_memory(group)),
             ended_at: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
             ended_ms: millis(boot_time()),
@@ -240,9 +250,7 @@ impl Shim {
     }
 
     fn kill_in_time(&mut self) {
-        // A time that no clock reaches never comes.
-        let at = || Instant::now().checked_add(Duration::from_millis(self.stop.timeout_ms));
-        self.kill_at = self.kill_at.or_else(at);
+        self.kill_at = [self.kill_at, in_time(self.stop.timeout_ms)].into_iter().flatten().min();
     }
 
     fn kill_all(&mut self) {
@@ -289,7 +297,12 @@ fn new_record(launch: &Launch) -> io::Result<ShimRecord> {
 
 /// Sends all that descends from this program a signal.
 fn signal_all(signal: Signal) {
-    for_each_descendant(std::process::id(), |process| {
+    signal_all_below(std::process::id(), signal);
+}
+
+/// Sends all that descends from that process a signal.
+fn signal_all_below(root: u32, signal: Signal) {
+    for_each_descendant(root, |process| {
         // One that may not be is as one that does not heed it.
         let _ = process.signal(signal);
     });
@@ -318,6 +331,11 @@ fn ran_out_of_memory(group: &Path) -> bool {
         let text = fs::read_to_string(group.join(name)).unwrap_or_default();
         text.lines().filter_map(|line| line.strip_prefix("oom_kill ")).any(|count| count.trim() != "0")
     })
+}
+
+/// In so many milliseconds; `None` for a time that no clock reaches.
+fn in_time(millis: u64) -> Option<Instant> {
+    Instant::now().checked_add(Duration::from_millis(millis))
 }
 
 fn millis(duration: Duration) -> u64 {

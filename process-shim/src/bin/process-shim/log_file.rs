@@ -18,6 +18,8 @@ pub(crate) struct LogFile {
     settings: LogSettings,
     file: Option<File>,
     size: u64,
+    /// Bytes that still belong to what is printed first.
+    head: u64,
     /// Bytes that could not be written since the last time that it worked.
     lost: u64,
 }
@@ -26,7 +28,8 @@ impl LogFile {
     /// Goes on with the log that is there.
     pub(crate) fn open(folder: &ProcessFolder, settings: LogSettings) -> io::Result<Self> {
         let (file, size) = open(folder)?;
-        let mut log = Self { folder: folder.clone(), settings, file: Some(file), size, lost: 0 };
+        let mut log =
+            Self { folder: folder.clone(), settings, file: Some(file), size, head: settings.head, lost: 0 };
         log.remove_beyond_bound();
         Ok(log)
     }
@@ -34,6 +37,7 @@ impl LogFile {
     /// Appends whole lines. What cannot be written, as on a full disk, is lost, and the next line that can
     /// be written says how much that was: the process must not hang because its log does.
     pub(crate) fn append(&mut self, lines: &[u8]) {
+        self.keep_first(lines);
         let mut rest = lines;
         while !rest.is_empty() {
             let room = self.settings.max_size.saturating_sub(self.size);
@@ -47,6 +51,18 @@ impl LogFile {
             }
             self.write(&rest[..fitting]);
             rest = &rest[fitting..];
+        }
+    }
+
+    /// Keeps whole lines as long as there is room for them.
+    fn keep_first(&mut self, lines: &[u8]) {
+        let fitting = whole_lines_within(lines, self.head, false);
+        // The first line that does not fit ends it: what comes behind is not what was printed first.
+        self.head = if fitting == lines.len() { self.head - fitting as u64 } else { 0 };
+        if fitting > 0 {
+            let head = OpenOptions::new().append(true).create(true).mode(0o600).open(self.folder.head());
+            // Without it there is less to show, and nothing is lost of the log.
+            let _ = head.and_then(|mut head| head.write_all(&lines[..fitting]));
         }
     }
 
@@ -151,7 +167,7 @@ mod tests {
     fn files_rotate_when_they_are_full_and_the_oldest_goes() {
         let temporary = tempfile::tempdir().unwrap();
         let folder = ProcessFolder::of(temporary.path());
-        let mut log = LogFile::open(&folder, LogSettings { max_size: 8, keep: 2 }).unwrap();
+        let mut log = LogFile::open(&folder, LogSettings { max_size: 8, keep: 2, head: 0 }).unwrap();
         for line in ["one\n", "two\n", "three\n", "four\n", "five5\n"] {
             log.append(line.as_bytes());
         }
@@ -163,9 +179,9 @@ mod tests {
     fn a_log_goes_on_where_it_was_and_within_its_new_bounds() {
         let temporary = tempfile::tempdir().unwrap();
         let folder = ProcessFolder::of(temporary.path());
-        let mut log = LogFile::open(&folder, LogSettings { max_size: 4, keep: 3 }).unwrap();
+        let mut log = LogFile::open(&folder, LogSettings { max_size: 4, keep: 3, head: 0 }).unwrap();
         log.append(b"one\ntwo\nsix\nten\n");
-        let mut log = LogFile::open(&folder, LogSettings { max_size: 8, keep: 0 }).unwrap();
+        let mut log = LogFile::open(&folder, LogSettings { max_size: 8, keep: 0, head: 0 }).unwrap();
         log.append(b"new\n");
         assert_eq!(contents(&folder), [Some("ten\nnew\n".to_owned()), None, None, None]);
         log.append(b"next\n");
@@ -177,7 +193,7 @@ mod tests {
         let temporary = tempfile::tempdir().unwrap();
         let folder = ProcessFolder::of(temporary.path());
         fs::write(folder.log(0), "one\nha").unwrap();
-        let mut log = LogFile::open(&folder, LogSettings { max_size: 12, keep: 1 }).unwrap();
+        let mut log = LogFile::open(&folder, LogSettings { max_size: 12, keep: 1, head: 0 }).unwrap();
         log.append(b"two\nthree\n");
         let some = |text: &str| Some(text.to_owned());
         assert_eq!(contents(&folder), [some("three\n"), some("one\nha\ntwo\n"), None, None]);
@@ -188,7 +204,7 @@ mod tests {
         for keep in [0, 1] {
             let temporary = tempfile::tempdir().unwrap();
             let folder = ProcessFolder::of(temporary.path());
-            let mut log = LogFile::open(&folder, LogSettings { max_size: 4, keep }).unwrap();
+            let mut log = LogFile::open(&folder, LogSettings { max_size: 4, keep, head: 0 }).unwrap();
             log.append(b"one\n");
             fs::remove_file(folder.log(0)).unwrap();
             log.append(b"two\n");
@@ -200,7 +216,7 @@ mod tests {
     fn a_line_longer_than_a_file_has_one_of_its_own() {
         let temporary = tempfile::tempdir().unwrap();
         let folder = ProcessFolder::of(temporary.path());
-        let mut log = LogFile::open(&folder, LogSettings { max_size: 4, keep: 1 }).unwrap();
+        let mut log = LogFile::open(&folder, LogSettings { max_size: 4, keep: 1, head: 0 }).unwrap();
         log.append(b"a\nlonger\nb\n");
         let some = |text: &str| Some(text.to_owned());
         assert_eq!(contents(&folder), [some("b\n"), some("longer\n"), None, None]);

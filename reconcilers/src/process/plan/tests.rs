@@ -71,7 +71,9 @@ fn failure(plan: &ProcessPlan) -> &Failure {
 
 fn reason(plan: &ProcessPlan) -> &str {
     match &plan.then {
-        Standing::Ready { reason, .. } | Standing::Pending { reason, .. } => reason,
+        Standing::Ready { reason, .. }
+        | Standing::Skipped { reason, .. }
+        | Standing::Pending { reason, .. } => reason,
         Standing::Failed(failure) => &failure.reason,
         Standing::Gone => "Gone",
     }

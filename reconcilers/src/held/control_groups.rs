@@ -29,7 +29,7 @@ const MOST_TRIES: u32 = 10;
 
 /// Where the control groups of this device's processes are made.
 #[derive(Debug)]
-pub(super) struct ControlGroups {
+pub(crate) struct ControlGroups {
     /// The name of the folders that hold a group for each process.
     name: String,
     /// Those folders by controller, or why there can be none. Found out when a process is first declared: a
@@ -52,7 +52,7 @@ struct Parent {
 impl ControlGroups {
     /// The groups of the processes in that folder, which tells those of several agents of one device
     /// apart.
-    pub(super) fn of(processes: &Path) -> Self {
+    pub(crate) fn of(processes: &Path) -> Self {
         let id = Digest::of_bytes(processes.as_os_str().as_encoded_bytes()).hex();
         Self { name: format!("harmony-{}", &id[..12]), parents: OnceLock::new() }
     }
@@ -74,7 +74,7 @@ impl ControlGroups {
     }
 
     /// The declared limits that no process can be held to here, each with why.
-    pub(super) fn unenforced(&self, limits: &Limits) -> Vec<String> {
+    pub(crate) fn unenforced(&self, limits: &Limits) -> Vec<String> {
         let why = |(controller, _): (Controller, u64)| match self.parents().get(&controller) {
             Some(Ok(_)) => None,
             Some(Err(why)) => Some(format!("{} ({why})", controller.limit())),
@@ -85,7 +85,7 @@ impl ControlGroups {
 
     /// Makes the groups of a process with its limits, as far as they can be enforced, and one that counts
     /// its processes where that is possible. Returns their folders. Blocking.
-    pub(super) fn prepare(&self, name: &ResourceName, limits: &Limits) -> Result<Vec<PathBuf>, Failure> {
+    pub(crate) fn prepare(&self, name: &ResourceName, limits: &Limits) -> Result<Vec<PathBuf>, Failure> {
         let mut folders = Vec::new();
         let counted = limits.pids.is_none().then_some((Controller::Pids, None));
         let declared = declared(limits).into_iter().map(|(controller, limit)| (controller, Some(limit)));
@@ -115,7 +115,7 @@ impl ControlGroups {
 
 /// Removes the groups of a process of which nothing is left, and the folder that held the last of them.
 /// Blocking.
-pub(super) fn remove(groups: &[PathBuf]) {
+pub(crate) fn remove(groups: &[PathBuf]) {
     for group in groups {
         let _ = fs::remove_dir(group);
         // Fails while it holds another.

@@ -73,7 +73,7 @@ impl Account {
     }
 
     /// `None` where nothing has to change: an agent that is not root may not even ask.
-    pub(super) fn credentials(&self) -> Option<Credentials> {
+    pub(crate) fn credentials(&self) -> Option<Credentials> {
         let own = self.uid == Uid::effective() && self.gid == Gid::effective() && !Uid::effective().is_root();
         (!own).then(|| Credentials {
             uid: self.uid.as_raw(),
@@ -82,7 +82,7 @@ impl Account {
         })
     }
 
-    pub(super) fn variables(&self) -> Vec<(String, String)> {
+    pub(crate) fn variables(&self) -> Vec<(String, String)> {
         let Some(user) = &self.user else { return Vec::new() };
         [
             ("HOME", user.dir.display().to_string()),
