@@ -20,7 +20,7 @@ async fn every_part_of_a_declaration_arrives() {
     );
     web["spec"]["args"] = json!(["name", "first"]);
     web["spec"]["env"] = json!({"MULTI": "one\ntwo"});
-    web["spec"]["ports"] = json!([{"host": port, "container": 80, "hostIp": "127.0.0.1", "protocol": "TCP"}]);
+    web["spec"]["ports"] = json!([{"host": port, "container": 80, "hostIp": "127.0.0.1", "protocol": "Tcp"}]);
     web["spec"]["mounts"] = json!([
         {"type": "Bind", "source": folder, "target": "/mnt", "readOnly": true},
         {"type": "Volume", "source": "data", "target": "/data"},
