@@ -121,7 +121,8 @@ async fn listen(mut signals: Signals, systemd: Systemd, wakes: Arc<Wakes>, is_lo
             }
             Some("Reloading") if ends(&signal) => wakes.wake_all(),
             Some("UnitFilesChanged") => wakes.wake_all(),
-            Some("NameOwnerChanged") => {
+            // Whoever is asked while there is no owner waits for one that nobody starts.
+            Some("NameOwnerChanged") if has_owner(&signal) => {
                 // Executed anew it may have forgotten whom it sends signals to.
                 if let Err(failure) = systemd.subscribe().await {
                     tracing::debug!(%failure, "systemd sends no signals");
@@ -134,6 +135,11 @@ async fn listen(mut signals: Signals, systemd: Systemd, wakes: Arc<Wakes>, is_lo
     }
     is_lost.store(true, Ordering::Release);
     wakes.wake_all();
+}
+
+/// Whether the name has an owner again, and has not lost it.
+fn has_owner(changed: &Message) -> bool {
+    changed.body().deserialize::<(String, String, String)>().is_ok_and(|(_, _, owner)| !owner.is_empty())
 }
 
 /// Whether a reading of units has ended, and not begun.

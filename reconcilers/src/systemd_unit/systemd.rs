@@ -21,8 +21,8 @@ pub(super) const UNITS: &str = "/org/freedesktop/systemd1/unit";
 const OBJECT: &str = "/org/freedesktop/systemd1";
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 
-/// How long an answer may take. The slowest is the one to a reload, for which systemd itself allows 90 s.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(120);
+/// How long an answer may take. The slowest is the one to a reload, a few seconds where there are many units.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
 /// How many signals may wait for us. More lead to a look at everything.
 const SIGNALS_QUEUED: usize = 256;
 

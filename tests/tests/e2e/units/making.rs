@@ -72,7 +72,7 @@ async fn a_unit_is_made_changed_restarted_once_for_each_change_and_removed_witho
     converge(&site, 6, &[]).await;
     assert_eq!(device.shell(&format!("find {FOLDER} | sort")).await, before);
     assert_eq!(property(&device, "app.service", "LoadState").await, "not-found");
-    assert_eq!(device.exec(&["pgrep", "-x", "sleep"]).await.code, Some(1));
+    assert_eq!(device.exec(&["pidof", "sleep"]).await.code, Some(1));
     site.assert_nothing_was_forbidden();
 }
 
@@ -170,8 +170,8 @@ async fn what_was_there_before_comes_back_and_what_is_the_agents_own_cannot_be_h
 
     // A unit that is nowhere, one that is masked, and the agent's own by every name.
     fails(&site, 3, &[unit("u", "nowhere.service", json!({}))], "u", "UnitNotFound").await;
-    device.systemctl(&["mask", "idle.service"]).await;
-    fails(&site, 4, &[unit("u", "idle.service", json!({}))], "u", "UnitMasked").await;
+    device.systemctl(&["mask", "masked.service"]).await;
+    fails(&site, 4, &[unit("u", "masked.service", json!({}))], "u", "UnitMasked").await;
     fails(&site, 5, &[unit("u", "dbus.service", json!({"state": "Stopped"}))], "u", "PolicyDenied").await;
     fails(&site, 6, &[unit("u", "sysinit.target", json!({"state": "Stopped"}))], "u", "PolicyDenied").await;
     device

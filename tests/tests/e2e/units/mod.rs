@@ -3,6 +3,7 @@
 mod absent;
 mod keeping;
 mod making;
+mod power_cut;
 
 use agent_model::status::{AgentStatus, ResourceState, ResourceStatus};
 use serde_json::{Value, json};
