@@ -53,8 +53,9 @@ fn old_documents_mean_what_they_always_meant() {
 }
 
 #[test]
-fn the_examples_are_valid_for_four_devices() {
-    let examples = [files_in("../examples", "yaml"), files_in("../examples/processes", "yaml")].concat();
+fn the_examples_are_valid_for_five_devices() {
+    let folders = ["../examples", "../examples/jobs", "../examples/processes"];
+    let examples = folders.map(|folder| files_in(folder, "yaml")).concat();
     let names: Vec<Value> = examples
         .iter()
         .map(|path| {
@@ -68,7 +69,7 @@ fn the_examples_are_valid_for_four_devices() {
             document["metadata"]["name"].clone()
         })
         .collect();
-    assert_eq!(names, ["edge-0001", "edge-0002", "edge-0003", "edge-0004"]);
+    assert_eq!(names, ["edge-0001", "edge-0002", "edge-0003", "edge-0005", "edge-0004"]);
 }
 
 #[test]
