@@ -131,6 +131,7 @@ mod tests {
                 "File@0.1.0",
                 "Process@0.1.0",
                 "ServiceApp@0.1.0",
+                "ShellJob@0.1.0",
                 "SystemdUnit@0.1.0"
             ]
         );

@@ -55,7 +55,7 @@ fn old_documents_mean_what_they_always_meant() {
 
 #[test]
 fn the_examples_are_valid_for_five_devices() {
-    let folders = ["../examples", "../examples/processes", "../examples/gateway"];
+    let folders = ["../examples", "../examples/processes", "../examples/gateway", "../examples/jobs"];
     let examples = folders.map(|folder| files_in(folder, "yaml")).concat();
     let names: Vec<Value> = examples
         .iter()
@@ -70,7 +70,7 @@ fn the_examples_are_valid_for_five_devices() {
             document["metadata"]["name"].clone()
         })
         .collect();
-    assert_eq!(names, ["edge-0001", "edge-0002", "edge-0003", "edge-0004", "edge-0005"]);
+    assert_eq!(names, ["edge-0001", "edge-0002", "edge-0003", "edge-0004", "edge-0005", "edge-0006"]);
 }
 
 #[test]

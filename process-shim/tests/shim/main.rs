@@ -13,6 +13,7 @@ mod control_group;
 mod descendants;
 mod ending;
 mod held;
+mod jobs;
 mod left_behind;
 mod log;
 mod programs_view;

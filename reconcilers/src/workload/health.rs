@@ -6,7 +6,7 @@ use agent_model::Probe;
 
 /// How a workload that runs is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Health {
+pub enum Health {
     /// It has not shown yet that it has started.
     Starting {
         /// What is waited for, or what went wrong so far.

@@ -119,6 +119,7 @@ async fn a_document_converges_and_the_status_says_all_that_the_contract_promises
             "File@0.1.0",
             "Process@0.1.0",
             "ServiceApp@0.1.0",
+            "ShellJob@0.1.0",
             "SystemdUnit@0.1.0",
         ],
     };

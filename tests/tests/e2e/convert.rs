@@ -22,6 +22,7 @@ const BUILT_IN: &[&str] = &[
     "File@0.1.0",
     "Process@0.1.0",
     "ServiceApp@0.1.0",
+    "ShellJob@0.1.0",
     "SystemdUnit@0.1.0",
 ];
 
@@ -299,6 +300,7 @@ async fn apply_refuses_before_writing_what_a_device_says_it_could_not_accept() {
             "File@0.1.0",
             "Process@0.1.0",
             "ServiceApp@0.1.0",
+            "ShellJob@0.1.0",
             "SystemdUnit@0.1.0",
             "Tea@0.3.1",
         ],

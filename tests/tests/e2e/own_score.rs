@@ -158,6 +158,7 @@ async fn an_agent_with_a_score_of_ones_own_brings_it_about_and_one_without_says_
             "Motd@0.1.0",
             "Process@0.1.0",
             "ServiceApp@0.1.0",
+            "ShellJob@0.1.0",
             "SystemdUnit@0.1.0"
         ]
     );

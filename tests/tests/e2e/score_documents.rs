@@ -65,6 +65,7 @@ async fn a_device_tells_which_scores_it_has_and_a_document_of_them_by_its_kind()
             "File@0.1.0",
             "Process@0.1.0",
             "ServiceApp@0.1.0",
+            "ShellJob@0.1.0",
             "SystemdUnit@0.1.0"
         ])
     );

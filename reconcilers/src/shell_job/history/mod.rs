@@ -41,7 +41,7 @@ const REMEMBERED: usize = 1024;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Known {
     /// It was run.
-    Run(JobRun),
+    Run(Box<JobRun>),
     /// Nobody knows whether it was.
     Unknown,
 }
@@ -153,7 +153,7 @@ impl History {
     pub(super) fn open_run_of(&self, name: &ResourceName) -> Option<(Digest, JobRun)> {
         let state = self.lock();
         state.known.iter().find_map(|(key, (_, known))| match known {
-            Known::Run(run) if run.name == *name && run.outcome.is_none() => Some((*key, run.clone())),
+            Known::Run(run) if run.name == *name && run.outcome.is_none() => Some((*key, (**run).clone())),
             _ => None,
         })
     }
@@ -306,7 +306,7 @@ impl State {
                     _ => None,
                 };
                 let run = JobRun { name, run_id, script, run, attempt, at, outcome: None, before };
-                self.known.insert(key, (order, Known::Run(run)));
+                self.known.insert(key, (order, Known::Run(Box::new(run))));
             }
             Line::NotStarted { key, run } => {
                 if let Some((_, Known::Run(known))) = self.known.get_mut(&key)
@@ -356,9 +356,10 @@ impl State {
 
 /// The lines that say what is known.
 fn lines_of(key: Digest, known: &Known) -> Vec<Line> {
-    let Known::Run(JobRun { name, run_id, script, run, attempt, at, outcome, before }) = known else {
+    let Known::Run(run) = known else {
         return vec![Line::Unknown { key }];
     };
+    let JobRun { name, run_id, script, run, attempt, at, outcome, before } = run.as_ref();
     let started = |run: &str, attempt| Line::Started {
         key,
         name: name.clone(),

@@ -73,15 +73,14 @@ fn a_start_that_was_none_gives_its_attempt_back() {
 
 #[test]
 fn of_a_history_that_is_lost_all_that_is_declared_is_unknown_and_what_comes_later_is_new() {
-    let lose: [(&str, fn(&Path)); 2] = [
-        ("gone", |file| fs::remove_file(file).unwrap()),
-        ("damaged", |file| {
-            let mut content = fs::read(file).unwrap();
-            content[30] ^= 1;
-            fs::write(file, content).unwrap();
-        }),
-    ];
-    for (how, lose) in lose {
+    let damage = |file: &Path| {
+        let mut content = fs::read(file).unwrap();
+        content[30] ^= 1;
+        fs::write(file, content).unwrap();
+    };
+    let remove = |file: &Path| fs::remove_file(file).unwrap();
+    let losses: [(&str, &dyn Fn(&Path)); 2] = [("gone", &remove), ("damaged", &damage)];
+    for (how, lose) in losses {
         let folder = tempfile::tempdir().unwrap();
         let first = history(folder.path(), &[], Ledger::KnowsOfNone);
         start(&first, key("a"), "r1", 1);
@@ -120,7 +119,7 @@ fn the_file_stays_bounded_and_never_forgets_what_is_declared_or_has_not_ended() 
         let (of, run) = (key(&number.to_string()), number.to_string());
         let started = lines_of(
             of,
-            &Known::Run(JobRun {
+            &Known::Run(Box::new(JobRun {
                 name: job(),
                 run_id: String::new(),
                 script: of,
@@ -129,7 +128,7 @@ fn the_file_stays_bounded_and_never_forgets_what_is_declared_or_has_not_ended() 
                 at: String::new(),
                 outcome: Some(failed()),
                 before: None,
-            }),
+            })),
         );
         started.into_iter().for_each(|line| state.take(line));
     }

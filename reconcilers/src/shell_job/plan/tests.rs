@@ -62,7 +62,7 @@ fn however_it_ended_it_is_run_again_only_as_far_as_retries_go() {
     for conclusion in
         [Conclusion::Failed, Conclusion::TimedOut, Conclusion::Interrupted, Conclusion::Cancelled]
     {
-        let over = |attempt| observed(Some(Known::Run(run(attempt, Some(conclusion)))));
+        let over = |attempt| observed(Some(Known::Run(Box::new(run(attempt, Some(conclusion))))));
         let last = plan(1, None, &over(2));
         assert_eq!((starts(&last), reason(&last)), (None, conclusion.as_str()));
         assert_eq!(starts(&plan(1, None, &over(1))), Some(2));
@@ -70,7 +70,7 @@ fn however_it_ended_it_is_run_again_only_as_far_as_retries_go() {
         assert_eq!((starts(&early), reason(&early)), (None, conclusion.as_str()));
     }
     for conclusion in [Conclusion::Succeeded, Conclusion::Skipped] {
-        let done = plan(9, None, &observed(Some(Known::Run(run(1, Some(conclusion))))));
+        let done = plan(9, None, &observed(Some(Known::Run(Box::new(run(1, Some(conclusion)))))));
         assert_eq!(starts(&done), None);
     }
 }
@@ -104,7 +104,7 @@ fn what_keeps_it_from_running_keeps_it_from_that_alone() {
     let skipped =
         plan(0, None, &ShellJobObservation { obstacle: obstacle(), creates_exists: true, ..observed(None) });
     assert_eq!((starts(&skipped), reason(&skipped)), (None, "Creates"));
-    let done = observed(Some(Known::Run(run(1, Some(Conclusion::Succeeded)))));
+    let done = observed(Some(Known::Run(Box::new(run(1, Some(Conclusion::Succeeded))))));
     assert_eq!(reason(&plan(0, None, &ShellJobObservation { obstacle: obstacle(), ..done })), "Succeeded");
 }
 

@@ -161,7 +161,8 @@ async fn no_job_runs_unless_the_policy_lists_it_and_none_that_is_made_to_do_some
         allowing(site.device(), &[&good]).with_rule("rootEquivalent", "false").with_rule("paths", "['/srv']");
     device.start();
     for (generation, (asking, rule)) in (1..).zip(&tries) {
-        let revision = site.platform.put(DEVICE, &manifest(DEVICE, generation, &[asking.clone()])).await;
+        let revision =
+            site.platform.put(DEVICE, &manifest(DEVICE, generation, std::slice::from_ref(asking))).await;
         let status = site.platform.status_where(DEVICE, rule, refused(revision, "PolicyDenied")).await;
         let message = &status.condition(agent_model::status::ConditionType::Accepted).unwrap().message;
         assert!(message.contains(rule), "{message}");
