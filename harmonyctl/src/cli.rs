@@ -414,7 +414,7 @@ mod tests {
         for command in Cli::command().get_subcommands() {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             for line in help.lines().filter_map(|line| line.strip_prefix("  harmonyctl ")) {
-                let words = line.split(" > ").next().unwrap_or_default();
+                let words = line.split(['>', '|']).next().unwrap_or_default().trim_end();
                 parse(&format!("harmonyctl {words}")).unwrap_or_else(|error| panic!("{line}: {error}"));
                 examples += 1;
             }

@@ -79,7 +79,8 @@ fn of_a_history_that_is_lost_all_that_is_declared_is_unknown_and_what_comes_late
         fs::write(file, content).unwrap();
     };
     let remove = |file: &Path| fs::remove_file(file).unwrap();
-    let losses: [(&str, &dyn Fn(&Path)); 2] = [("gone", &remove), ("damaged", &damage)];
+    type Loss<'a> = (&'a str, &'a dyn Fn(&Path));
+    let losses: [Loss<'_>; 2] = [("gone", &remove), ("damaged", &damage)];
     for (how, lose) in losses {
         let folder = tempfile::tempdir().unwrap();
         let first = history(folder.path(), &[], Ledger::KnowsOfNone);
