@@ -146,7 +146,7 @@ async fn a_document_converges_and_the_status_says_all_that_the_contract_promises
         "summary": {"total": 2, "ready": 2, "failed": 0, "pending": 0},
         "resources": [resource("app-config"), resource("motd")],
         "agentInfo": {
-            "version": out, "formats": formats, "scores": scores, "reconcilers": ["File", "Process", "SystemdUnit"],
+            "version": out, "formats": formats, "scores": scores, "reconcilers": ["Container", "File", "Process", "ShellJob", "SystemdUnit"],
             "facts": out, "bootId": out, "startedAt": out,
         },
     });

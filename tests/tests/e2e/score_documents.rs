@@ -102,7 +102,7 @@ async fn all_that_is_wrong_with_a_document_is_told_with_its_places_and_disturbs_
     let status = site.platform.status_where(DEVICE, "a refusal", refused(revision, "Invalid")).await;
     let message = &status.condition(ConditionType::Accepted).unwrap().message;
     for told in [
-        "/spec/scores/0/score: no Score is named \"Fil\"; this device has ConfigSet@0.1.0, Container@0.1.0, ContainerApp@0.1.0, File@0.1.0, Process@0.1.0, ServiceApp@0.1.0, SystemdUnit@0.1.0; \
+        "/spec/scores/0/score: no Score is named \"Fil\"; this device has ConfigSet@0.1.0, Container@0.1.0, ContainerApp@0.1.0, File@0.1.0, Process@0.1.0, ServiceApp@0.1.0, ShellJob@0.1.0, SystemdUnit@0.1.0; \
          did you mean \"File\"?",
         "/spec/scores/1/version: no version of File is ^7.0.0; this device has File@0.1.0",
         "/spec/scores/2/version: ",
