@@ -124,7 +124,7 @@ pub enum Image {
         failure: Failure,
         /// How often in a row.
         attempts: u64,
-        /// When it is tried again; zero for now.
+        /// When it is tried again; zero is at once.
         wait: Duration,
     },
 }
