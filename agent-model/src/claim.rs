@@ -113,7 +113,7 @@ impl FromStr for Claim {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let invalid = || InvalidClaim { given: text.chars().take(120).collect() };
         let (kind, key) = text.split_once(':').ok_or_else(invalid)?;
-        match kind.parse().map_err(|()| invalid())? {
+        match kind.parse().map_err(|_: String| invalid())? {
             ResourceKind::Container => key.parse().map(Self::Container).map_err(|_| invalid()),
             ResourceKind::File => key.parse().map(Self::File).map_err(|_| invalid()),
             ResourceKind::Process => key.parse().map(Self::Process).map_err(|_| invalid()),

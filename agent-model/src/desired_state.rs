@@ -7,8 +7,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::{Value, json};
 
 use crate::{
-    Claim, Digest, Invalid, Problem, Resource, ResourceKind, ResourceName, ResourceSpec, Suggestions, cycles,
-    pointer_to,
+    Claim, Digest, Invalid, Problem, Resource, ResourceKind, ResourceName, ResourceSpec, Suggestions,
+    Unsealer, cycles, pointer_to,
 };
 
 /// Most resources that one document may declare.
@@ -43,6 +43,17 @@ impl DesiredState {
     /// The resource of that name.
     pub fn get(&self, name: &ResourceName) -> Option<&Resource> {
         self.resources.iter().find(|resource| resource.name == *name)
+    }
+
+    /// The same with what `unsealer` can tell of all that is sealed in it: see [`Resource::cannot_unseal`].
+    #[must_use]
+    pub fn with_boxes_tried(self, unsealer: &dyn Unsealer) -> Self {
+        if self.resources.iter().all(|resource| !resource.has_boxes()) {
+            return self;
+        }
+        Self {
+            resources: self.resources.iter().map(|resource| resource.with_boxes_tried(unsealer)).collect(),
+        }
     }
 
     /// The digest that decides whether a running workload is the one declared: it covers the spec

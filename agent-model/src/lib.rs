@@ -20,6 +20,7 @@ mod digest;
 mod facts;
 mod failure;
 mod file;
+mod finding;
 mod format;
 mod generation;
 mod invalid;
@@ -31,12 +32,14 @@ mod reconciler;
 mod refusal;
 mod resource;
 mod resource_name;
+mod sealed;
 mod shell_job;
 pub mod status;
 mod suggestion;
 mod systemd_unit;
 mod target_path;
 mod timestamp;
+mod user_key;
 mod workload;
 mod written;
 
@@ -55,6 +58,7 @@ pub use digest::{Digest, InvalidDigest};
 pub use facts::{COMMON_FACTS, DeviceFacts};
 pub use failure::{Failure, Retry};
 pub use file::{Content, FileSpec, InvalidMode, InvalidPrincipal, Mode, Principal};
+pub use finding::{Finding, Verdict};
 pub use format::{Lowered, ManifestFormat, SpecDocument, UnknownKeys};
 pub use generation::{Generation, InvalidGeneration};
 pub use invalid::{Invalid, Problem, json_type, pointer_to};
@@ -65,6 +69,9 @@ pub use reconciler::{Goal, Reconciler, Target};
 pub use refusal::RefusalReason;
 pub use resource::{Resource, ResourceKind, ResourceSpec};
 pub use resource_name::{InvalidResourceName, ResourceName};
+pub use sealed::{
+    CannotUnseal, InvalidSealingKey, KeyedDigest, MaybeSealed, SEALED, SealedValue, SealingKey, Unsealer,
+};
 pub use shell_job::{DEFAULT_JOB_TIMEOUT, ShellJobSpec};
 pub use suggestion::{Suggestions, did_you_mean};
 pub use systemd_unit::{
@@ -73,6 +80,7 @@ pub use systemd_unit::{
 };
 pub use target_path::{InvalidTargetPath, TargetPath};
 pub use timestamp::{InvalidTimestamp, Timestamp};
+pub use user_key::{InvalidUserKey, UserKey};
 pub use workload::{
     Environment, HttpScheme, InvalidStopSignal, InvalidVariable, Limits, LogBounds, Probe, ProbeAction,
     Probes, RestartPolicy, StopSignal,

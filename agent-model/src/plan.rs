@@ -16,7 +16,8 @@ pub trait Step: Debug + Send + Sync {
     fn alters_target(&self) -> bool;
 
     /// Whether the action starts something again that ran before. That is counted as a restart and
-    /// never as a repair, whatever ended it.
+    /// never as a repair, whatever ended it. Where no action of the plan alters the thing, what runs again
+    /// is what was there before it: what is declared was given up, and does not count as applied.
     fn restarts_target(&self) -> bool {
         false
     }

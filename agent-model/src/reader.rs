@@ -8,9 +8,10 @@
 
 use std::str::FromStr;
 
+use base64::{DecodeError, Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value};
 
-use crate::{Problem, UnknownKeys, did_you_mean, json_type, pointer_to};
+use crate::{MaybeSealed, Problem, SealedValue, UnknownKeys, did_you_mean, json_type, pointer_to};
 
 /// Most problems that are listed one by one. The largest document has room for hundreds of
 /// thousands, which would fill a small device's memory and be read by nobody.
@@ -100,10 +101,25 @@ impl<'v> Field<'v> {
         }
     }
 
-    /// A string, in a place where it may be secret: a document may have it sealed there, too.
+    /// A value as `plain` reads it, or the same sealed to a device.
+    pub(crate) fn maybe_sealed<T>(
+        self,
+        findings: &mut Findings,
+        plain: impl FnOnce(Self, &mut Findings) -> Option<T>,
+    ) -> Option<MaybeSealed<T>> {
+        if self.value.get("sealed").is_some() {
+            SealedValue::read(self, findings).map(MaybeSealed::Sealed)
+        } else {
+            plain(self, findings).map(MaybeSealed::Plain)
+        }
+    }
+
+    /// A string where somebody may want to have it sealed, and cannot.
     pub(crate) fn unsealed(&self, findings: &mut Findings) -> Option<&'v str> {
         if self.value.get("sealed").is_some() {
-            findings.problem(&self.pointer, "sealed values are not supported by this agent; give a string");
+            let message =
+                "only the value of a variable and the \"content\" of a File can be sealed; give a string";
+            findings.problem(&self.pointer, message);
             return None;
         }
         self.text(findings)
@@ -230,6 +246,27 @@ impl<'v> ObjectReader<'v, '_> {
             self.findings.unknown_key(pointer_to(&self.pointer, key), key, &self.known);
         }
     }
+}
+
+/// `text`, which is in that field, decoded from standard base64 with padding.
+pub(crate) fn decoded_base64(field: &Field<'_>, text: &str, findings: &mut Findings) -> Option<Vec<u8>> {
+    let problem = match STANDARD.decode(text) {
+        Ok(bytes) => return Some(bytes),
+        Err(DecodeError::InvalidByte(at, b'=')) => format!("= at offset {at} is not at the end"),
+        Err(DecodeError::InvalidByte(at, _)) => {
+            let character = text.get(at..).and_then(|rest| rest.chars().next()).unwrap_or_default();
+            format!("{character:?} at offset {at} is none of A-Z a-z 0-9 + /")
+        }
+        Err(DecodeError::InvalidLength(length)) => {
+            format!("{length} characters make no whole number of bytes; is it cut off?")
+        }
+        Err(DecodeError::InvalidLastSymbol(at, _)) => {
+            format!("the last character, at offset {at}, has bits to spare; is it cut off?")
+        }
+        Err(DecodeError::InvalidPadding) => "it must be filled up with = to a multiple of four".to_owned(),
+    };
+    findings.problem(&field.pointer, format!("not standard base64: {problem}"));
+    None
 }
 
 /// The beginning of a text, of a length fit for a message.

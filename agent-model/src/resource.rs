@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    Ask, Claim, ContainerSpec, Digest, FileSpec, ProcessSpec, ResourceName, ShellJobSpec, SystemdUnitSpec,
+    Ask, CannotUnseal, Claim, ContainerSpec, Digest, Environment, Failure, FileSpec, ProcessSpec,
+    ResourceName, SealedValue, ShellJobSpec, SystemdUnitSpec, Unsealer, did_you_mean, sealed::Holds,
 };
 
 /// The kinds of resource there are. Which of them an agent has a reconciler for is known to its
@@ -71,17 +72,13 @@ impl fmt::Display for ResourceKind {
 }
 
 impl FromStr for ResourceKind {
-    type Err = ();
+    type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "Container" => Ok(Self::Container),
-            "File" => Ok(Self::File),
-            "Process" => Ok(Self::Process),
-            "ShellJob" => Ok(Self::ShellJob),
-            "SystemdUnit" => Ok(Self::SystemdUnit),
-            _ => Err(()),
-        }
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| {
+            let names = Self::ALL.map(Self::as_str);
+            format!("{text:?} is no kind of resource; {}", did_you_mean(text, &names))
+        })
     }
 }
 
@@ -156,6 +153,43 @@ impl ResourceSpec {
         Digest::of_value(domain, &self.canonical())
     }
 
+    /// Its variables, where it is of a kind that has any.
+    fn env(&self) -> Option<&Environment> {
+        match self {
+            Self::Container(container) => Some(&container.env),
+            Self::Process(process) => Some(&process.env),
+            Self::ShellJob(job) => Some(&job.env),
+            Self::File(_) | Self::SystemdUnit(_) => None,
+        }
+    }
+
+    /// What of it is sealed, each with its place in the spec.
+    fn boxes(&self) -> impl Iterator<Item = (String, &SealedValue)> {
+        let content = match self {
+            Self::File(file) => file.content.sealed(),
+            _ => None,
+        };
+        let variables = self.env().into_iter().flat_map(Environment::boxes);
+        let variables = variables.map(|(name, sealed)| (format!("env {name}"), sealed));
+        content.map(|sealed| ("content".to_owned(), sealed)).into_iter().chain(variables)
+    }
+
+    /// The same with what `unsealer` can tell of its boxes; `None` where nothing is sealed.
+    fn with_boxes_tried(&self, unsealer: &dyn Unsealer) -> Option<Self> {
+        self.boxes().next()?;
+        let env = self.env().map(|env| env.with_boxes_tried(unsealer)).unwrap_or_default();
+        Some(match self {
+            Self::Container(spec) => ContainerSpec { env, ..(**spec).clone() }.into(),
+            Self::Process(spec) => ProcessSpec { env, ..(**spec).clone() }.into(),
+            Self::ShellJob(spec) => ShellJobSpec { env, ..(**spec).clone() }.into(),
+            Self::File(spec) => {
+                let content = spec.content.with_box_tried(Holds::Bytes, unsealer);
+                FileSpec { content, ..(**spec).clone() }.into()
+            }
+            Self::SystemdUnit(_) => return None,
+        })
+    }
+
     /// The value that the digest is taken of: an object without the fields that have their default.
     pub(crate) fn canonical(&self) -> Value {
         match self {
@@ -228,6 +262,24 @@ impl Resource {
     /// The kind of the spec.
     pub fn kind(&self) -> ResourceKind {
         self.spec.kind()
+    }
+
+    pub(crate) fn has_boxes(&self) -> bool {
+        self.spec.boxes().next().is_some()
+    }
+
+    /// The same with what `unsealer` can tell of what is sealed in it. From then on its digest is that of what is in
+    /// the boxes, not of the boxes.
+    pub(crate) fn with_boxes_tried(&self, unsealer: &dyn Unsealer) -> Self {
+        let Some(spec) = self.spec.with_boxes_tried(unsealer) else { return self.clone() };
+        Self { digest: spec.digest(), spec, ..self.clone() }
+    }
+
+    /// Why it cannot be had: the first of its boxes that does not open, where they were tried.
+    pub fn cannot_unseal(&self) -> Option<Failure> {
+        let closed = |(place, sealed): (String, &SealedValue)| Some((place, sealed.closed()?.clone()));
+        let (place, why): (String, CannotUnseal) = self.spec.boxes().find_map(closed)?;
+        Some(Failure::lasting(why.reason(), format!("{place}: {why}")))
     }
 
     /// Names of the resources that must be ready before it is acted on: what it depends on and, where it

@@ -8,7 +8,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentId, DeviceFacts, Digest, Generation, Timestamp};
+use crate::{AgentId, DeviceFacts, Digest, Generation, SealingKey, Timestamp};
 
 /// `apiVersion` of every envelope and status of this version.
 pub const API_VERSION: &str = "harmony/v1";
@@ -257,6 +257,10 @@ pub struct AgentInfo {
     pub reconcilers: Vec<String>,
     /// What the device is.
     pub facts: DeviceFacts,
+    /// The key to which values can be sealed for this device; `None` while it has none, and of an agent that is too old
+    /// to have one.
+    #[serde(default)]
+    pub sealing_key: Option<SealingKey>,
     /// Changes with each boot of the device.
     pub boot_id: Option<String>,
     /// When this process started.

@@ -90,7 +90,7 @@ impl ContainerSpec {
     /// What is wrong with the spec, which was made by a program and may hold what no document can; pointers
     /// lead from the spec.
     pub fn problems(&self) -> Vec<Problem> {
-        let written: Value = self.written(str::to_owned).into();
+        let written: Value = self.written(self.env.written()).into();
         let mut findings = Findings::new(UnknownKeys::AreProblems);
         Self::read(Field { value: &written, pointer: String::new() }, &mut findings);
         findings.into_parts().0

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{Capability, ContainerSpec, Mount, Network, PortMapping, PullPolicy, TransportProtocol};
 use crate::{
-    DEFAULT_STOP_TIMEOUT, Digest, TargetPath,
+    DEFAULT_STOP_TIMEOUT, TargetPath,
     quantity::duration_text,
     workload::{RestartPolicy, StopSignal},
     written::Written,
@@ -18,17 +18,17 @@ impl ContainerSpec {
         let mut sorted = self.clone();
         sorted.ports.sort_by_key(|port| (port.host, port.protocol, port.host_ip, port.container));
         sorted.mounts.sort_by(|one, two| one.target.cmp(&two.target));
-        sorted.written(|value| Digest::of_bytes(value.as_bytes()).to_string()).into()
+        sorted.written(self.env.canonical()).into()
     }
 
-    /// The spec without what has its default, each variable's value as `variable` shows it.
-    pub(super) fn written(&self, variable: impl Fn(&str) -> String) -> Written {
+    /// The spec without what has its default, its environment as `env` shows it.
+    pub(super) fn written(&self, env: Written) -> Written {
         let Self {
             image,
             pull_policy,
             command,
             args,
-            env,
+            env: _,
             ports,
             mounts,
             devices,
@@ -46,7 +46,6 @@ impl ContainerSpec {
             log,
             labels,
         } = self;
-        let env = env.iter().fold(Written::default(), |env, (name, value)| env.with(name, variable(value)));
         let labels =
             labels.iter().fold(Written::default(), |labels, (key, value)| labels.with(key, value.as_str()));
         Written::default()
@@ -99,6 +98,6 @@ impl Mount {
 /// Writes what [`ContainerSpec::read`] reads. Defaults are left out.
 impl Serialize for ContainerSpec {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Map::from(self.written(str::to_owned)).serialize(serializer)
+        Map::from(self.written(self.env.written())).serialize(serializer)
     }
 }

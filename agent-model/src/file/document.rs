@@ -1,11 +1,14 @@
 //! The spec of a `File` as documents of every format write it.
 
-use base64::{DecodeError, Engine as _, engine::general_purpose::STANDARD};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::Value;
 
-use super::{FileSpec, Mode, Principal};
-use crate::reader::{Field, Findings, ObjectReader};
+use super::{Content, FileSpec, Mode, Principal};
+use crate::{
+    MaybeSealed, Problem, pointer_to,
+    reader::{Field, Findings, ObjectReader, decoded_base64},
+};
 
 impl FileSpec {
     /// Reads the spec; `None` when something is wrong with it, which `findings` then holds.
@@ -14,13 +17,32 @@ impl FileSpec {
             let path = fields.required("path", Field::parsed);
             // A path whose content cannot be read is claimed nevertheless, so that a conflict about
             // it is reported in the same go. The empty content goes no further: its problem is noted.
-            let content = content(fields).unwrap_or_default().into();
-            let mode = fields.optional("mode", Mode::read).unwrap_or_default();
+            let content = content(fields).unwrap_or_else(|| "".into());
+            let mode = fields.optional("mode", Mode::read).unwrap_or(Mode::default_for(&content));
             let owner = fields.optional("owner", Principal::read);
             let group = fields.optional("group", Principal::read);
+            if let Some(message) = open_to_others(&content, mode) {
+                fields.findings.problem(pointer_to(&fields.pointer, "mode"), message);
+            }
             Some(Self { path: path?, content, mode, owner, group })
         })
     }
+
+    /// What is wrong with the spec, which was made by a program and may hold what no document can; pointers
+    /// lead from the spec.
+    pub fn problems(&self) -> Vec<Problem> {
+        let problem = |message| Problem { pointer: "/mode".to_owned(), message };
+        open_to_others(&self.content, self.mode).map(problem).into_iter().collect()
+    }
+}
+
+/// A sealed content is for the file's owner alone: whoever lets others read it has made a mistake.
+fn open_to_others(content: &MaybeSealed<Content>, mode: Mode) -> Option<String> {
+    (content.sealed().is_some() && mode.is_open_to_others()).then(|| {
+        format!(
+            "{mode} would let others than its owner at what is sealed; leave the mode out (0600), or name another owner"
+        )
+    })
 }
 
 /// Writes what [`FileSpec::read`] reads: defaults are left out, and the content has the shorter of
@@ -30,11 +52,14 @@ impl Serialize for FileSpec {
         let Self { path, content, mode, owner, group } = self;
         let mut fields = serializer.serialize_map(None)?;
         fields.serialize_entry("path", path)?;
-        match as_text(content.bytes()) {
-            Some(text) => fields.serialize_entry("content", text)?,
-            None => fields.serialize_entry("contentBase64", &STANDARD.encode(content.bytes()))?,
+        match content {
+            MaybeSealed::Sealed(sealed) => fields.serialize_entry("content", &sealed.written())?,
+            MaybeSealed::Plain(content) => match as_text(content.bytes()) {
+                Some(text) => fields.serialize_entry("content", text)?,
+                None => fields.serialize_entry("contentBase64", &STANDARD.encode(content.bytes()))?,
+            },
         }
-        if *mode != Mode::default() {
+        if *mode != Mode::default_for(content) {
             fields.serialize_entry("mode", mode)?;
         }
         if let Some(owner) = owner {
@@ -96,7 +121,7 @@ impl Serialize for Principal {
     }
 }
 
-fn content(fields: &mut ObjectReader<'_, '_>) -> Option<Vec<u8>> {
+fn content(fields: &mut ObjectReader<'_, '_>) -> Option<MaybeSealed<Content>> {
     let (plain, base64) = (fields.take("content"), fields.take("contentBase64"));
     match (&plain, &base64) {
         (None, None) => {
@@ -108,30 +133,15 @@ fn content(fields: &mut ObjectReader<'_, '_>) -> Option<Vec<u8>> {
         }
         _ => {}
     }
-    let plain = plain.and_then(|field| field.unsealed(fields.findings)).map(|text| text.as_bytes().to_vec());
+    let text = |field: Field<'_>, findings: &mut Findings| field.text(findings).map(Content::from);
+    let plain = plain.and_then(|field| field.maybe_sealed(fields.findings, text));
     let base64 = base64.and_then(|field| decoded(&field, fields.findings));
-    plain.or(base64)
+    plain.or(base64.map(Into::into))
 }
 
 fn decoded(field: &Field<'_>, findings: &mut Findings) -> Option<Vec<u8>> {
     let text = field.unsealed(findings)?;
-    let problem = match STANDARD.decode(text) {
-        Ok(bytes) => return Some(bytes),
-        Err(DecodeError::InvalidByte(at, b'=')) => format!("= at offset {at} is not at the end"),
-        Err(DecodeError::InvalidByte(at, _)) => {
-            let character = text.get(at..).and_then(|rest| rest.chars().next()).unwrap_or_default();
-            format!("{character:?} at offset {at} is none of A-Z a-z 0-9 + /")
-        }
-        Err(DecodeError::InvalidLength(length)) => {
-            format!("{length} characters make no whole number of bytes; is it cut off?")
-        }
-        Err(DecodeError::InvalidLastSymbol(at, _)) => {
-            format!("the last character, at offset {at}, has bits to spare; is it cut off?")
-        }
-        Err(DecodeError::InvalidPadding) => "it must be filled up with = to a multiple of four".to_owned(),
-    };
-    findings.problem(&field.pointer, format!("not standard base64: {problem}"));
-    None
+    decoded_base64(field, text, findings)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, TargetPath};
+use crate::{Digest, MaybeSealed, TargetPath};
 
 /// A regular file with exactly this content, mode and ownership.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct FileSpec {
     /// Where it lies; the agent's `--root` is put in front.
     pub path: TargetPath,
     /// What is in it.
-    pub content: Content,
+    pub content: MaybeSealed<Content>,
     /// Its permissions.
     pub mode: Mode,
     /// Its owner; the agent's own user when `None`.
@@ -25,8 +25,17 @@ pub struct FileSpec {
 
 impl FileSpec {
     /// A file with this content and all else at its default.
-    pub fn new(path: TargetPath, content: impl Into<Content>) -> Self {
-        Self { path, content: content.into(), mode: Mode::default(), owner: None, group: None }
+    pub fn new(path: TargetPath, content: impl Into<MaybeSealed<Content>>) -> Self {
+        let content = content.into();
+        Self { path, mode: Mode::default_for(&content), content, owner: None, group: None }
+    }
+
+    /// How many bytes are in it.
+    pub fn content_len(&self) -> u64 {
+        match &self.content {
+            MaybeSealed::Plain(content) => content.len(),
+            MaybeSealed::Sealed(sealed) => sealed.plain_len() as u64,
+        }
     }
 
     /// The spec as the value that its digest is taken of: defaults left out, the content by its
@@ -35,8 +44,12 @@ impl FileSpec {
         let Self { path, content, mode, owner, group } = self;
         let mut fields = serde_json::Map::new();
         fields.insert("path".into(), path.as_str().into());
-        fields.insert("content".into(), content.digest().to_string().into());
-        if *mode != Mode::default() {
+        let content_value = match content {
+            MaybeSealed::Plain(content) => content.digest().to_string().into(),
+            MaybeSealed::Sealed(sealed) => sealed.canonical(),
+        };
+        fields.insert("content".into(), content_value);
+        if *mode != Mode::default_for(content) {
             fields.insert("mode".into(), mode.to_string().into());
         }
         if let Some(owner) = owner {
@@ -91,13 +104,19 @@ impl From<Vec<u8>> for Content {
     }
 }
 
+impl<T: Into<Content>> From<T> for MaybeSealed<Content> {
+    fn from(content: T) -> Self {
+        Self::Plain(content.into())
+    }
+}
+
 impl fmt::Debug for Content {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Content({} bytes, {})", self.bytes.len(), self.digest)
     }
 }
 
-/// The permission bits of a file, 0000 to 7777; 0644 by default.
+/// The permission bits of a file, 0000 to 7777; 0644 by default, and 0600 for what is sealed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Mode(u16);
@@ -114,6 +133,19 @@ impl Mode {
     /// The mode of these bits; whatever is not a permission bit is dropped.
     pub fn from_bits(bits: u32) -> Self {
         Self((bits & 0o7777) as u16)
+    }
+
+    /// That of a file which declares none.
+    pub fn default_for(content: &MaybeSealed<Content>) -> Self {
+        match content {
+            MaybeSealed::Plain(_) => Self::default(),
+            MaybeSealed::Sealed(_) => Self(0o600),
+        }
+    }
+
+    /// Whether anybody but the owner may do anything with the file.
+    pub(crate) fn is_open_to_others(self) -> bool {
+        self.0 & 0o077 != 0
     }
 
     /// The permission bits.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{DEFAULT_STOP_TIMEOUT, ProcessSpec};
 use crate::{
-    Digest, Principal, TargetPath,
+    Principal, TargetPath,
     quantity::duration_text,
     workload::{RestartPolicy, StopSignal},
     written::Written,
@@ -15,14 +15,14 @@ impl ProcessSpec {
     /// The spec as the value that its digest is taken of: defaults left out, and of each variable's
     /// value only its digest, because what two documents differ in is shown to people.
     pub(crate) fn canonical(&self) -> Value {
-        self.written(|value| Digest::of_bytes(value.as_bytes()).to_string()).into()
+        self.written(self.env.canonical()).into()
     }
 
-    /// The spec without what has its default, each variable's value as `variable` shows it.
-    pub(super) fn written(&self, variable: impl Fn(&str) -> String) -> Written {
+    /// The spec without what has its default, its environment as `env` shows it.
+    pub(super) fn written(&self, env: Written) -> Written {
         let Self {
             command,
-            env,
+            env: _,
             workdir,
             user,
             group,
@@ -33,7 +33,6 @@ impl ProcessSpec {
             stop_timeout,
             log,
         } = self;
-        let env = env.iter().fold(Written::default(), |env, (name, value)| env.with(name, variable(value)));
         Written::default()
             .with("command", command.clone())
             .with_filled("env", env)
@@ -52,6 +51,6 @@ impl ProcessSpec {
 /// Writes what [`ProcessSpec::read`] reads. Defaults are left out.
 impl Serialize for ProcessSpec {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Map::from(self.written(str::to_owned)).serialize(serializer)
+        Map::from(self.written(self.env.written())).serialize(serializer)
     }
 }

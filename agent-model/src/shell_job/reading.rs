@@ -51,17 +51,17 @@ impl ShellJobSpec {
                 writable_paths,
                 limits,
             };
-            if let Some(Problem { pointer, message }) = spec.too_long(&fields.pointer) {
-                fields.findings.problem(pointer, message);
-            }
-            Some(spec)
+            let too_long = spec.too_long(&fields.pointer);
+            let is_sound = too_long.is_none();
+            fields.findings.extend(too_long.into_iter().collect());
+            is_sound.then_some(spec)
         })
     }
 
     /// What is wrong with the spec, which was made by a program and may hold what no document can; pointers
     /// lead from the spec.
     pub fn problems(&self) -> Vec<Problem> {
-        let written: Value = self.written(str::to_owned).into();
+        let written: Value = self.written(self.env.written()).into();
         let mut findings = Findings::new(UnknownKeys::AreProblems);
         Self::read(Field { value: &written, pointer: String::new() }, &mut findings);
         findings.into_parts().0

@@ -4,17 +4,17 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::{DEFAULT_INTERPRETER, DEFAULT_JOB_TIMEOUT, ShellJobSpec};
-use crate::{Digest, Principal, TargetPath, quantity::duration_text, written::Written};
+use crate::{Principal, TargetPath, quantity::duration_text, written::Written};
 
 impl ShellJobSpec {
     /// The spec as the value that its digest is taken of: defaults left out, and of each variable's value only its
     /// digest, because what two documents differ in is shown to people.
     pub(crate) fn canonical(&self) -> Value {
-        self.written(|value| Digest::of_bytes(value.as_bytes()).to_string()).into()
+        self.written(self.env.canonical()).into()
     }
 
-    /// The spec without what has its default, each variable's value as `variable` shows it.
-    pub(super) fn written(&self, variable: impl Fn(&str) -> String) -> Written {
+    /// The spec without what has its default, its environment as `env` shows it.
+    pub(super) fn written(&self, env: Written) -> Written {
         let Self {
             script,
             interpreter,
@@ -23,13 +23,12 @@ impl ShellJobSpec {
             creates,
             timeout,
             retry,
-            env,
+            env: _,
             user,
             network,
             writable_paths,
             limits,
         } = self;
-        let env = env.iter().fold(Written::default(), |env, (name, value)| env.with(name, variable(value)));
         let paths: Vec<&str> = writable_paths.iter().map(TargetPath::as_str).collect();
         Written::default()
             .with("script", script.as_str())
@@ -55,6 +54,6 @@ impl ShellJobSpec {
 /// Writes what [`ShellJobSpec::read`] reads. Defaults are left out.
 impl Serialize for ShellJobSpec {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Map::from(self.written(str::to_owned)).serialize(serializer)
+        Map::from(self.written(self.env.written())).serialize(serializer)
     }
 }

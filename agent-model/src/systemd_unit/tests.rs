@@ -72,7 +72,7 @@ fn all_problems_are_reported_at_once_with_their_places() {
         "/dropIns/10.conf: expected a string, found a number",
         "/dropIns/20.conf: it is empty, by which systemd would take the unit for masked; leave it out, or give what belongs there",
         "/dropIns/override: \"override\" is not the name of a drop-in: it must end with .conf, or systemd does not read it; use 6 to 200 of the characters A-Z a-z 0-9 : - _ . @, the first of them a letter or digit, for example \"10-limits.conf\"",
-        "/dropIns/s.conf: sealed values are not supported by this agent; give a string",
+        "/dropIns/s.conf: only the value of a variable and the \"content\" of a File can be sealed; give a string",
         "/enabled: expected true or false without quotes, found a string",
         "/state: \"running\" is no state; did you mean \"Running\"?",
         "/dropins: unknown key \"dropins\"; did you mean \"dropIns\"?",

@@ -93,25 +93,26 @@ impl Environment {
     pub(crate) fn read(field: Field<'_>, findings: &mut Findings) -> Option<Self> {
         let mut env = Self::default();
         field.map(findings, |name, value, findings| {
-            if let Some(text) = variable(&value, findings)
-                && let Err(invalid) = env.set(name, text)
+            let pointer = value.pointer.clone();
+            if let Some(value) = value.maybe_sealed(findings, variable)
+                && let Err(invalid) = env.insert(name, value)
             {
-                findings.problem(value.pointer, invalid.to_string());
+                findings.problem(pointer, invalid.to_string());
             }
         })?;
         Some(env)
     }
 }
 
-fn variable<'v>(field: &Field<'v>, findings: &mut Findings) -> Option<&'v str> {
+fn variable(field: Field<'_>, findings: &mut Findings) -> Option<String> {
     if field.value.is_null() {
         let message =
             "expected a string, found null: give \"\" for an empty value, or leave the variable out";
         findings.problem(&field.pointer, message);
         return None;
     }
-    refuse_unquoted(field, findings)?;
-    field.unsealed(findings)
+    refuse_unquoted(&field, findings)?;
+    field.text(findings).map(str::to_owned)
 }
 
 impl RestartPolicy {
