@@ -2,14 +2,21 @@
 
 use std::sync::Arc;
 
-use agent_model::{AgentId, DeviceFacts, Lowered, RefusalReason, ResourceKind, Timestamp};
+use agent_model::{
+    AgentId, DesiredState, DeviceFacts, Lowered, RefusalReason, ResourceKind, Timestamp, Unsealer,
+};
 
 use crate::{
     dispatcher::Formats,
     envelope::{Envelope, HighWaterMark, Newness, Reader, Received, Refusal, judge},
+    expiry::Present,
     ledger::AcceptedDocument,
     policy::DevicePolicy,
+    signing::Trust,
 };
+
+/// As many resources with a box that does not open are named in a refusal.
+const MAX_CLOSED_SHOWN: usize = 16;
 
 /// Judges documents for one device.
 pub struct Acceptance {
@@ -23,6 +30,10 @@ pub struct Acceptance {
     pub policy: Arc<DevicePolicy>,
     /// What formats may render with.
     pub facts: DeviceFacts,
+    /// Whose documents are accepted.
+    pub trust: Trust,
+    /// What opens values that are sealed to this device.
+    pub unsealer: Arc<dyn Unsealer>,
 }
 
 /// A document that may be put in force.
@@ -32,6 +43,8 @@ pub struct Candidate {
     pub document: AcceptedDocument,
     /// What it asks for.
     pub lowered: Lowered,
+    /// Whether it may be over, which the device's clock cannot tell.
+    pub may_be_over: bool,
 }
 
 /// What became of a document.
@@ -44,6 +57,19 @@ pub enum Verdict {
 }
 
 impl Acceptance {
+    /// Looks at a document that came in. Of one that nobody trusted has signed, nothing is parsed.
+    pub fn receive(&self, raw: &[u8], present: Present) -> Received {
+        Received::judge(raw, &self.trust, present)
+    }
+
+    /// The time to judge by, when the device's clock says `now` and this document is in force.
+    pub fn present(&self, now: Timestamp, in_force: Option<&AcceptedDocument>) -> Present {
+        // Where keys are asked for, nobody else is believed what time it is.
+        let asks_for_keys = self.trust.keys().next().is_some();
+        let believed = in_force.filter(|document| document.signer.is_some() || !asks_for_keys);
+        Present::new(now, believed.and_then(|document| document.issued_at), self.policy.rules().unset_clock)
+    }
+
     /// Judges a document as received. `in_force` is the document in force; it is judged again if
     /// the device merely knows of it (`highest`) and does not have it any more.
     ///
@@ -55,29 +81,39 @@ impl Acceptance {
         received: Received,
         highest: Option<HighWaterMark>,
         in_force: Option<&AcceptedDocument>,
-        now: Timestamp,
+        present: Present,
     ) -> Result<Verdict, Refusal> {
+        let signer = received.signer;
         let envelope = Envelope::open(received)?;
-        let newness = judge(&envelope, Reader { agent: &self.agent, highest, now })?;
-        if newness == Newness::Same && in_force.is_some_and(|document| document.digest == envelope.digest) {
+        let newness = judge(&envelope, Reader { agent: &self.agent, highest, present })?;
+        // The same again is nothing new, unless it is the first to come with a signature.
+        let is_known = |document: &AcceptedDocument| {
+            document.digest == envelope.digest && (document.signer.is_some() || signer.is_none())
+        };
+        if newness == Newness::Same && in_force.is_some_and(is_known) {
             return Ok(Verdict::InForce);
         }
         let lowered = self.lower(&envelope)?;
-        self.policy.judge(&lowered.state)?;
+        all_open(&lowered.state)?;
+        self.policy.judge(&lowered.state, signer)?;
+        let ends = [envelope.metadata.expires_at, signer.and_then(|key| self.trust.end(key))];
+        let may_be_over = !present.is_set() && ends.iter().any(Option::is_some);
         let document = AcceptedDocument {
             generation: envelope.metadata.generation,
             digest: envelope.digest,
             kind: envelope.kind,
             schema_version: envelope.schema_version.to_string(),
-            at: now,
+            issued_at: envelope.metadata.issued_at,
+            at: present.now(),
+            signer,
             raw: raw.to_owned(),
         };
-        Ok(Verdict::Acceptable(Box::new(Candidate { document, lowered })))
+        Ok(Verdict::Acceptable(Box::new(Candidate { document, lowered, may_be_over })))
     }
 
     /// Reads a document that was accepted before. Generation, expiry and trust are not judged
-    /// again: what is in force stays in force, whatever the clock or the keys say by now. The policy is judged
-    /// in each pass, resource by resource.
+    /// again: what is in force stays in force, whatever the clock or the keys say by now. The policy, and whether what is
+    /// sealed opens, is judged in each pass, resource by resource.
     ///
     /// # Errors
     /// When this agent cannot read it any more, for example after a downgrade.
@@ -87,22 +123,46 @@ impl Acceptance {
 
     fn lower(&self, envelope: &Envelope) -> Result<Lowered, Refusal> {
         let lowered = self.formats.lower(envelope, &self.facts)?;
-        let unknown =
-            lowered.state.resources().iter().find(|resource| !self.kinds.contains(&resource.kind()));
-        match unknown {
-            None => Ok(lowered),
-            Some(resource) => {
-                let kinds: Vec<&str> = self.kinds.iter().map(|kind| kind.as_str()).collect();
-                let message = format!(
-                    "{:?} is a {}, for which this agent has no reconciler; it has {}",
-                    resource.name.as_str(),
-                    resource.kind(),
-                    kinds.join(", ")
-                );
-                Err(Refusal::new(RefusalReason::Invalid, message))
-            }
-        }
+        all_makeable(&lowered.state, &self.kinds)?;
+        Ok(Lowered { state: lowered.state.with_boxes_tried(&*self.unsealer), ..lowered })
     }
+}
+
+/// Whether an agent with reconcilers for these kinds can make all that is asked for.
+///
+/// # Errors
+/// `Invalid`, with the first resource that it cannot make.
+pub fn all_makeable(state: &DesiredState, kinds: &[ResourceKind]) -> Result<(), Refusal> {
+    let Some(resource) = state.resources().iter().find(|resource| !kinds.contains(&resource.kind())) else {
+        return Ok(());
+    };
+    let kinds: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
+    let message = format!(
+        "{:?} is a {}, for which this agent has no reconciler; it has {}",
+        resource.name.as_str(),
+        resource.kind(),
+        if kinds.is_empty() { "none".to_owned() } else { kinds.join(", ") }
+    );
+    Err(Refusal::new(RefusalReason::Invalid, message))
+}
+
+/// Whether all that is sealed opens. Judged of the whole document before anything of it is done: one that is half
+/// another device's disturbs nothing of what runs.
+fn all_open(state: &DesiredState) -> Result<(), Refusal> {
+    let closed = state.resources().iter().filter_map(|resource| {
+        let failure = resource.cannot_unseal()?;
+        Some(format!("{} {:?}: {}", resource.kind(), resource.name.as_str(), failure.message))
+    });
+    let mut closed = closed.peekable();
+    if closed.peek().is_none() {
+        return Ok(());
+    }
+    let shown: Vec<String> = closed.by_ref().take(MAX_CLOSED_SHOWN).collect();
+    let more = match closed.count() {
+        0 => String::new(),
+        more => format!("; and {more} more resources"),
+    };
+    Err(Refusal::new(RefusalReason::Invalid, shown.join("; ") + &more))
 }
 
 #[cfg(test)]
@@ -141,13 +201,15 @@ mod tests {
             kinds,
             policy: crate::fakes::policy(Policy::default()),
             facts: DeviceFacts::new(),
+            trust: Trust::in_anybody(),
+            unsealer: Arc::new(crate::secrets::DeviceSecrets::default()),
         };
         let document = json!({
             "apiVersion": "harmony/v1", "kind": "OneProcess", "schemaVersion": "1.0.0",
             "metadata": {"name": "edge-1", "generation": 1}, "spec": {},
         });
         let raw = document.to_string().into_bytes();
-        acceptance.judge(&raw, Received::read(&raw), None, None, Timestamp::now())
+        acceptance.judge(&raw, Received::read(&raw), None, None, acceptance.present(Timestamp::now(), None))
     }
 
     #[test]

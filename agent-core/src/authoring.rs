@@ -2,9 +2,13 @@
 //! everything that a tool can fill in left out.
 
 use agent_model::{AgentId, Digest, Generation, Problem, Timestamp};
-use serde_json::{Map, Value};
+use semver::Version;
+use serde_json::{Map, Value, json};
 
-use crate::envelope::{Envelope, MAX_DOCUMENT_BYTES, Received, Refusal};
+use crate::{
+    dispatcher::line_of,
+    envelope::{Envelope, MAX_DOCUMENT_BYTES, Received, Refusal},
+};
 
 /// Most documents in one text.
 const MAX_DOCUMENTS: usize = 10_000;
@@ -146,6 +150,16 @@ impl AuthoredDocument {
         self
     }
 
+    /// The document with that `minSchemaVersion`, unless its author wrote one.
+    #[must_use]
+    pub fn with_min_schema_version(mut self, version: &Version) -> Self {
+        let written = self.fields.entry("minSchemaVersion").or_insert(Value::Null);
+        if written.is_null() {
+            *written = version.to_string().into();
+        }
+        self
+    }
+
     /// The bytes of the envelope with everything filled in that the author left out, ready to be
     /// written.
     pub fn complete(&self, completion: &Completion) -> Vec<u8> {
@@ -180,6 +194,9 @@ impl AuthoredDocument {
 
 /// The digest of what the author of a complete document meant, as
 /// [`AuthoredDocument::intent_digest`]; `None` when it is no envelope.
+///
+/// Of the versions, only which readers suffice is meant, which is what is needed and the version line: a newer tool
+/// fills in a newer `schemaVersion` of the same line, and that alone must not touch a fleet.
 pub fn intent_digest(document: &[u8]) -> Option<Digest> {
     if document.len() > MAX_DOCUMENT_BYTES {
         return None;
@@ -188,6 +205,15 @@ pub fn intent_digest(document: &[u8]) -> Option<Digest> {
     let metadata = value.get_mut("metadata")?.as_object_mut()?;
     metadata.remove("generation");
     metadata.remove("issuedAt");
+    let fields = value.as_object_mut()?;
+    let written_against = fields.get("schemaVersion").cloned().unwrap_or_default();
+    if let Some(version) = written_against.as_str().and_then(|version| Version::parse(version).ok()) {
+        fields.insert("schemaVersion".to_owned(), json!(line_of(&version)));
+    }
+    let needed = fields.entry("minSchemaVersion").or_insert(Value::Null);
+    if needed.is_null() {
+        *needed = written_against;
+    }
     Some(Digest::of_value("harmony/intent", &value))
 }
 
@@ -273,5 +299,38 @@ spec:
         let later = Completion { issued_at: Timestamp::now(), ..completion(9) };
         assert_eq!(intent_digest(&document.complete(&later)), Some(document.intent_digest("1.0.0")));
         assert_eq!(intent_digest(b"{}"), None);
+    }
+
+    #[test]
+    fn of_the_versions_only_which_readers_suffice_is_meant() {
+        let intent = |versions: &str| {
+            let text = format!("{{kind: A, metadata: {{name: edge-1}}, spec: {{}}, {versions}}}");
+            read_documents(&text, "f").unwrap()[0].intent_digest("1.1.0")
+        };
+        let plain = intent("schemaVersion: 1.0.0");
+        assert_eq!(plain, intent("schemaVersion: 1.0.0, minSchemaVersion: 1.0.0"));
+        assert_eq!(plain, intent("schemaVersion: 1.1.0, minSchemaVersion: 1.0.0"));
+        assert_eq!(plain, intent("minSchemaVersion: 1.0.0"), "filled in");
+        assert_ne!(plain, intent("minSchemaVersion: null"), "1.1.0 is needed");
+        assert_ne!(plain, intent("schemaVersion: 1.1.0, minSchemaVersion: 1.1.0"));
+        assert_ne!(
+            plain,
+            intent("schemaVersion: 2.0.0, minSchemaVersion: 1.0.0"),
+            "no reader of 1.x suffices"
+        );
+        let below_one = |written: &str| intent(&format!("schemaVersion: {written}, minSchemaVersion: 0.1.0"));
+        assert_eq!(below_one("0.1.0"), below_one("0.1.7"));
+        assert_ne!(below_one("0.1.0"), below_one("0.2.0"));
+    }
+
+    #[test]
+    fn what_the_author_says_about_the_readers_that_suffice_is_kept() {
+        let min = |written: &str| {
+            let text = format!("{{kind: A, metadata: {{name: edge-1}}, {written}}}");
+            let document = read_documents(&text, "f").unwrap().remove(0);
+            document.with_min_schema_version(&Version::new(1, 0, 0)).fields()["minSchemaVersion"].clone()
+        };
+        assert_eq!((min("spec: {}"), min("minSchemaVersion: null")), ("1.0.0".into(), "1.0.0".into()));
+        assert_eq!(min("minSchemaVersion: 1.2.0"), "1.2.0");
     }
 }

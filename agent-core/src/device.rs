@@ -28,7 +28,8 @@ use crate::{
     audit::{AuditLog, Draft, Happening, Trail},
     clock::Clock,
     envelope::{HighWaterMark, Refusal},
-    executor::{Executor, PassOutcome},
+    executor::{DocumentPast, Executor, PassOutcome},
+    expiry::Present,
     ledger::{
         AcceptedDocument, AppliedDocument, InventoryEntry, LedgerBody, Loaded, Provenance, UntypedRecord,
     },
@@ -74,8 +75,8 @@ pub struct Device {
     asks_for_floor: bool,
     /// An entry that cannot be judged before the floor is known, or in safe mode.
     unjudged: Option<DesiredValue>,
-    /// The newest entry, when it was refused as expired, and what the clock said then.
-    expired: Option<(DesiredValue, Timestamp)>,
+    /// The newest entry, when the clock refused it, and which clock that was.
+    refused_by_the_clock: Option<(DesiredValue, Present)>,
     /// What was kept for claims that the ledger is about to forget.
     dropped: Vec<(ResourceKind, UntypedRecord)>,
     entry: SeenEntry,
@@ -107,7 +108,7 @@ impl Device {
             unreadable: None,
             candidate: None,
             unjudged: None,
-            expired: None,
+            refused_by_the_clock: None,
             dropped: Vec::new(),
             entry: SeenEntry::Unread,
             judgement: Judgement::NotYet,
@@ -217,7 +218,7 @@ impl Device {
     /// status while a long pass is under way.
     pub async fn pass(&mut self, superseded: impl Fn() -> bool, progress: impl FnMut(AgentStatus)) {
         self.held_back = false;
-        self.judge_again_after_the_clock_went_back();
+        self.judge_again_after_the_clock_was_set();
         if self.safe_mode().is_some() {
             return self.leave_alone("SafeMode");
         }
@@ -254,14 +255,15 @@ impl Device {
             return Ending::Over;
         };
         let now = self.clock.now();
-        let mut pass = self.executor.prepare(&lowered.state, &body.inventory, now).await;
+        let applied = body.applied.as_ref().map(|applied| applied.digest);
+        let past = DocumentPast { signer: document.signer, has_converged: applied == Some(document.digest) };
+        let mut pass = self.executor.prepare(&lowered.state, past, &body.inventory, now).await;
         if let Some(pause) = pause {
             self.held_back = true;
             pass.hold_all_back("Paused", &format!("held back {}", pause.end_in_words()));
         }
-        let (generation, digest) = (document.generation, document.digest);
         let (log, clock) = (self.store.audit().clone(), self.clock.clone());
-        let mut trail = Trail::new(log, clock, generation, digest, pass.announce());
+        let mut trail = Trail::new(log, clock, document, pass.announce());
         if pass.has_work() || self.candidate.is_some() {
             let accepted = self.candidate.as_ref().map(|_| self.draft(Happening::Accepted));
             let accepted = accepted.map(|draft| about(&body, draft));
@@ -386,8 +388,9 @@ impl Device {
     fn put_in_force(&mut self, candidate: Candidate) {
         tracing::info!(generation = %candidate.document.generation, "document accepted");
         self.forget_passes_of_other_documents(candidate.document.digest);
-        self.judgement = Judgement::Accepted { ignored: candidate.lowered.ignored.clone() };
-        self.in_force = Some(candidate.lowered);
+        let Candidate { lowered, may_be_over, .. } = candidate;
+        self.judgement = Judgement::Accepted { ignored: lowered.ignored.clone(), may_be_over };
+        self.in_force = Some(lowered);
         self.unreadable = None;
     }
 
@@ -471,6 +474,7 @@ fn about(body: &LedgerBody, draft: Draft) -> Draft {
     Draft {
         generation: document.map(|document| document.generation),
         document: document.map(|document| document.digest),
+        signer: document.and_then(|document| document.signer),
         ..draft
     }
 }

@@ -95,24 +95,32 @@ impl Formats {
     }
 }
 
-/// The newest of a reader's versions that may read the document: it shares the major version
-/// (below 1.0.0, where minor versions may break, also the minor one) and is at least the version
-/// that the author says is needed.
+/// The line that a schema version belongs to: its major version and, below 1.0.0, where minor versions may break, also
+/// the minor one.
+pub fn line_of(version: &Version) -> (u64, Option<u64>) {
+    (version.major, (version.major == 0).then_some(version.minor))
+}
+
+/// Whether a reader of one of these schema versions may read documents of the other.
+pub fn are_of_one_line(one: &Version, other: &Version) -> bool {
+    line_of(one) == line_of(other)
+}
+
+/// The newest of a reader's versions that may read the document: it is of the same line, and at least the
+/// version that the author says is needed.
 ///
 /// # Errors
 /// Why none may, in words for a person.
 pub fn choose_reader(versions: &[Version], envelope: &Envelope) -> Result<Version, String> {
     let Envelope { kind, schema_version: written, min_schema_version: needed, .. } = envelope;
-    let related = |reader: &&Version| {
-        reader.major == written.major && (written.major != 0 || reader.minor == written.minor)
-    };
-    let reader = versions.iter().filter(related).max().ok_or_else(|| {
-        let versions: Vec<String> = versions.iter().map(Version::to_string).collect();
-        format!(
-            "{kind} {written} is of another version line than this reader, which reads {}",
-            versions.join(", ")
-        )
-    })?;
+    let reader =
+        versions.iter().filter(|reader| are_of_one_line(reader, written)).max().ok_or_else(|| {
+            let versions: Vec<String> = versions.iter().map(Version::to_string).collect();
+            format!(
+                "{kind} {written} is of another version line than this reader, which reads {}",
+                versions.join(", ")
+            )
+        })?;
     if reader < needed {
         return Err(format!("{kind} {written} needs a reader of at least {needed}; this one reads {reader}"));
     }

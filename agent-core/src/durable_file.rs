@@ -89,7 +89,7 @@ fn write_new(path: &Path, content: &[u8], durability: Durability) -> io::Result<
 
 /// A new file for its owner alone, to which no umask can add anybody. One left over by a crash gives
 /// way; a link put there by somebody else is removed, not followed.
-fn create(path: &Path) -> io::Result<File> {
+pub(crate) fn create(path: &Path) -> io::Result<File> {
     let create = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     match create() {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {

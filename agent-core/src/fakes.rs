@@ -28,6 +28,8 @@ use crate::{
     ledger::Ledger,
     policy::{Accounts, DevicePolicy, Policy, Rights},
     protected_paths::ProtectedPaths,
+    secrets::DeviceSecrets,
+    signing::Trust,
     state_dir::StateLayout,
     status::report::Reporter,
 };
@@ -48,7 +50,7 @@ pub(crate) struct Disk {
     pub(crate) released: usize,
 }
 
-/// Reconciles files on a [`Disk`].
+/// Reconciles files on a [`Disk`]. One of the content `needs /a` cannot be had before `/a` is there.
 #[derive(Clone, Default)]
 pub(crate) struct FakeReconciler(Arc<Mutex<Disk>>);
 
@@ -97,12 +99,26 @@ impl Reconciler for FakeReconciler {
             self.crash_at(format!("observe {}", target.claim)).await;
         }
         let disk = self.disk();
-        targets.iter().map(|target| Ok(disk.contents.get(&target.claim).cloned())).collect()
+        let is_there =
+            |path: &str| disk.contents.keys().any(|claim| claim.to_string() == format!("File:{path}"));
+        let look = |target: &Target<FileSpec, String>| {
+            if let Goal::Present { spec, .. } = &target.goal
+                && let Some(path) =
+                    String::from_utf8_lossy(spec.content.plain().unwrap().bytes()).strip_prefix("needs ")
+                && !is_there(path)
+            {
+                return Err(Failure::passing("Missing", format!("{path} is not there")));
+            }
+            Ok(disk.contents.get(&target.claim).cloned())
+        };
+        targets.iter().map(look).collect()
     }
 
     fn plan(target: &Target<FileSpec, String>, observed: &Option<String>) -> Plan<Write, String> {
         let wanted = match &target.goal {
-            Goal::Present { spec, .. } => Some(String::from_utf8_lossy(spec.content.bytes()).into_owned()),
+            Goal::Present { spec, .. } => {
+                Some(String::from_utf8_lossy(spec.content.plain().unwrap().bytes()).into_owned())
+            }
             Goal::Absent => None,
         };
         let then = if wanted.is_some() { Standing::in_sync() } else { Standing::Gone };
@@ -192,7 +208,7 @@ pub(crate) fn device(
     formats: Formats,
     previous: Option<AgentStatus>,
 ) -> Device {
-    device_with_clock(fake, folder, formats, previous, SteppedClock::default().clock())
+    device_with(fake, folder, formats, previous, SteppedClock::default().clock(), Policy::default())
 }
 
 /// A wall clock that goes with tokio's, which tests may pause and advance, and that can be set.
@@ -221,13 +237,14 @@ impl SteppedClock {
     }
 }
 
-/// The same device with that clock.
-pub(crate) fn device_with_clock(
+/// The same device with that clock and those rules.
+pub(crate) fn device_with(
     fake: &FakeReconciler,
     folder: &TempDir,
     formats: Formats,
     previous: Option<AgentStatus>,
     clock: Clock,
+    rules: Policy,
 ) -> Device {
     let agent: AgentId = "edge-1".parse().unwrap();
     let registry = Registry::none().with(fake.clone());
@@ -237,6 +254,7 @@ pub(crate) fn device_with_clock(
         scores: Vec::new(),
         reconcilers: Vec::new(),
         facts: DeviceFacts::new(),
+        sealing_key: None,
         boot_id: None,
         started_at: clock.now().wall,
     };
@@ -248,10 +266,12 @@ pub(crate) fn device_with_clock(
             agent: agent.clone(),
             formats,
             kinds: registry.kinds().collect(),
-            policy: policy(Policy::default()),
+            policy: policy(rules.clone()),
             facts: DeviceFacts::new(),
+            trust: Trust::in_anybody(),
+            unsealer: Arc::new(DeviceSecrets::default()),
         },
-        executor: Executor::new(registry, policy(Policy::default()), 7),
+        executor: Executor::new(registry, policy(rules), 7),
         loaded,
         audit,
         reporter: Reporter::new(agent, "instance".into(), info, previous),

@@ -3,7 +3,7 @@
 mod progress;
 
 use agent_model::{
-    Claim, Digest, Generation,
+    Claim, Generation,
     status::{AgentStatus, ConditionStatus, ConditionType, Phase},
 };
 use futures_util::{Stream, StreamExt};
@@ -13,6 +13,8 @@ use self::progress::Progress;
 use crate::{
     authoring::{AuthoredDocument, Completion, intent_digest},
     device::{DesiredValue, Device},
+    envelope::Received,
+    signing::Sealed,
 };
 
 /// What one run came to.
@@ -45,7 +47,7 @@ pub async fn reconcile(
             issued_at: device.now(),
         }),
     };
-    let digest = Digest::of_bytes(&raw);
+    let digest = Received::read(&raw).digest;
     device.take_entry(DesiredValue::Some { revision: 0, raw });
     let mut progress = Progress::new(Instant::now());
     let status = loop {
@@ -68,7 +70,8 @@ pub async fn reconcile(
     OnceOutcome { converged: in_force && status.phase == Phase::Converged, refused, status }
 }
 
-/// The document in force, as it was received, when `document` is well-formed and says the same.
+/// The document in force, as it was received, when `document` is well-formed and says the same. One that names no
+/// versions needs a reader of `schema_version`, the newest here: with another one it says something else.
 fn repeated(device: &Device, document: &AuthoredDocument, schema_version: &str) -> Option<Vec<u8>> {
     let accepted = device.ledger().accepted.as_ref()?;
     let completion = Completion {
@@ -77,8 +80,10 @@ fn repeated(device: &Device, document: &AuthoredDocument, schema_version: &str) 
         issued_at: device.now(),
     };
     let envelope = document.open(&completion).ok()?;
+    let sealed = Sealed::in_entry(&accepted.raw);
+    let said = sealed.as_ref().map_or(accepted.raw.as_slice(), Sealed::payload);
     let same = envelope.metadata.generation == accepted.generation
-        && intent_digest(&accepted.raw) == Some(document.intent_digest(schema_version));
+        && intent_digest(said) == Some(document.intent_digest(schema_version));
     same.then(|| accepted.raw.clone())
 }
 

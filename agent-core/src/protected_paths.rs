@@ -4,7 +4,10 @@
 //! rule off. A reconciler that writes enforces the same again at the moment of writing; asking here first
 //! is what makes such a document refused as a whole, with a name ([`policy`](crate::policy)).
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
 
 use agent_model::{TargetPath, UnitName};
 
@@ -18,8 +21,7 @@ pub struct ProtectedPaths {
 impl ProtectedPaths {
     /// Protects `protected` and all below it, for documents whose paths lie under `root`.
     pub fn new(root: PathBuf, protected: Vec<PathBuf>) -> Self {
-        let protected = protected.iter().map(|path| resolved(path)).collect();
-        Self { root: resolved(&root), protected }
+        Self { root: resolved(&root), protected: resolved_together(&protected) }
     }
 
     /// The protected paths with their links resolved, for those who write.
@@ -49,6 +51,19 @@ impl ProtectedPaths {
         let own = self.protected.iter().find(|own| target.starts_with(own) || own.starts_with(&target))?;
         Some(own)
     }
+}
+
+/// Each path as [`resolved`] has it. Those of one folder, as most of the agent's own are, share the way there.
+fn resolved_together(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let mut folders = HashMap::new();
+    let mut resolve = |path: &PathBuf| {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return resolved(&path) };
+        let folder = folders.entry(folder.to_owned()).or_insert_with(|| resolved(folder));
+        let path = folder.join(name);
+        if path.is_symlink() { resolved(&path) } else { path }
+    };
+    paths.iter().map(&mut resolve).collect()
 }
 
 /// The path with the links in it resolved, as far down as it exists.
@@ -96,5 +111,29 @@ mod tests {
             assert!(is_own(&path), "{}", path.display());
         }
         assert!(is_own(Path::new("/etc")) && !is_own(Path::new("/var/state")));
+    }
+
+    #[test]
+    fn own_files_of_one_folder_are_resolved_each_as_by_itself() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |path: &str| root.path().join(path);
+        fs::create_dir_all(at("real/etc")).unwrap();
+        symlink("real", at("link")).unwrap();
+        symlink("/nowhere/file", at("real/dangling")).unwrap();
+        symlink("../real", at("real/back")).unwrap();
+        let paths = [
+            "real",
+            "real/etc",
+            "real/new/x",
+            "link/etc",
+            "link/dangling",
+            "link/back",
+            "link/back/etc",
+            "link/new",
+        ];
+        let paths: Vec<PathBuf> =
+            paths.iter().map(|path| at(path)).chain(["/".into(), "x/..".into(), "x".into()]).collect();
+        let each: Vec<_> = paths.iter().map(|path| resolved(path)).collect();
+        assert_eq!(resolved_together(&paths), each);
     }
 }

@@ -96,6 +96,18 @@ impl StateLayout {
         self.0.join("events.cursor")
     }
 
+    /// The seed of the key with which this device asks for credentials, until it has them:
+    /// [`DeviceKey`](crate::enrollment::DeviceKey).
+    pub fn enrollment_seed(&self) -> PathBuf {
+        self.0.join("enrollment.seed")
+    }
+
+    /// The key with which this device opens what is sealed to it:
+    /// [`DeviceSecrets`](crate::secrets::DeviceSecrets).
+    pub fn sealing_key(&self) -> PathBuf {
+        self.0.join("sealing.nk")
+    }
+
     fn lock(&self) -> PathBuf {
         self.0.join("lock")
     }
@@ -194,8 +206,14 @@ fn open_lock(path: &Path) -> io::Result<File> {
 
 /// Removes what a crash left of a replacement of the agent's own files.
 pub(crate) fn sweep_temporaries(layout: &StateLayout) {
-    let replaced =
-        [layout.ledger(), layout.status(), layout.pause(), layout.unfinished(), layout.events_cursor()];
+    let replaced = [
+        layout.ledger(),
+        layout.status(),
+        layout.pause(),
+        layout.unfinished(),
+        layout.events_cursor(),
+        layout.sealing_key(),
+    ];
     for path in replaced {
         let _ = fs::remove_file(path.with_extension("tmp"));
     }

@@ -1,7 +1,7 @@
 //! The files of a log: the one that is written, and those that were full, each named after its first record.
 
 use std::{
-    fs::{self, File, OpenOptions, Permissions},
+    fs::{File, OpenOptions, Permissions},
     io,
     os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
@@ -9,17 +9,13 @@ use std::{
 
 use rustix::{fs::OFlags, io::Errno};
 
-use crate::state_dir::StateLayout;
+use crate::{damaged_file::numbered, state_dir::StateLayout};
 
 const FULL_PREFIX: &str = "audit.";
-const SET_ASIDE_PREFIX: &str = "audit.damaged-";
 const SUFFIX: &str = ".jsonl";
 
 /// For the agent's user alone.
 const MODE: u32 = 0o600;
-
-/// How many damaged files are kept for whoever wants to find out what happened.
-const MAX_SET_ASIDE: usize = 8;
 
 /// One file of a log.
 #[derive(Debug)]
@@ -103,33 +99,10 @@ fn open_as(path: &Path, options: &mut OpenOptions) -> io::Result<Option<File>> {
 
 /// The full files, the oldest first.
 pub(super) fn full(layout: &StateLayout) -> Vec<(u64, PathBuf)> {
-    numbered(layout, FULL_PREFIX)
+    numbered(layout.path(), FULL_PREFIX, SUFFIX)
 }
 
 /// The name of a full file whose first record is this one.
 pub(super) fn full_path(layout: &StateLayout, first: u64) -> PathBuf {
     layout.path().join(format!("{FULL_PREFIX}{first}{SUFFIX}"))
-}
-
-/// Gives a damaged file a name of its own, and tells which.
-pub(super) fn set_aside(layout: &StateLayout, path: &Path) -> io::Result<String> {
-    let kept = numbered(layout, SET_ASIDE_PREFIX);
-    let number = kept.last().map_or(1, |(number, _)| number.saturating_add(1));
-    let name = format!("{SET_ASIDE_PREFIX}{number}{SUFFIX}");
-    fs::rename(path, layout.path().join(&name))?;
-    for (_, oldest) in kept.iter().rev().skip(MAX_SET_ASIDE - 1) {
-        let _ = fs::remove_file(oldest);
-    }
-    Ok(name)
-}
-
-fn numbered(layout: &StateLayout, prefix: &str) -> Vec<(u64, PathBuf)> {
-    let Ok(entries) = fs::read_dir(layout.path()) else { return Vec::new() };
-    let number = |name: &str| name.strip_prefix(prefix)?.strip_suffix(SUFFIX)?.parse().ok();
-    let mut found: Vec<(u64, PathBuf)> = entries
-        .flatten()
-        .filter_map(|entry| Some((number(entry.file_name().to_str()?)?, entry.path())))
-        .collect();
-    found.sort_unstable();
-    found
 }

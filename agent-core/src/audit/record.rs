@@ -4,7 +4,7 @@ use agent_model::{Digest, Generation, Timestamp, status::ResourceRef};
 use serde::{Deserialize, Serialize};
 
 use super::Head;
-use crate::executor::StepEffect;
+use crate::{executor::StepEffect, signing::KeyId};
 
 /// The version of the lines that this agent writes.
 pub const VERSION: u32 = 1;
@@ -29,7 +29,7 @@ pub struct AuditRecord {
     /// The document that it is about.
     pub document: Option<Digest>,
     /// Who signed that document; `None` where nobody did.
-    pub signer: Option<String>,
+    pub signer: Option<KeyId>,
     /// The resource that it is about.
     pub resource: Option<ResourceRef>,
     /// What happened.
@@ -130,6 +130,8 @@ pub struct Draft {
     pub generation: Option<Generation>,
     /// The document that it is about.
     pub document: Option<Digest>,
+    /// Who signed that document, if somebody did who was trusted then.
+    pub signer: Option<KeyId>,
     /// The resource that it is about.
     pub resource: Option<ResourceRef>,
     /// What happened.
@@ -139,12 +141,12 @@ pub struct Draft {
 impl Draft {
     /// One that is about no document and no resource.
     pub fn new(time: Timestamp, happening: Happening) -> Self {
-        Self { time, generation: None, document: None, resource: None, happening }
+        Self { time, generation: None, document: None, signer: None, resource: None, happening }
     }
 
     /// The line after `head`, with its line feed, and the head that it makes.
     pub(super) fn line_after(&self, head: Head) -> serde_json::Result<(Vec<u8>, Head)> {
-        let Self { time, generation, document, resource, happening } = self.clone();
+        let Self { time, generation, document, signer, resource, happening } = self.clone();
         let seq = head.seq.saturating_add(1);
         let record = AuditRecord {
             v: VERSION,
@@ -153,7 +155,7 @@ impl Draft {
             prev: head.hash,
             generation,
             document,
-            signer: None,
+            signer,
             resource,
             happening,
         };
@@ -166,9 +168,9 @@ impl Draft {
 
 impl From<AuditRecord> for Draft {
     fn from(record: AuditRecord) -> Self {
-        let AuditRecord { v: _, seq: _, time, prev: _, generation, document, signer: _, resource, happening } =
+        let AuditRecord { v: _, seq: _, time, prev: _, generation, document, signer, resource, happening } =
             record;
-        Self { time, generation, document, resource, happening }
+        Self { time, generation, document, signer, resource, happening }
     }
 }
 

@@ -8,10 +8,10 @@ use std::{
 use super::{
     AuditRecord, Draft, Happening, Head, Line, Lines, LogFile,
     chain::{Chain, Linked},
-    files::{open_for_writing, set_aside},
+    files::open_for_writing,
     told::Told,
 };
-use crate::state_dir::StateLayout;
+use crate::{damaged_file::set_aside, state_dir::StateLayout};
 
 /// The end of a log.
 #[derive(Debug, Default)]
@@ -132,7 +132,7 @@ fn begin_anew(layout: &StateLayout, damaged: &[LogFile], problem: String, known:
         if file.file.metadata()?.len() == 0 {
             continue;
         }
-        kept.push(set_aside(layout, &file.path)?);
+        kept.push(set_aside(&file.path)?.display().to_string());
     }
     let damage = match kept.is_empty() {
         true => problem,

@@ -8,6 +8,8 @@ use super::{AuditLog, Draft, Happening, record::short};
 use crate::{
     clock::Clock,
     executor::{AnnouncedStep, StepEnd, Witness},
+    ledger::AcceptedDocument,
+    signing::KeyId,
 };
 
 /// Writes down how the steps of a pass end, each behind the line that announced it.
@@ -17,6 +19,7 @@ pub struct Trail {
     clock: Clock,
     generation: Generation,
     document: Digest,
+    signer: Option<KeyId>,
     steps: Vec<AnnouncedStep>,
     /// The number of the line that announced the first step.
     begun: u64,
@@ -24,14 +27,9 @@ pub struct Trail {
 
 impl Trail {
     /// The trail of a pass for that document, with these steps.
-    pub fn new(
-        log: AuditLog,
-        clock: Clock,
-        generation: Generation,
-        document: Digest,
-        steps: Vec<AnnouncedStep>,
-    ) -> Self {
-        Self { log, clock, generation, document, steps, begun: 0 }
+    pub fn new(log: AuditLog, clock: Clock, document: &AcceptedDocument, steps: Vec<AnnouncedStep>) -> Self {
+        let AcceptedDocument { generation, digest, signer, .. } = document;
+        Self { log, clock, generation: *generation, document: *digest, signer: *signer, steps, begun: 0 }
     }
 
     /// The lines that announce the steps.
@@ -50,6 +48,7 @@ impl Trail {
             time: self.clock.now().wall,
             generation: Some(self.generation),
             document: Some(self.document),
+            signer: self.signer,
             resource: Some(step.resource.clone()),
             happening,
         }

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use agent_model::{Digest, RefusalReason, status::Desired};
+use agent_model::{Digest, status::Desired};
 
 use super::{Device, high_water_mark};
 use crate::{
     acceptance::Verdict,
     audit::{Draft, Happening},
     envelope::{HighWaterMark, Received},
+    expiry::Present,
     ledger::LedgerBody,
     safe_mode::{DocumentId, Reach},
     status::report::{Judgement, SeenEntry},
@@ -55,13 +56,13 @@ impl Device {
     pub fn take_entry(&mut self, value: DesiredValue) -> bool {
         self.candidate = None;
         self.unjudged = None;
-        self.expired = None;
+        self.refused_by_the_clock = None;
         let DesiredValue::Some { revision, raw } = value else {
             tracing::info!("no entry for this device; what was accepted stays in force");
             (self.entry, self.judgement) = (SeenEntry::None, Judgement::NoEntry);
             return false;
         };
-        let received = Received::read(&raw);
+        let received = self.acceptance.receive(&raw, self.present());
         let glance = received.glance.clone();
         self.entry = SeenEntry::Entry(Desired {
             revision,
@@ -100,21 +101,26 @@ impl Device {
         is_candidate || ends_safe_mode
     }
 
-    /// A document that was refused as expired may have been so by a wrong clock alone, and nothing else would
+    /// A document that the clock refused may have been so by a wrong one alone, and nothing else would
     /// ever bring it back.
-    pub(super) fn judge_again_after_the_clock_went_back(&mut self) {
-        let now = self.clock.now().wall;
-        if let Some((value, _)) = self.expired.take_if(|(_, judged_at)| now < *judged_at) {
+    pub(super) fn judge_again_after_the_clock_was_set(&mut self) {
+        let present = self.present();
+        let judged = self.refused_by_the_clock.take_if(|(_, earlier)| present.may_overrule(*earlier));
+        if let Some((value, _)) = judged {
             self.take_entry(value);
         }
     }
 
+    fn present(&self) -> Present {
+        self.acceptance.present(self.clock.now().wall, self.store.body().accepted.as_ref())
+    }
+
     /// Whether the document waits to be put in force now.
     fn judge(&mut self, revision: u64, raw: &[u8], received: Received) -> bool {
-        let (digest, generation) = (received.digest, received.glance.generation);
+        let (digest, generation, signer) = (received.digest, received.glance.generation, received.signer);
         let body = self.store.body();
-        let now = self.clock.now().wall;
-        match self.acceptance.judge(raw, received, body.highest, body.accepted.as_ref(), now) {
+        let present = self.present();
+        match self.acceptance.judge(raw, received, body.highest, body.accepted.as_ref(), present) {
             Ok(Verdict::InForce) => {
                 self.forget_passes_of_other_documents(digest);
                 if self.safe_mode().is_none() {
@@ -122,7 +128,7 @@ impl Device {
                 }
                 let ignored =
                     self.in_force.as_ref().map(|lowered| lowered.ignored.clone()).unwrap_or_default();
-                self.judgement = Judgement::Accepted { ignored };
+                self.judgement = Judgement::Accepted { ignored, may_be_over: false };
                 false
             }
             Ok(Verdict::Acceptable(candidate)) => {
@@ -135,9 +141,10 @@ impl Device {
             Err(refusal) => {
                 tracing::warn!(revision, reason = %refusal.reason, message = refusal.message, "document refused");
                 let happening = Happening::rejected(revision, refusal.reason.as_str(), &refusal.message);
-                self.note(Draft { generation, document: Some(digest), ..self.draft(happening) });
-                if refusal.reason == RefusalReason::Expired {
-                    self.expired = Some((DesiredValue::Some { revision, raw: raw.to_vec() }, now));
+                self.note(Draft { generation, document: Some(digest), signer, ..self.draft(happening) });
+                if refusal.is_by_the_clock {
+                    let value = DesiredValue::Some { revision, raw: raw.to_vec() };
+                    self.refused_by_the_clock = Some((value, present));
                 }
                 self.judgement = Judgement::Refused(refusal);
                 false
@@ -162,8 +169,9 @@ impl Device {
             None => body.highest,
         };
         move |raw| {
-            let verdict =
-                acceptance.judge(raw, Received::read(raw), highest, next.as_ref(), clock.now().wall);
+            let present = acceptance.present(clock.now().wall, next.as_ref());
+            let received = acceptance.receive(raw, present);
+            let verdict = acceptance.judge(raw, received, highest, next.as_ref(), present);
             matches!(verdict, Ok(Verdict::Acceptable(_)))
         }
     }

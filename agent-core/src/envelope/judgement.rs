@@ -1,9 +1,10 @@
 //! Whether an opened envelope is for this device, new, and still valid.
 
-use agent_model::{AgentId, Digest, Generation, RefusalReason, Timestamp};
+use agent_model::{AgentId, Digest, Generation, RefusalReason};
 use serde::{Deserialize, Serialize};
 
 use super::{Envelope, Refusal};
+use crate::expiry::Present;
 
 /// The highest generation that a device has accepted, and which content it had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +24,7 @@ pub struct Reader<'a> {
     /// What it accepted before; `None` for nothing.
     pub highest: Option<HighWaterMark>,
     /// What its clock says.
-    pub now: Timestamp,
+    pub present: Present,
 }
 
 /// What an acceptable document is to the device.
@@ -73,11 +74,12 @@ pub fn judge(envelope: &Envelope, reader: Reader<'_>) -> Result<Newness, Refusal
             };
         }
     }
-    match metadata.expires_at {
-        Some(expiry) if expiry <= reader.now => Err(Refusal::new(
+    let Some(expiry) = metadata.expires_at else { return Ok(Newness::New) };
+    match reader.present.refuses(expiry) {
+        None => Ok(Newness::New),
+        Some(why) => Err(Refusal::by_the_clock(
             RefusalReason::Expired,
-            format!("the document expired at {expiry}; this device's clock says {}", reader.now),
+            format!("the document expires at {expiry}; {why}"),
         )),
-        _ => Ok(Newness::New),
     }
 }

@@ -8,7 +8,11 @@ use agent_model::{
 use semver::Version;
 use serde_json::{Map, Value};
 
-use super::{MAX_DOCUMENT_BYTES, Refusal, strict_json};
+use super::{MAX_DOCUMENT_BYTES, MAX_ENTRY_BYTES, Refusal, strict_json};
+use crate::{
+    expiry::Present,
+    signing::{KeyId, Sealed, Trust},
+};
 
 const ENVELOPE_KEYS: &[&str] =
     &["apiVersion", "kind", "schemaVersion", "minSchemaVersion", "metadata", "spec"];
@@ -24,6 +28,8 @@ pub struct Received {
     pub digest: Digest,
     /// What can be read of it, for the status.
     pub glance: Glance,
+    /// Whose signature was verified.
+    pub signer: Option<KeyId>,
     value: Result<Value, Refusal>,
 }
 
@@ -73,33 +79,85 @@ pub struct Metadata {
 }
 
 impl Received {
-    /// Checks size, UTF-8 and JSON. Never fails: what is wrong comes out of [`Envelope::open`], so
-    /// that even an unreadable document has a digest for the status.
+    /// Checks size, UTF-8 and JSON, and looks at no signature: for whoever only wants to know what a document says.
+    /// Never fails: what is wrong comes out of [`Envelope::open`], so that even an unreadable document has a digest
+    /// for the status.
     pub fn read(raw: &[u8]) -> Self {
-        let digest = Digest::of_bytes(raw);
-        let value = parse(raw);
+        Self::of(raw, |_| Ok(None))
+    }
+
+    /// Checks size, UTF-8 and JSON, and the signature. What is sealed is parsed only when its signature is one of a
+    /// key that is trusted now.
+    pub fn judge(raw: &[u8], trust: &Trust, present: Present) -> Self {
+        Self::of(raw, |sealed| match sealed {
+            Some(sealed) => trust.judge(sealed, present),
+            None => trust.judge_plain().map(|()| None),
+        })
+    }
+
+    fn of(raw: &[u8], judge: impl Fn(Option<&Sealed>) -> Result<Option<KeyId>, Refusal>) -> Self {
+        let unreadable = |refusal| Self {
+            digest: Digest::of_bytes(raw),
+            glance: Glance::default(),
+            signer: None,
+            value: Err(refusal),
+        };
+        let value = match parse(raw, MAX_ENTRY_BYTES) {
+            Ok(value) => value,
+            Err(refusal) => return unreadable(refusal),
+        };
+        let Some(fields) = value.as_object().filter(|fields| Sealed::is_meant(fields)) else {
+            if raw.len() > MAX_DOCUMENT_BYTES {
+                return unreadable(too_long(raw));
+            }
+            let (digest, glance) = (Digest::of_bytes(raw), Glance::at(&value));
+            return Self { digest, glance, signer: None, value: judge(None).and_then(|_| object(value)) };
+        };
+        let sealed = match Sealed::read(fields) {
+            Ok(sealed) => sealed,
+            Err(problem) => return unreadable(Refusal::malformed(problem)),
+        };
+        let digest = Digest::of_bytes(sealed.payload());
+        let signer = match judge(Some(&sealed)) {
+            Ok(signer) => signer,
+            Err(refusal) => return Self { digest, ..unreadable(refusal) },
+        };
+        let value = parse(sealed.payload(), MAX_DOCUMENT_BYTES).and_then(object);
         let glance = value.as_ref().map(Glance::at).unwrap_or_default();
-        Self { digest, glance, value }
+        Self { digest, glance, signer, value }
     }
 }
 
-fn parse(raw: &[u8]) -> Result<Value, Refusal> {
-    if raw.len() > MAX_DOCUMENT_BYTES {
-        return Err(Refusal::malformed(format!(
-            "the document has {} bytes; at most {MAX_DOCUMENT_BYTES} are read",
-            raw.len()
-        )));
+impl Sealed {
+    /// What lies sealed in the bucket; `None` where it is plain, or nothing that can be read.
+    pub fn in_entry(raw: &[u8]) -> Option<Self> {
+        let value = parse(raw, MAX_ENTRY_BYTES).ok()?;
+        let fields = value.as_object().filter(|fields| Self::is_meant(fields))?;
+        Self::read(fields).ok()
+    }
+}
+
+fn parse(raw: &[u8], most: usize) -> Result<Value, Refusal> {
+    if raw.len() > most {
+        return Err(too_long(raw));
     }
     if raw.is_empty() {
         return Err(Refusal::malformed(
             "the entry is empty; to remove everything write a document with \"resources\": []",
         ));
     }
-    let value = strict_json::parse(raw).map_err(|error| Refusal::malformed(error.to_string()))?;
-    if !value.is_object() {
-        return Err(Refusal::malformed(format!("the document is {}; expected an object", json_type(&value))));
+    strict_json::parse(raw).map_err(|error| Refusal::malformed(error.to_string()))
+}
+
+fn object(value: Value) -> Result<Value, Refusal> {
+    if value.is_object() {
+        return Ok(value);
     }
-    Ok(value)
+    Err(Refusal::malformed(format!("the document is {}; expected an object", json_type(&value))))
+}
+
+fn too_long(raw: &[u8]) -> Refusal {
+    Refusal::malformed(format!("the document has {} bytes; at most {MAX_DOCUMENT_BYTES} are read", raw.len()))
 }
 
 impl Glance {
@@ -170,9 +228,6 @@ fn check_api_version(fields: &Map<String, Value>) -> Result<(), Refusal> {
             let found: String = other.to_string().chars().take(MAX_GLANCE_CHARS).collect();
             unsupported(format!("apiVersion is {found}; this agent reads \"{API_VERSION}\""))
         }
-        None if fields.contains_key("payloadType") && fields.contains_key("signatures") => unsupported(format!(
-            "the document is sealed, and this agent reads the plain form only; write it with apiVersion \"{API_VERSION}\""
-        )),
         None if fields.contains_key("command") => unsupported(
             "a bare command is no document any more; `harmonyctl convert --from LegacyCommand` makes a manifest of it"
                 .to_owned(),

@@ -1,7 +1,8 @@
-use agent_model::{AgentId, Generation, RefusalReason, Timestamp};
+use agent_model::{AgentId, Generation, RefusalReason};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::{expiry::Present, policy::Tolerance};
 
 fn document() -> Value {
     json!({
@@ -43,11 +44,14 @@ fn mark(generation: u64, document: &Value) -> HighWaterMark {
     }
 }
 
+fn present() -> Present {
+    Present::new("2026-06-01T00:00:00Z".parse().unwrap(), None, Tolerance::Tolerated)
+}
+
 fn judged(document: &Value, highest: Option<HighWaterMark>) -> Result<Newness, RefusalReason> {
     let agent: AgentId = "edge-1".parse().unwrap();
-    let now: Timestamp = "2026-06-01T00:00:00Z".parse().unwrap();
     let envelope = open(document.to_string().as_bytes()).unwrap();
-    judge(&envelope, Reader { agent: &agent, highest, now }).map_err(|refusal| refusal.reason)
+    judge(&envelope, Reader { agent: &agent, highest, present: present() }).map_err(|refusal| refusal.reason)
 }
 
 #[test]
@@ -123,7 +127,6 @@ fn another_api_version_or_form_is_an_unsupported_envelope_even_when_more_is_wron
     let cases = [
         (json!({}), "apiVersion is missing"),
         (json!({"command": "reboot"}), "harmonyctl convert --from LegacyCommand"),
-        (json!({"payloadType": "x", "payload": "", "signatures": []}), "sealed"),
         (with("/apiVersion", json!("harmony/v2")), "apiVersion is \"harmony/v2\""),
         (with("/apiVersion", json!(1)), "apiVersion is 1"),
     ];
@@ -166,4 +169,77 @@ fn the_name_is_judged_before_the_generation_and_the_generation_before_expiry() {
         Ok(Newness::Same),
         "what was accepted does not expire"
     );
+}
+
+mod sealed {
+    use super::*;
+    use crate::signing::{Sealed, SecretKey, Trust, TrustedKey};
+
+    fn received(raw: &[u8], key: &SecretKey) -> Received {
+        let trusted = TrustedKey { key: key.public(), not_after: None };
+        Received::judge(raw, &Trust::in_keys([trusted], false), present())
+    }
+
+    fn reason(raw: &[u8], key: &SecretKey) -> RefusalReason {
+        Envelope::open(received(raw, key)).unwrap_err().reason
+    }
+
+    #[test]
+    fn what_is_opened_is_what_was_signed_and_its_digest_that_of_the_plain_form() {
+        let key = SecretKey::generate().unwrap();
+        let plain = document().to_string();
+        let received = received(&Sealed::seal(plain.as_bytes(), &key), &key);
+        assert_eq!(received.signer, Some(key.public().id()));
+        assert_eq!(received.digest, Received::read(plain.as_bytes()).digest);
+        assert_eq!(Envelope::open(received).unwrap(), open(plain.as_bytes()).unwrap());
+    }
+
+    #[test]
+    fn a_signature_is_judged_before_anything_inside_and_after_size_and_json() {
+        let [key, stranger] = [(); 2].map(|()| SecretKey::generate().unwrap());
+        // Nothing of what a stranger sealed is looked at, be it a document or not.
+        for inside in
+            [&b"not json"[..], b"", b"\xff", b"[1]", b"{\"a\":1,\"a\":1}", document().to_string().as_bytes()]
+        {
+            let sealed = Sealed::seal(inside, &stranger);
+            assert_eq!(reason(&sealed, &key), RefusalReason::UntrustedSignature);
+            assert_eq!(received(&sealed, &key).glance, Glance::default());
+        }
+        // What is unsigned is so whatever else is wrong with it.
+        for plain in ["{}", "[]", "7", r#"{"command": "reboot"}"#, r#"{"apiVersion": "harmony/v2"}"#] {
+            assert_eq!(reason(plain.as_bytes(), &key), RefusalReason::Unsigned, "{plain}");
+        }
+        for plain in [&b"{"[..], b"", b"\xff", b"{\"a\":1,\"a\":1}"] {
+            assert_eq!(reason(plain, &key), RefusalReason::Malformed);
+        }
+    }
+
+    #[test]
+    fn what_was_sealed_passes_size_utf8_and_json_as_a_plain_document_does() {
+        let key = SecretKey::generate().unwrap();
+        let nested = format!("{}{}", "[".repeat(65), "]".repeat(65));
+        let sealed_twice = Sealed::seal(document().to_string().as_bytes(), &key);
+        for inside in [&b"not json"[..], b"", b"\xff", b"[1]", b"{\"a\":1,\"a\":1}", nested.as_bytes()] {
+            assert_eq!(reason(&Sealed::seal(inside, &key), &key), RefusalReason::Malformed);
+        }
+        // No seal in a seal.
+        assert_eq!(reason(&Sealed::seal(&sealed_twice, &key), &key), RefusalReason::UnsupportedEnvelope);
+        // More than an entry can hold is not even taken apart.
+        let large = Sealed::seal(&vec![b' '; MAX_ENTRY_BYTES], &key);
+        assert_eq!(reason(&large, &key), RefusalReason::Malformed);
+    }
+
+    #[test]
+    fn a_seal_with_a_key_twice_or_one_too_many_is_malformed() {
+        let key = SecretKey::generate().unwrap();
+        let good = String::from_utf8(Sealed::seal(document().to_string().as_bytes(), &key)).unwrap();
+        for bad in [
+            good.replacen('{', r#"{"payload":"e30=","#, 1),
+            good.replacen('{', r#"{"signatures":[],"#, 1),
+            good.replacen('{', r#"{"apiVersion":"harmony/v1","#, 1),
+            good.replacen(r#""sig":"#, r#""sig":"AAAA","sig":"#, 1),
+        ] {
+            assert_eq!(reason(bad.as_bytes(), &key), RefusalReason::Malformed, "{bad}");
+        }
+    }
 }

@@ -39,6 +39,7 @@ use crate::{
     clock::Moment,
     ledger::{InventoryEntry, UntypedRecord},
     policy::DevicePolicy,
+    signing::KeyId,
 };
 
 pub use part::ResourceOutcome;
@@ -48,6 +49,15 @@ pub use witness::{AnnouncedStep, StepEffect, StepEnd, Witness};
 
 /// What we hold on this device, by claim.
 pub type Inventory = BTreeMap<Claim, InventoryEntry>;
+
+/// What is known of a document besides what it declares.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct DocumentPast {
+    /// Whose signature on it was verified when it was accepted.
+    pub signer: Option<KeyId>,
+    /// Whether all that it declares was there at one time.
+    pub has_converged: bool,
+}
 
 /// Prepares passes and remembers, between them, what is failing and what the document means.
 pub struct Executor {
@@ -80,19 +90,29 @@ impl Executor {
         self.failing.next_retry()
     }
 
-    /// Observes and plans for everything that is declared and everything that we hold.
-    pub async fn prepare(&mut self, desired: &DesiredState, inventory: &Inventory, now: Moment) -> Pass {
+    /// Observes and plans for everything that is declared, by a document with that past, and everything that we hold.
+    pub async fn prepare(
+        &mut self,
+        desired: &DesiredState,
+        past: DocumentPast,
+        inventory: &Inventory,
+        now: Moment,
+    ) -> Pass {
         self.declared.follow(desired);
         let (held, dropped) = self.declared.tell_apart(inventory);
         let count = held.len() + dropped.len();
         let (mut parts, mut requests) = (Vec::with_capacity(count), Vec::with_capacity(count));
-        // Nobody so much as looks at what is denied: looking may mean to run a probe.
-        let mut denied = Vec::new();
-        let judging = self.policy.judging();
-        for ((place, resource), entry) in self.declared.resources().iter().enumerate().zip(held) {
+        // Nobody so much as looks at what is denied, or declares a secret that does not open: looking may mean to run a
+        // probe, and who does not know the secret cannot tell whether what is there has it.
+        let mut blocked = Vec::new();
+        let judging = self.policy.judging(past.signer);
+        for (place, entry) in held.into_iter().enumerate() {
+            let resource = self.declared.beside(place, entry, past.has_converged);
             let record = entry.map(|entry| entry.record.clone());
-            match judging.denial(&desired.resources()[place]) {
-                Some(denial) => denied.push((place, Prepared::denied(record, denial))),
+            let declared = &desired.resources()[place];
+            let denied = judging.denial(declared).map(|denial| Failure::lasting("PolicyDenied", denial));
+            match denied.or_else(|| declared.cannot_unseal()) {
+                Some(failure) => blocked.push((place, Prepared::blocked(record, failure))),
                 None => requests.push(Request {
                     claim: resource.claim.clone(),
                     wanted: Wanted::Present { spec: resource.spec.clone(), digest: resource.wanted },
@@ -112,14 +132,14 @@ impl Executor {
         }
         let mut prepared = self.registry.prepare(requests).await;
         // In the order of their places, so that each comes to stand in its own.
-        for (place, denied) in denied {
-            prepared.insert(place, denied);
+        for (place, blocked) in blocked {
+            prepared.insert(place, blocked);
         }
         for (part, prepared) in parts.iter_mut().zip(prepared) {
             let too_early = self.failing.too_early(&part.claim, part.wanted(), now).cloned();
             part.take_plan(prepared, too_early);
         }
-        let edges = edges(self.declared.waits(), &parts);
+        let edges = edges(self.declared.waits(past.has_converged), &parts);
         Pass::new(parts, edges, inventory.clone())
     }
 
@@ -165,9 +185,9 @@ impl Executor {
 /// a declared one for what it depends on, which is given, and for the removal of whatever is in its way;
 /// a removal for the removal of its dependents, and, unless it is in somebody's way, for all that
 /// is declared, so that the new is there before the old is gone.
-fn edges(waits: &[Vec<Edge>], parts: &[Part]) -> Vec<Vec<Edge>> {
+fn edges(waits: Vec<Vec<Edge>>, parts: &[Part]) -> Vec<Vec<Edge>> {
     let declared = waits.len();
-    let mut edges = waits.to_vec();
+    let mut edges = waits;
     edges.resize_with(parts.len(), Vec::new);
     let mut in_the_way = BTreeSet::new();
     for (j, removal) in parts.iter().enumerate().skip(declared) {

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use agent_model::{Claim, Digest, Failure, ResourceName, Standing, Timestamp, status::ResourceState};
+use agent_model::{Claim, Digest, Failure, ResourceName, Retry, Standing, Timestamp, status::ResourceState};
 
 use super::{
     declared::DeclaredResource,
@@ -135,8 +135,8 @@ pub(super) enum Attempt {
 }
 
 impl Part {
-    pub(super) fn declared(resource: &DeclaredResource, entry: Option<&InventoryEntry>) -> Self {
-        let DeclaredResource { claim, name, spec: _, spec_digest, wanted, depends_on } = resource.clone();
+    pub(super) fn declared(resource: DeclaredResource, entry: Option<&InventoryEntry>) -> Self {
+        let DeclaredResource { claim, name, spec: _, spec_digest, wanted, depends_on } = resource;
         Self {
             claim,
             role: Role::Declared { spec_digest, wanted },
@@ -213,20 +213,26 @@ impl Part {
     /// The inventory's entry once the steps are done. If they altered the target, they restarted
     /// it, or repaired it if the same was applied before; what was not applied before is a change in any
     /// case. It does not matter whether they were this pass's or those of one that the power cut ended.
+    /// When what was there before was brought back, whatever was begun came to nothing but the restart.
     pub(super) fn entry_after(&self, record: UntypedRecord, done: Effect, then: &Standing) -> InventoryEntry {
+        let mut entry = self.entry_with(record);
+        if done.brings_back() {
+            entry.restarts += 1;
+            entry.applied_digest = None;
+            return entry;
+        }
         let cut_off = self.entry.as_ref().filter(|entry| entry.altering.is_some());
         let cut_off = cut_off.filter(|entry| entry.altering == self.wanted());
         let altered = done.alters || cut_off.is_some();
         let restarted = done.restarts || cut_off.is_some_and(|entry| entry.restarting);
-        let mut entry = self.entry_with(record);
         entry.restarts += u64::from(restarted);
         match (altered, self.is_repair()) {
             (true, true) => entry.drift_corrections += u64::from(!restarted),
             (true, false) => entry.changes += 1,
             (false, _) => {}
         }
-        // What waits for something else, as for the end of what runs, is not applied by waiting.
-        if altered || !matches!(then, Standing::Pending { .. }) {
+        // Nothing is applied by waiting, as for the end of what runs, nor by noting that it has failed.
+        if altered || !matches!(then, Standing::Pending { .. } | Standing::Failed(_)) {
             entry.applied_digest = self.wanted();
         }
         entry
@@ -235,6 +241,14 @@ impl Part {
     /// Whether altering the target would bring back what was fully applied before.
     pub(super) fn is_repair(&self) -> bool {
         self.wanted().is_some() && self.entry.as_ref().and_then(|entry| entry.applied_digest) == self.wanted()
+    }
+
+    /// Whether a look found something in the way of what was never there yet, which may be no more than that its
+    /// dependencies were not there either.
+    pub(super) fn may_lack_dependencies(&self) -> bool {
+        let Role::Declared { .. } = self.role else { return false };
+        let PartPlan::Settled { then: Standing::Failed(failure), .. } = &self.plan else { return false };
+        failure.retry == Retry::WithBackoff && !self.is_repair()
     }
 
     /// What one of its steps came to that does `effect` to the target. Whatever the last step of a removal
@@ -332,3 +346,6 @@ impl Part {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,7 +27,7 @@ const MAX_AT_ONCE: usize = 8;
 pub struct Pass {
     parts: Vec<Part>,
     order: Order,
-    /// Parts with steps that have not begun.
+    /// Parts with steps that have not begun, and those that wait for some of these to be looked at again.
     open: Vec<usize>,
     /// How each part came out that is over.
     outcomes: Vec<Option<ResourceOutcome>>,
@@ -116,6 +116,7 @@ impl Pass {
             let part = &pass.parts[i];
             match &part.plan {
                 PartPlan::Due(_) => pass.open.push(i),
+                PartPlan::Settled { .. } if part.may_lack_dependencies() => pass.open.push(i),
                 PartPlan::BackingOff(failing) => {
                     pass.close(i, part.still_failing(failing), part.entry.clone())
                 }
@@ -134,7 +135,20 @@ impl Pass {
             }
         }
         pass.hold_back();
+        while let Some(place) = pass.open.iter().position(|i| pass.lacks_nothing(*i)) {
+            let i = pass.open.remove(place);
+            let part = &pass.parts[i];
+            if let PartPlan::Settled { then, .. } = &part.plan {
+                pass.close(i, part.settled(then.clone()), part.entry.clone());
+            }
+            pass.hold_back();
+        }
         pass
+    }
+
+    /// Whether that part was found to fail with all its dependencies there.
+    fn lacks_nothing(&self, i: usize) -> bool {
+        matches!(self.parts[i].plan, PartPlan::Settled { .. }) && self.order.turn(i) == Turn::Now
     }
 
     /// Leaves everything that has steps for a later pass.
@@ -261,6 +275,12 @@ impl Pass {
                 self.close(i, outcome, part.entry.clone());
             } else if let PartPlan::Due(due) = &part.plan {
                 return Some((i, Arc::clone(&due.work)));
+            } else {
+                // It was looked at before its dependencies were there.
+                self.interrupted = true;
+                let outcome = part
+                    .held_back("DependencyNotReady", "is looked at again: what it waits for is there now");
+                self.close(i, outcome, part.entry.clone());
             }
         }
     }

@@ -60,6 +60,11 @@ pub(super) struct Effect {
 impl Effect {
     /// That of no steps.
     pub(super) const NONE: Self = Self { alters: false, restarts: false, concludes: None };
+
+    /// Whether what runs again is not what is declared but what was there before it.
+    pub(super) fn brings_back(self) -> bool {
+        self.restarts && !self.alters
+    }
 }
 
 /// The steps of one plan, ready to be done.
@@ -170,13 +175,9 @@ impl Registry {
 }
 
 impl Prepared {
-    fn blocked(record: Option<UntypedRecord>, failure: Failure) -> Self {
-        Self { intent: record.clone(), record, then: Standing::Failed(failure), work: None }
-    }
-
     /// What was made before stays as it is.
-    pub(super) fn denied(record: Option<UntypedRecord>, denial: String) -> Self {
-        Self::blocked(record, Failure::lasting("PolicyDenied", denial))
+    pub(super) fn blocked(record: Option<UntypedRecord>, failure: Failure) -> Self {
+        Self { intent: record.clone(), record, then: Standing::Failed(failure), work: None }
     }
 
     fn unanswered() -> Self {

@@ -27,7 +27,7 @@ impl Bench {
         let passed = std::time::Duration::from_secs(self.seconds);
         let now =
             Moment { wall: Timestamp::UNIX_EPOCH.saturating_add(passed), monotonic: self.start + passed };
-        let pass = self.executor.prepare(desired, &self.inventory, now).await;
+        let pass = self.executor.prepare(desired, DocumentPast::default(), &self.inventory, now).await;
         let mut outcome = pass.run(|| false, ()).await;
         self.executor.learn(&mut outcome, now);
         self.executor.release(std::mem::take(&mut outcome.dropped), &outcome.inventory).await;
@@ -103,6 +103,36 @@ async fn dependencies_come_first_and_a_second_pass_does_nothing() {
     let before = bench.inventory.clone();
     assert!(bench.pass(&state).await.is_converged());
     assert_eq!((bench.take_done(), bench.inventory), (vec![], before));
+}
+
+#[tokio::test]
+async fn what_cannot_be_had_before_its_dependency_waits_for_it_and_is_looked_at_again_at_once() {
+    let mut bench = Bench::new();
+    let state = desired(&[("b", "/b", "needs /a", &["a"]), ("a", "/a", "1", &[]), ("c", "/c", "1", &["b"])]);
+    bench.set_broken("/a", true);
+    let outcome = bench.pass(&state).await;
+    let waiting = |name| (name, ResourceState::Pending, "DependencyNotReady");
+    assert_eq!(states(&outcome), [waiting("b"), ("a", ResourceState::Failed, "Broken"), waiting("c")]);
+    assert!(!outcome.interrupted, "nothing could be done about it");
+
+    bench.set_broken("/a", false);
+    bench.seconds += 10;
+    let outcome = bench.pass(&state).await;
+    assert_eq!(states(&outcome), [waiting("b"), ("a", ResourceState::Ready, "InSync"), waiting("c")]);
+    assert!(outcome.interrupted);
+    assert!(bench.pass(&state).await.is_converged());
+    assert_eq!(bench.take_done(), ["+File:/a", "+File:/b", "+File:/c"]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_had_although_its_dependencies_are_ready_is_failing() {
+    let mut bench = Bench::new();
+    let state = desired(&[("a", "/a", "1", &[]), ("b", "/b", "needs /x", &["a"])]);
+    let outcome = bench.pass(&state).await;
+    assert!(outcome.interrupted, "{outcome:#?}");
+    let outcome = bench.pass(&state).await;
+    assert_eq!(states(&outcome)[1], ("b", ResourceState::Failed, "Missing"));
+    assert!(!outcome.interrupted && outcome.resources[1].next_retry.is_some());
 }
 
 #[tokio::test]
@@ -206,7 +236,7 @@ async fn a_newer_document_ends_a_pass_between_two_steps_and_loses_nothing() {
     let mut bench = Bench::new();
     let state = desired(&[("a", "/a", "1", &[]), ("b", "/b", "1", &["a"])]);
     let now = Moment { wall: Timestamp::UNIX_EPOCH, monotonic: bench.start };
-    let pass = bench.executor.prepare(&state, &bench.inventory, now).await;
+    let pass = bench.executor.prepare(&state, DocumentPast::default(), &bench.inventory, now).await;
     assert!(pass.has_work());
     let fake = bench.fake.clone();
     let outcome = pass.run(|| !fake.disk().done.is_empty(), ()).await;
@@ -238,7 +268,7 @@ impl Bench {
     /// many steps were done.
     async fn witnessed(&mut self, desired: &DesiredState, at_most: usize) -> Vec<(String, String)> {
         let now = Moment { wall: Timestamp::UNIX_EPOCH, monotonic: self.start };
-        let mut pass = self.executor.prepare(desired, &self.inventory, now).await;
+        let mut pass = self.executor.prepare(desired, DocumentPast::default(), &self.inventory, now).await;
         let (announced, told, fake) = (pass.announce(), Told::default(), self.fake.clone());
         self.take_done();
         let outcome = pass.run(|| fake.disk().done.len() >= at_most, told.clone()).await;
@@ -280,7 +310,7 @@ async fn the_intent_of_every_step_to_come_is_known_before_the_first() {
     let mut bench = Bench::new();
     let state = desired(&[("a", "/a", "1", &[]), ("b", "/b", "1", &["a"])]);
     let now = Moment { wall: Timestamp::UNIX_EPOCH, monotonic: bench.start };
-    let pass = bench.executor.prepare(&state, &bench.inventory, now).await;
+    let pass = bench.executor.prepare(&state, DocumentPast::default(), &bench.inventory, now).await;
     let intents: Vec<_> = pass.intents().into_values().map(|entry| (*entry.record).clone()).collect();
     assert_eq!(intents, ["begun", "begun"]);
     assert!(bench.take_done().is_empty());
@@ -304,7 +334,7 @@ async fn who_waits_for_a_failing_dependency_is_not_due_and_is_no_work() {
     );
 
     let again = Moment { wall: Timestamp::UNIX_EPOCH, monotonic: now };
-    let pass = bench.executor.prepare(&state, &bench.inventory, again).await;
+    let pass = bench.executor.prepare(&state, DocumentPast::default(), &bench.inventory, again).await;
     assert!(!pass.has_work(), "there is nothing to write an intent for");
 }
 
@@ -315,7 +345,7 @@ async fn what_a_power_cut_left_done_but_not_recorded_is_counted_all_the_same() {
         let state = desired(&[("a", "/a", content, &[])]);
         bench.fake.disk().contents.clear();
         let now = Moment { wall: Timestamp::UNIX_EPOCH, monotonic: bench.start };
-        let pass = bench.executor.prepare(&state, &bench.inventory, now).await;
+        let pass = bench.executor.prepare(&state, DocumentPast::default(), &bench.inventory, now).await;
         bench.inventory = pass.intents();
         pass.run(|| false, ()).await;
         let outcome = bench.pass(&state).await;
@@ -350,7 +380,7 @@ async fn going_back_from_a_change_that_was_cut_off_is_a_change_and_no_repair() {
         let mut bench = Bench::new();
         bench.pass(&one).await;
         let now = Moment { wall: Timestamp::UNIX_EPOCH, monotonic: bench.start };
-        let pass = bench.executor.prepare(&interrupted, &bench.inventory, now).await;
+        let pass = bench.executor.prepare(&interrupted, DocumentPast::default(), &bench.inventory, now).await;
         bench.inventory = pass.intents();
         pass.run(|| false, ()).await;
         let outcome = bench.pass(&one).await;
@@ -438,7 +468,7 @@ proptest! {
                 (pass.has_work(), inventory, format!("{resources:?}"))
             };
             let [kept, anew] = [&mut bench.executor, &mut new]
-                .map(|executor| told(runtime.block_on(executor.prepare(&state, &bench.inventory, now))));
+                .map(|executor| told(runtime.block_on(executor.prepare(&state, DocumentPast::default(), &bench.inventory, now))));
             prop_assert_eq!(kept, anew);
             bench.executor.failing = FailingClaims::new(7);
             runtime.block_on(bench.pass(&state));

@@ -77,13 +77,22 @@ impl Connection {
     /// # Errors
     /// See [`ConnectError`].
     pub async fn open(access: &Access, agent: &AgentId) -> Result<Self, ConnectError> {
+        Self::open_with_inbox(access, agent, names::inbox_prefix(agent)).await
+    }
+
+    /// The same with answers to requests below that prefix.
+    pub(super) async fn open_with_inbox(
+        access: &Access,
+        agent: &AgentId,
+        inbox_prefix: String,
+    ) -> Result<Self, ConnectError> {
         let Entrance { servers, options } = access.open().await?;
         let (link_sender, link) = watch::channel(Link::default());
         let observer = Mutex::new(LinkObserver::new(link_sender, Instant::now()));
         let observer = Arc::new(observer);
         let options = options
             .name(format!("harmony-agent {}", agent))
-            .custom_inbox_prefix(names::inbox_prefix(agent))
+            .custom_inbox_prefix(inbox_prefix)
             .retry_on_initial_connect()
             .request_timeout(Some(REQUEST_TIMEOUT))
             .ping_interval(PING_INTERVAL)

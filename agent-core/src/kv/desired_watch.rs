@@ -41,13 +41,13 @@ const RESUBSCRIBE: Backoff = Backoff { first: Duration::from_secs(1), longest: D
 #[derive(Debug, Clone)]
 pub struct DesiredWatchSettings {
     /// How often the entry is read though nothing hints at a change, a quarter more or less. Only
-    /// a net: reading more often would be most of a device's traffic.
+    /// a net: reading more often would be most of a device's traffic (ADR-023).
     pub resync_interval: Duration,
 }
 
 impl Default for DesiredWatchSettings {
     fn default() -> Self {
-        Self { resync_interval: Duration::from_secs(3600) }
+        Self { resync_interval: Duration::from_secs(4 * 3600) }
     }
 }
 

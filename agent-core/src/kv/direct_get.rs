@@ -76,13 +76,14 @@ impl Connection {
     /// # Errors
     /// See [`ReadError`]; none of them means that there is no entry.
     pub(crate) async fn read_last(&self, bucket: &str, agent: &AgentId) -> Result<Entry, ReadError> {
-        let subject = names::entry_subject(bucket, agent);
+        self.read_last_of(names::bucket_stream(bucket), names::entry_subject(bucket, agent)).await
+    }
+
+    /// The same of a stream that is no bucket.
+    pub(super) async fn read_last_of(&self, stream: String, subject: String) -> Result<Entry, ReadError> {
         let failed = |source| ReadError::Failed { subject: subject.clone(), source };
-        let stream = self
-            .jetstream()
-            .get_stream_no_info(names::bucket_stream(bucket))
-            .await
-            .map_err(|error| failed(error.into()))?;
+        let stream =
+            self.jetstream().get_stream_no_info(stream).await.map_err(|error| failed(error.into()))?;
         match stream.direct_get_last_for_subject(subject.as_str()).await {
             Ok(message) => Ok(entry_of(message)),
             Err(error) => absent_or_error(error, subject),

@@ -5,6 +5,8 @@
 //! connection ──┼── status_writer ──▶ acked_publish          actual-state
 //!   (Link)     ├── heartbeat     ──▶ publish, no ack        agent-heartbeat
 //!   audit log ──── event_publisher ──▶ acked_publish        AGENT_EVENTS
+//!   enrollment ─── enrollment_desk ──▶ acked_publish        ENROLL_REQUESTS
+//!                        └───────────▶ direct_get           ENROLL_ANSWERS
 //! ```
 //!
 //! This module and the `fleet` crate are the only users of the NATS client outside of tests; the
@@ -15,6 +17,7 @@ mod acked_publish;
 mod connection;
 mod desired_watch;
 mod direct_get;
+mod enrollment_desk;
 mod event_publisher;
 mod events;
 mod heartbeat;
@@ -33,6 +36,7 @@ pub use acked_publish::is_conflict;
 pub use connection::{ConnectError, Connection, Link};
 pub use desired_watch::{DesiredWatch, DesiredWatchSettings};
 pub use direct_get::Entry;
+pub use enrollment_desk::EnrollmentDesk;
 pub use event_publisher::EventPublisher;
 pub use events::{EventError, publish_event};
 pub use heartbeat::HeartbeatTask;

@@ -6,7 +6,7 @@ use agent_model::{AgentId, Claim, Digest, Generation, ResourceName, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{audit::Head, envelope::HighWaterMark};
+use crate::{audit::Head, envelope::HighWaterMark, signing::KeyId};
 
 /// The version that this agent writes, and the only one that it reads.
 const VERSION: u32 = 1;
@@ -63,8 +63,14 @@ pub struct AcceptedDocument {
     pub kind: String,
     /// Its schema version.
     pub schema_version: String,
+    /// When it was made, if it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued_at: Option<Timestamp>,
     /// When it was accepted.
     pub at: Timestamp,
+    /// Who signed it, if somebody did who was trusted then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signer: Option<KeyId>,
     /// The bytes as received.
     #[serde(with = "base64_bytes")]
     pub raw: Vec<u8>,

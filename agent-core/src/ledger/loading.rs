@@ -8,11 +8,10 @@ use std::{
 use agent_model::AgentId;
 
 use super::{Ledger, LedgerBody, document};
-use crate::state_dir::{StateLayout, sweep_temporaries};
-
-/// How many damaged ledgers are kept for whoever wants to find out what happened.
-const MAX_SET_ASIDE: usize = 8;
-const SET_ASIDE_PREFIX: &str = "ledger.damaged-";
+use crate::{
+    damaged_file::set_aside,
+    state_dir::{StateLayout, sweep_temporaries},
+};
 
 /// A ledger, and where it came from.
 #[derive(Debug)]
@@ -76,7 +75,7 @@ pub(super) fn load(layout: &StateLayout, agent: &AgentId) -> Result<Loaded, Ledg
         Found::Ledger(body) => Some(*body),
         Found::Nothing => previous(layout, "ledger.json was missing".to_owned(), &mut mishaps)?,
         Found::Damage(why) => {
-            let aside = set_aside(layout, &layout.ledger());
+            let aside = kept(&layout.ledger());
             let mishap = format!("ledger.json was unusable: {why}{aside}");
             let body = previous(layout, mishap.clone(), &mut mishaps)?;
             if body.is_none() {
@@ -125,7 +124,7 @@ fn previous(
             Ok(Some(*body))
         }
         Found::Damage(why) => {
-            let aside = set_aside(layout, &layout.previous_ledger());
+            let aside = kept(&layout.previous_ledger());
             mishaps.push(format!("the previous copy was unusable too: {why}{aside}"));
             Ok(None)
         }
@@ -143,30 +142,8 @@ fn find(path: &Path) -> Result<Found, LedgerError> {
     }
 }
 
-/// Gives a damaged file another name. Where even that fails (a read-only disk), it stays, and the
-/// first successful write will replace it.
-fn set_aside(layout: &StateLayout, path: &Path) -> String {
-    let kept = set_aside_before(layout);
-    // Numbered, because a device whose clock is not set would sort them wrongly by time.
-    let number = kept.last().map_or(1, |(number, _)| number.saturating_add(1));
-    let name = layout.path().join(format!("{SET_ASIDE_PREFIX}{number}.json"));
-    if fs::rename(path, &name).is_err() {
-        return String::new();
-    }
-    for (_, oldest) in kept.iter().rev().skip(MAX_SET_ASIDE - 1) {
-        let _ = fs::remove_file(oldest);
-    }
-    format!("; it is kept as {}", name.display())
-}
-
-/// The damaged ledgers that are kept, the oldest first.
-fn set_aside_before(layout: &StateLayout) -> Vec<(u64, PathBuf)> {
-    let Ok(entries) = fs::read_dir(layout.path()) else { return Vec::new() };
-    let number = |name: &str| name.strip_prefix(SET_ASIDE_PREFIX)?.strip_suffix(".json")?.parse().ok();
-    let mut kept: Vec<(u64, PathBuf)> = entries
-        .flatten()
-        .filter_map(|entry| Some((number(entry.file_name().to_str()?)?, entry.path())))
-        .collect();
-    kept.sort_unstable();
-    kept
+/// Where it is kept, in words that follow others. Where it cannot be given another name (a read-only disk), it stays,
+/// and the first successful write will replace it.
+fn kept(path: &Path) -> String {
+    set_aside(path).map(|aside| format!("; it is kept as {}", aside.display())).unwrap_or_default()
 }

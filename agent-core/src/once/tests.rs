@@ -5,6 +5,7 @@ use crate::{
     authoring::read_documents,
     dispatcher::Formats,
     fakes::{FakeFormat, FakeReconciler, device},
+    signing::SecretKey,
 };
 
 /// Runs these documents one after the other on one state folder, and gives the generation in
@@ -46,4 +47,35 @@ async fn what_is_malformed_is_refused_whatever_was_in_force_before() {
     ] {
         assert_eq!(run(&[good.clone(), bad.clone()]).await, None, "{bad}");
     }
+}
+
+#[tokio::test]
+async fn a_signed_document_in_force_that_says_the_same_is_kept_as_it_was_signed() {
+    let (fake, folder) = (FakeReconciler::default(), tempfile::tempdir().unwrap());
+    let formats = || Formats::none().with(FakeFormat);
+    let text = json!({"apiVersion": "harmony/v1", "kind": "Fake", "metadata": {"name": "edge-1"}, "spec": {"/a": "1"}});
+    let document = read_documents(&text.to_string(), "f").unwrap().remove(0);
+    let mut platforms = device(&fake, &folder, formats(), None);
+    platforms.go_without_floor();
+    let payload = document.complete(&Completion {
+        schema_version: "1.0.0".to_owned(),
+        generation: 7_u64.try_into().unwrap(),
+        issued_at: platforms.now(),
+    });
+    let signed = Sealed::seal(&payload, &SecretKey::generate().unwrap());
+    platforms.take_entry(DesiredValue::Some { revision: 1, raw: signed.clone() });
+    platforms.pass(|| false, |_| ()).await;
+    assert_eq!(platforms.ledger().accepted.as_ref().map(|accepted| accepted.generation.get()), Some(7));
+    drop(platforms);
+
+    let again = device(&fake, &folder, formats(), None);
+    let outcome = reconcile(again, &document, "1.0.0", futures_util::stream::pending()).await;
+    assert_eq!((outcome.refused, outcome.converged), (None, true));
+    assert_eq!(
+        outcome.status.accepted.map(|accepted| accepted.generation.get()),
+        Some(7),
+        "it said nothing new"
+    );
+    let after = device(&fake, &folder, formats(), None);
+    assert_eq!(after.ledger().accepted.as_ref().map(|accepted| &accepted.raw), Some(&signed));
 }

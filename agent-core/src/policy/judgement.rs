@@ -5,7 +5,7 @@ use std::fmt;
 use agent_model::{Ask, DesiredState, RefusalReason, Resource};
 
 use super::{Accounts, Policy, ShellJobRule, lookups::Lookups, root_equivalence};
-use crate::{envelope::Refusal, protected_paths::ProtectedPaths};
+use crate::{envelope::Refusal, protected_paths::ProtectedPaths, signing::KeyId};
 
 /// Longest rule that is shown whole in a message, in bytes: a list may have thousands of entries.
 const SHOWN_RULE: usize = 200;
@@ -104,12 +104,12 @@ impl DevicePolicy {
         &self.policy
     }
 
-    /// Judges a whole document.
+    /// Judges a whole document, with whose verified signature it came.
     ///
     /// # Errors
     /// `PolicyDenied`, naming resources that ask for too much, and the rules.
-    pub fn judge(&self, desired: &DesiredState) -> Result<(), Refusal> {
-        let judging = self.judging();
+    pub fn judge(&self, desired: &DesiredState, signer: Option<KeyId>) -> Result<(), Refusal> {
+        let judging = self.judging(signer);
         let denied: Vec<String> =
             desired.resources().iter().filter_map(|resource| judging.denied(resource)).collect();
         if denied.is_empty() {
@@ -122,9 +122,10 @@ impl DevicePolicy {
         Err(Refusal::new(RefusalReason::PolicyDenied, message))
     }
 
-    /// Begins a judgement: users are looked up once for all that is judged with it.
-    pub fn judging(&self) -> Judging<'_> {
-        Judging { device: self, lookups: Lookups::new(self.accounts.as_ref()) }
+    /// Begins a judgement of a document with that verified signature: users are looked up once for all that is
+    /// judged with it.
+    pub fn judging(&self, signer: Option<KeyId>) -> Judging<'_> {
+        Judging { device: self, signer, lookups: Lookups::new(self.accounts.as_ref()) }
     }
 
     /// A rule with its value, as it would stand in the file.
@@ -142,6 +143,7 @@ impl DevicePolicy {
 /// Judging with what is known of users at one moment.
 pub struct Judging<'p> {
     device: &'p DevicePolicy,
+    signer: Option<KeyId>,
     lookups: Lookups<'p>,
 }
 
@@ -166,10 +168,10 @@ impl Judging<'_> {
     }
 
     fn rules_on<'a>(&self, resource: &'a Resource, telling: Telling) -> Vec<Ruling<'a>> {
-        let kind = resource.kind().as_str();
-        let allowed = self.device.policy.kinds.allows(|name| name.as_str() == kind);
-        let mut rulings =
-            vec![Ruling { asked: Asked::Kind(kind), rule: Rule::Kinds, verdict: verdict(allowed) }];
+        let kind = resource.kind();
+        let allowed = self.device.policy.kinds.allows(|allowed| *allowed == kind);
+        let asked = Asked::Kind(kind.as_str());
+        let mut rulings = vec![Ruling { asked, rule: Rule::Kinds, verdict: verdict(allowed) }];
         for ask in resource.spec.asks() {
             rulings.extend(self.rules_on_ask(&ask, telling));
         }
@@ -204,12 +206,12 @@ impl Judging<'_> {
             Ask::PublishPort(port) => (Rule::Ports, policy.ports.holds(*port)),
             Ask::RunScript(digest) => match policy.shell_jobs {
                 ShellJobRule::Disabled => (Rule::ShellJobs, false),
-                // Nobody signs documents yet.
-                ShellJobRule::Signed => (Rule::ShellJobs, false),
+                ShellJobRule::Signed => return Some((Rule::ShellJobs, self.signed())),
                 ShellJobRule::AllowListed => (Rule::Scripts, policy.scripts.contains(digest)),
             },
             Ask::SteerScript(_) => match policy.shell_jobs {
-                ShellJobRule::Disabled | ShellJobRule::Signed => (Rule::ShellJobs, false),
+                ShellJobRule::Disabled => (Rule::ShellJobs, false),
+                ShellJobRule::Signed => return Some((Rule::ShellJobs, self.signed())),
                 // Who listed the script has read its text, and nothing else.
                 ShellJobRule::AllowListed => (Rule::Scripts, false),
             },
@@ -218,6 +220,16 @@ impl Judging<'_> {
             }
         };
         Some((rule, verdict(allowed)))
+    }
+
+    /// What is said to something that only a signed document may ask for.
+    fn signed(&self) -> Verdict {
+        match self.signer {
+            Some(_) => Verdict::Allowed,
+            None => {
+                Verdict::Denied(Some("the document is not signed with a key that this device trusts".into()))
+            }
+        }
     }
 
     fn root_equivalence(&self, ask: &Ask<'_>, telling: Telling) -> Option<(Rule, Verdict)> {

@@ -24,6 +24,5 @@ pub use accounts::{Accounts, Rights};
 pub use judgement::{Asked, DevicePolicy, Judging, Rule, Ruling, Verdict};
 pub use policy_file::{MAX_POLICY_BYTES, PolicyError, read};
 pub use rules::{
-    Allowed, KindName, LimitRule, PathPrefix, Policy, PolicyVersion, PortRange, Registry, ShellJobRule,
-    Switch,
+    Allowed, PathPrefix, Policy, PolicyVersion, PortRange, Registry, ShellJobRule, Switch, Tolerance,
 };

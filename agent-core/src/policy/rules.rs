@@ -6,7 +6,7 @@ use std::{
     str::FromStr,
 };
 
-use agent_model::{Digest, Principal, TargetPath, did_you_mean};
+use agent_model::{Digest, Principal, ResourceKind, TargetPath};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// What documents may do on this device. What the file leaves out is as in [`Policy::default`].
@@ -16,7 +16,7 @@ pub struct Policy {
     /// The version of these rules.
     pub version: PolicyVersion,
     /// Kinds of resource.
-    pub kinds: Allowed<KindName>,
+    pub kinds: Allowed<ResourceKind>,
     /// Whether a document may have what is as good as root on this device.
     pub root_equivalent: bool,
     /// Where files may be written and what may be mounted into containers: these, and all below them.
@@ -39,7 +39,10 @@ pub struct Policy {
     /// program's business, which knows them.
     pub formats: BTreeMap<String, Switch>,
     /// What becomes of a workload that this device cannot hold to its limits.
-    pub unenforceable_limits: LimitRule,
+    pub unenforceable_limits: Tolerance,
+    /// What becomes of documents that expire, and of those signed with a key whose trust ends, where the device's
+    /// clock cannot tell whether that is over.
+    pub unset_clock: Tolerance,
 }
 
 impl Default for Policy {
@@ -58,7 +61,8 @@ impl Default for Policy {
             shell_jobs: ShellJobRule::Disabled,
             scripts: BTreeSet::new(),
             formats: BTreeMap::new(),
-            unenforceable_limits: LimitRule::Tolerated,
+            unenforceable_limits: Tolerance::Tolerated,
+            unset_clock: Tolerance::Tolerated,
         }
     }
 }
@@ -127,38 +131,6 @@ impl<'de, T: Ord + FromStr<Err: fmt::Display>> Deserialize<'de> for Allowed<T> {
         }
         let list: Result<BTreeSet<T>, _> = texts.iter().map(|text| text.parse()).collect();
         list.map(Self::Only).map_err(D::Error::custom)
-    }
-}
-
-/// A kind of resource by its name, also one that this agent has no reconciler for: a policy may be older or
-/// newer than the agent.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct KindName(String);
-
-impl KindName {
-    /// The kinds of the wire contract.
-    const ALL: [&str; 5] = ["Container", "File", "Process", "ShellJob", "SystemdUnit"];
-
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for KindName {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if Self::ALL.contains(&text) {
-            return Ok(Self(text.to_owned()));
-        }
-        Err(format!("{text:?} is no kind of resource; {}", did_you_mean(text, &Self::ALL)))
-    }
-}
-
-impl fmt::Display for KindName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 
@@ -290,11 +262,11 @@ pub enum Switch {
     Enabled,
 }
 
-/// What becomes of a workload that this device cannot hold to its limits.
+/// What becomes of something that a condition is tied to which this device cannot hold it to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum LimitRule {
-    /// It runs without them, and the status says so.
+pub enum Tolerance {
+    /// It is taken as if there were no such condition, and the status says so.
     Tolerated,
-    /// It is not started.
+    /// It is not taken.
     Refused,
 }

@@ -32,7 +32,7 @@ fn declared(spec: agent_model::ResourceSpec) -> DesiredState {
 
 /// Why that is denied; `None` where it is not.
 fn denial(text: &str, state: &DesiredState) -> Option<String> {
-    let refusal = policy(rules(text)).judge(state).err()?;
+    let refusal = policy(rules(text)).judge(state, None).err()?;
     assert_eq!(refusal.reason, RefusalReason::PolicyDenied);
     Some(refusal.message)
 }
@@ -144,7 +144,7 @@ fn where_nobody_can_tell_whose_rights_a_process_has_it_is_taken_for_root() {
     for users in [true, false] {
         let protected = crate::protected_paths::ProtectedPaths::new("/".into(), Vec::new());
         let policy = DevicePolicy::new(rules("rootEquivalent = false"), protected, Broken { users });
-        let message = policy.judge(&process(Some("app"), None)).unwrap_err().message;
+        let message = policy.judge(&process(Some("app"), None), None).unwrap_err().message;
         assert!(message.contains("nobody can tell whose rights that is"), "{message}");
     }
 }
@@ -248,10 +248,24 @@ fn each_thing_that_can_be_asked_for_has_its_rule() {
         ("shellJobs = 'Signed'", Ask::RunScript(digest), false),
     ] {
         let policy = policy(rules(text));
-        let judging = policy.judging();
+        let judging = policy.judging(None);
         let mut told = judging.rules_on_ask(&ask, Telling::All);
         let denied = told.any(|ruling| matches!(ruling.verdict, Verdict::Denied(_)));
         assert_eq!(!denied, allowed, "{text:?}: {ask}");
+    }
+}
+
+#[test]
+fn where_only_signed_jobs_may_run_the_verified_signature_decides() {
+    let digest = agent_model::Digest::of_bytes(b"id");
+    let policy = policy(rules("shellJobs = 'Signed'"));
+    let signer = crate::signing::SecretKey::generate().unwrap().public().id();
+    for ask in [Ask::RunScript(digest), Ask::SteerScript("choose the interpreter".into())] {
+        let verdict =
+            |signer| policy.judging(signer).rules_on_ask(&ask, Telling::All).next().unwrap().verdict;
+        assert_eq!(verdict(Some(signer)), Verdict::Allowed, "{ask}");
+        let Verdict::Denied(Some(why)) = verdict(None) else { panic!("{ask} is not denied with a reason") };
+        assert!(why.contains("not signed"), "{why}");
     }
 }
 
@@ -401,7 +415,7 @@ fn each_rule_is_shown_as_it_would_stand_in_the_file() {
     );
     let file: String = given.lines().map(|(key, value)| format!("{key} = {value}\n")).collect();
     assert_eq!(rules(&file), given);
-    assert_eq!(file.lines().count(), 13);
+    assert_eq!(file.lines().count(), 14);
 }
 
 #[test]

@@ -18,8 +18,9 @@ mod clock_steps;
 use super::*;
 use crate::{
     dispatcher::Formats,
-    fakes::{FakeFormat, FakeReconciler, SteppedClock, device, device_with_clock, document},
+    fakes::{FakeFormat, FakeReconciler, SteppedClock, device, device_with, document},
     ledger::Ledger,
+    policy::Policy,
     safe_mode::SafeMode,
 };
 
@@ -62,8 +63,18 @@ impl Bench {
         drift_interval: Duration,
         clock: &SteppedClock,
     ) -> Self {
+        Self::start_with(fake, folder, drift_interval, clock, Policy::default())
+    }
+
+    fn start_with(
+        fake: FakeReconciler,
+        folder: TempDir,
+        drift_interval: Duration,
+        clock: &SteppedClock,
+        rules: Policy,
+    ) -> Self {
         let formats = Formats::none().with(FakeFormat);
-        let mut device = device_with_clock(&fake, &folder, formats, None, clock.clock());
+        let mut device = device_with(&fake, &folder, formats, None, clock.clock(), rules);
         device.guard_against_crashes(&StateLayout::of(folder.path()));
         Self::run(device, fake, folder, drift_interval)
     }

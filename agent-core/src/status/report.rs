@@ -42,6 +42,8 @@ pub enum Judgement {
     Accepted {
         /// JSON pointers of keys that were left out, because they belong to a newer schema.
         ignored: Vec<String>,
+        /// Whether it may be over, which the device's clock cannot tell.
+        may_be_over: bool,
     },
     /// It is not put in force.
     Refused(Refusal),
@@ -223,10 +225,14 @@ fn accepted(judgement: &Judgement) -> Verdict {
     match judgement {
         Judgement::NotYet => Verdict::unknown("NotJudged", ""),
         Judgement::NoEntry => Verdict::unknown("NoEntry", "there is no entry for this device"),
-        Judgement::Accepted { ignored } if ignored.is_empty() => Verdict::yes("Accepted", ""),
-        Judgement::Accepted { ignored } => {
-            let message = format!("keys of a newer schema were left out: {}", ignored.join(", "));
-            Verdict::yes("Accepted", message)
+        Judgement::Accepted { ignored, may_be_over } => {
+            let ignored = (!ignored.is_empty())
+                .then(|| format!("keys of a newer schema were left out: {}", ignored.join(", ")));
+            let doubt = may_be_over.then(|| {
+                "this device's clock is not set, so whether the document or its key is over was not judged".to_owned()
+            });
+            let remarks: Vec<String> = ignored.into_iter().chain(doubt).collect();
+            Verdict::yes("Accepted", remarks.join("; "))
         }
         Judgement::Refused(refusal) => Verdict::no(refusal.reason.as_str(), refusal.message.clone()),
         Judgement::StoreFailed(failure) => Verdict::unknown("StateStore", failure.to_string()),

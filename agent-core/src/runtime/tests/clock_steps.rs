@@ -1,6 +1,7 @@
 //! The wall clock is set back or forward by years, by hand or when the network is there at last.
 
 use super::*;
+use crate::policy::Tolerance;
 
 const YEARS: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
@@ -138,4 +139,64 @@ async fn a_document_that_only_a_wrong_clock_calls_expired_is_accepted_when_the_c
     bench.reported(is_expired).await;
     sleep(HOUR).await;
     assert!(!bench.reports.has_changed().unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_be_over_is_taken_or_refused_by_a_clock_that_was_never_set_as_the_policy_says() {
+    let accepted = |status: &AgentStatus| status.condition(ConditionType::Accepted).unwrap().clone();
+    for unset_clock in [Tolerance::Tolerated, Tolerance::Refused] {
+        let clock = SteppedClock::default();
+        let today = clock.clock().now().wall;
+        clock.set(Timestamp::UNIX_EPOCH);
+        let (fake, folder) = (FakeReconciler::default(), tempfile::tempdir().unwrap());
+        let rules = Policy { unset_clock, ..Policy::default() };
+        let mut bench = Bench::start_with(fake, folder, DRIFT_INTERVAL, &clock, rules);
+        // What never expires needs no clock.
+        bench.entry(1, json!({"/a": "1"}));
+        let status = bench.applied(1).await;
+        assert_eq!(accepted(&status).message, "");
+
+        bench.entries.send_replace(expiring(2, today.saturating_add(YEARS), json!({"/a": "2"})));
+        match unset_clock {
+            Tolerance::Tolerated => {
+                let status = bench.applied(2).await;
+                assert!(accepted(&status).message.contains("clock is not set"), "{status:?}");
+            }
+            Tolerance::Refused => {
+                let status = bench.reported(is_expired).await;
+                assert!(accepted(&status).message.contains("unsetClock"), "{status:?}");
+                clock.set(today);
+                let status = bench.applied(2).await;
+                assert_eq!(accepted(&status).message, "");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_is_not_set_that_says_an_earlier_time_than_the_document_in_force_was_issued() {
+    let clock = SteppedClock::default();
+    let today = clock.clock().now().wall;
+    let (fake, folder) = (FakeReconciler::default(), tempfile::tempdir().unwrap());
+    let rules = Policy { unset_clock: Tolerance::Refused, ..Policy::default() };
+    let mut bench = Bench::start_with(fake, folder, DRIFT_INTERVAL, &clock, rules);
+    let issued = |generation: u64, issued_at: Timestamp| {
+        let document = json!({
+            "apiVersion": "harmony/v1", "kind": "Fake", "schemaVersion": "1.0.0", "spec": {},
+            "metadata": {
+                "name": "edge-1", "generation": generation,
+                "issuedAt": issued_at, "expiresAt": today.saturating_add(YEARS),
+            },
+        });
+        Some(Entry::Present { revision: generation, value: document.to_string().into() })
+    };
+    bench.entries.send_replace(issued(1, today));
+    bench.applied(1).await;
+    clock.set(today.saturating_add(HOUR));
+    bench.entries.send_replace(issued(2, today.saturating_add(HOUR)));
+    bench.applied(2).await;
+    // Set back by less than an hour, but to before what it has in force was made.
+    clock.set(today.saturating_add(HOUR / 2));
+    bench.entries.send_replace(issued(3, today));
+    bench.reported(is_expired).await;
 }
