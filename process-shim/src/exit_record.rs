@@ -64,6 +64,14 @@ impl ExitRecord {
         record_file::read(path)
     }
 
+    /// Takes the space that the record in that file will need, before anything runs whose end it tells.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn reserve(path: &Path) -> io::Result<()> {
+        record_file::reserve(path)
+    }
+
     /// Replaces the record in that file.
     ///
     /// # Errors

@@ -76,23 +76,27 @@ pub struct Program {
     pub open_files: Option<u64>,
     /// Folders of the control groups that it enters.
     pub control_groups: Vec<PathBuf>,
+    /// What is read from its standard input, which is empty otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inside: Option<Box<Inside>>,
 }
 
 impl fmt::Debug for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { command, environment: _, workdir, credentials, open_files, control_groups } = self;
+        let Self { command, environment: _, workdir, credentials, open_files, control_groups, inside } = self;
         f.debug_struct("Program")
             .field("command", command)
             .field("workdir", workdir)
             .field("credentials", credentials)
             .field("open_files", open_files)
             .field("control_groups", control_groups)
+            .field("inside", inside)
             .finish_non_exhaustive()
     }
 }
 
-/// What is started from within what was built around it, such as other namespaces: a file that only the agent's user
-/// can read, so that neither arguments nor environment are seen by others.
+/// What is started from within what was built around it, such as other namespaces. It is read from the standard input, so
+/// that neither arguments nor environment are seen by others, or are ever on a disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Inside {

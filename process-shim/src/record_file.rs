@@ -13,6 +13,9 @@ use crate::VERSION;
 
 /// Longest record that is read, in bytes: far more than any has.
 const MAX_RECORD: u64 = 64 * 1024;
+/// As much space is kept for a record that must not be lost, in bytes: more than one takes, and no more than the smallest
+/// that file systems give.
+const RESERVED: usize = 1024;
 
 /// Why a record is of no use.
 #[derive(Debug, thiserror::Error)]
@@ -63,19 +66,33 @@ struct VersionedRecord<'a, T> {
 /// for as long as they can live.
 pub(crate) fn write<T: Serialize>(path: &Path, record: &T) -> io::Result<()> {
     let bytes = serde_json::to_vec(&VersionedRecord { version: VERSION, record })?;
-    let temporary = path.with_extension("tmp");
-    let written = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&temporary)
-        .and_then(|mut file| file.write_all(&bytes))
-        .and_then(|()| fs::rename(&temporary, path));
+    let temporary = temporary(path);
+    let written = fill(&temporary, &bytes).and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
         let _ = fs::remove_file(&temporary);
     }
     written
+}
+
+/// Takes the space that the next record in this file will need, so that a disk that is full by then does not lose it.
+pub(crate) fn reserve(path: &Path) -> io::Result<()> {
+    let temporary = temporary(path);
+    let reserved = fill(&temporary, &[0; RESERVED]);
+    if reserved.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    reserved
+}
+
+fn temporary(path: &Path) -> PathBuf {
+    path.with_extension("tmp")
+}
+
+/// Writes over what is there, because the space that this has would go to others if it were given up first.
+fn fill(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.set_len(bytes.len() as u64)
 }
 
 /// The record in the file; `None` when there is none.

@@ -1,11 +1,13 @@
 //! How a process ends, and how it is made to.
 
 use std::{
-    fs,
+    fs::{self, File},
+    io::Write as _,
+    os::fd::AsRawFd as _,
     time::{Duration, Instant},
 };
 
-use process_shim::{End, boot_time, log_line::Stream};
+use process_shim::{Answer, End, ExitRecord, boot_time, log_line::Stream};
 use rustix::process::Signal;
 
 use crate::held::{Held, eventually, launch, pause, proc_file, script};
@@ -206,4 +208,22 @@ fn a_shim_waits_without_doing_anything() {
     let before = switches();
     pause(Duration::from_millis(500));
     assert_eq!(switches(), before);
+}
+
+#[test]
+fn how_it_ended_is_written_down_on_a_full_disk_too() {
+    let mut held = Held::nothing();
+    let file = held.path("file");
+    let mut asked = script("until [ -e $1 ]; do sleep 0.02; done; exit 7");
+    asked.program.command.extend(["sh".to_owned(), file.to_str().unwrap().to_owned()]);
+    assert_eq!(held.ask_on_small_disk("64k", &asked), Answer::Started);
+    // The disk lasts as long as somebody has something of it open.
+    let open = File::open(held.folder_inside().path()).unwrap();
+    let folder = std::path::PathBuf::from(format!("/proc/self/fd/{}", open.as_raw_fd()));
+    let mut ballast = File::create(folder.join("ballast")).unwrap();
+    while ballast.write_all(&[0; 64]).is_ok() {}
+    fs::write(&file, "").unwrap();
+    assert!(held.end().success());
+    let exit = ExitRecord::read(&folder.join("exit.json")).unwrap().expect("it is there");
+    assert_eq!(exit.end, End::Code(7));
 }

@@ -65,6 +65,7 @@ pub(crate) fn launch(command: &[&str]) -> Launch {
             credentials: None,
             open_files: None,
             control_groups: Vec::new(),
+            inside: None,
         },
         stop: StopSettings { signal: Signal::TERM.as_raw(), timeout_ms: 60_000, descendants: false },
         log: LogSettings { max_size: 1 << 20, keep: 1, head: 0 },

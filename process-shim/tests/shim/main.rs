@@ -10,6 +10,7 @@
 
 mod agent_dies;
 mod control_group;
+mod core_dumps;
 mod descendants;
 mod ending;
 mod held;

@@ -1,11 +1,12 @@
 //! The socket on which a program is told what to do: its standard input.
 
 use std::{
-    io::{self, Read, Write},
+    fs::File,
+    io::{self, Read, Seek as _, Write},
     os::{fd::AsFd, unix::net::UnixStream},
 };
 
-use rustix::process::Pid;
+use rustix::{fs::MemfdFlags, process::Pid};
 use serde::Serialize;
 
 /// Longest message, in bytes: more than a command and its environment can have.
@@ -15,8 +16,24 @@ const MAX_MESSAGE: u64 = 4 << 20;
 /// nothing that is started inherits it.
 pub(crate) fn take_stdin() -> io::Result<UnixStream> {
     let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-    rustix::stdio::dup2_stdin(std::fs::File::open("/dev/null")?)?;
+    rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
     Ok(socket)
+}
+
+/// Puts a message in the place of the standard input, for the program that this one becomes. It is in memory only.
+pub(crate) fn put_on_stdin(message: &impl Serialize) -> io::Result<()> {
+    let mut file = File::from(rustix::fs::memfd_create("stdin", MemfdFlags::CLOEXEC)?);
+    file.write_all(&serde_json::to_vec(message)?)?;
+    file.rewind()?;
+    Ok(rustix::stdio::dup2_stdin(file)?)
+}
+
+/// Reads the standard input to its end and puts `/dev/null` in its place.
+pub(crate) fn read_stdin() -> io::Result<Vec<u8>> {
+    let mut message = Vec::new();
+    io::stdin().take(MAX_MESSAGE).read_to_end(&mut message)?;
+    rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
+    Ok(message)
 }
 
 /// Who has made the socket, and so is the one that started this program. Still known when it has ended,

@@ -17,7 +17,9 @@ use nix::{
     unistd::{Gid, Uid},
 };
 use process_shim::{Credentials, Inside, Program, StartFailure, StartStage};
-use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, setrlimit};
+use rustix::process::{
+    DumpableBehavior, Pid, Resource, Rlimit, Signal, getrlimit, set_dumpable_behavior, setrlimit,
+};
 
 use crate::control_socket;
 
@@ -49,15 +51,15 @@ pub(crate) fn exec() -> ExitCode {
     ExitCode::from(NOT_STARTED)
 }
 
-/// Becomes the program in that file: the last thing that is done from within what was built around it. What a script
-/// is to run before it is asked for here as well. Prints what keeps it from that.
-///
-pub(crate) fn inside(file: &Path, only_try: bool) -> ExitCode {
+/// Becomes the program that the standard input names: the last thing that is done from within what was built around it.
+/// What a script is to run before it is asked for here as well. Prints what keeps it from that.
+pub(crate) fn inside(only_try: bool) -> ExitCode {
+    write_no_core();
     let told = |message: String| {
         let _ = writeln!(io::stderr(), "{message}");
     };
-    let program = match fs::read(file)
-        .map_err(|error| error.to_string())
+    let read = control_socket::read_stdin().map_err(|error| error.to_string());
+    let program = match read
         .and_then(|message| serde_json::from_slice::<Inside>(&message).map_err(|error| error.to_string()))
     {
         Ok(program) => program,
@@ -102,6 +104,11 @@ pub(crate) fn inside(file: &Path, only_try: bool) -> ExitCode {
     ExitCode::from(NOT_STARTED)
 }
 
+/// What the environment of a program holds may be secret. The program itself is not affected.
+fn write_no_core() {
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+}
+
 fn set_up(program: &Program, parent: Pid) -> Result<(), StartFailure> {
     rustix::process::setsid().map_err(|error| StartFailure::new(StartStage::Shim, error))?;
     for group in &program.control_groups {
@@ -111,6 +118,8 @@ fn set_up(program: &Program, parent: Pid) -> Result<(), StartFailure> {
     }
     // The agent may be spared when memory runs out; what it starts is not, unless somebody says so.
     let _ = fs::write("/proc/self/oom_score_adj", "0");
+    // Only now: whoever is not root and writes no core cannot write there.
+    write_no_core();
     limit_open_files(program.open_files).map_err(|error| {
         let limit = program.open_files.map(|limit| format!(" {limit}")).unwrap_or_default();
         StartFailure::new(StartStage::Limit, format!("openFiles{limit}: {}", io::Error::from(error)))
@@ -128,6 +137,9 @@ fn set_up(program: &Program, parent: Pid) -> Result<(), StartFailure> {
     std::env::set_current_dir(&program.workdir).map_err(|error| {
         StartFailure::new(StartStage::Workdir, format!("{}: {error}", program.workdir.display()))
     })?;
+    if let Some(inside) = &program.inside {
+        control_socket::put_on_stdin(inside).map_err(|error| StartFailure::new(StartStage::Shim, error))?;
+    }
     // After the change of rights, which would undo it: a process whose shim is gone has nobody who
     // keeps its log or tells how it ended.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))

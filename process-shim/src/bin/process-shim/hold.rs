@@ -22,7 +22,7 @@ use process_shim::{
 };
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    process::{Signal, WaitOptions},
+    process::{DumpableBehavior, Signal, WaitOptions, set_dumpable_behavior},
 };
 
 use crate::{
@@ -43,6 +43,9 @@ const KILL_AGAIN: Duration = Duration::from_millis(50);
 const MAX_LAST_READS: usize = 2 * (1 << 20) / CHUNK;
 
 pub(crate) fn hold(folder: &ProcessFolder) -> ExitCode {
+    // What it is told to start may have secrets in its environment: no core of this program is written. What it starts is
+    // not affected. Linux refuses that to nobody.
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     let Ok(mut socket) = control_socket::take_stdin() else { return ExitCode::FAILURE };
     let started = control_socket::receive(&mut socket)
         .map_err(|error| failed(&error))
@@ -95,6 +98,8 @@ impl Shim {
             StartFailure::new(StartStage::Shim, format!("{}: {error}", path.display()))
         };
         let log = LogFile::open(folder, launch.log).map_err(|error| in_file(&folder.log(0), error))?;
+        let exit = folder.exit_record();
+        ExitRecord::reserve(&exit).map_err(|error| in_file(&exit, error))?;
         let path = folder.shim_record();
         let before = ShimRecord::read(&path).ok().flatten();
         let mut record = new_record(&launch).map_err(|error| failed(&error))?;

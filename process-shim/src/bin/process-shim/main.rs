@@ -1,8 +1,8 @@
 //! Holds one process that outlives the agent. Started by the agent, and of no use to anybody else.
 //!
 //! `hold FOLDER` starts a process and stays until nothing of it is left; `exec` becomes a program. Both
-//! are told what to do on their standard input, a socket, and answer there. `inside FILE` becomes the program in that
-//! file, within whatever was built around it meanwhile; `try-inside FILE` only finds out whether it could.
+//! are told what to do on their standard input, a socket, and answer there. `inside` becomes the program that is named
+//! there, within whatever was built around it meanwhile; `try-inside` only finds out whether it could.
 
 mod control_socket;
 mod descriptors;
@@ -13,7 +13,7 @@ mod output;
 mod reaping;
 mod starting;
 
-use std::{env, path::Path, process::ExitCode};
+use std::{env, process::ExitCode};
 
 use process_shim::ProcessFolder;
 
@@ -24,8 +24,8 @@ fn main() -> ExitCode {
     match (command.as_deref().and_then(|command| command.to_str()), folder) {
         (Some("hold"), Some(folder)) => hold::hold(&ProcessFolder::of(folder)),
         (Some("exec"), None) => exec::exec(),
-        (Some("inside"), Some(file)) => exec::inside(Path::new(&file), false),
-        (Some("try-inside"), Some(file)) => exec::inside(Path::new(&file), true),
+        (Some("inside"), None) => exec::inside(false),
+        (Some("try-inside"), None) => exec::inside(true),
         _ => usage(),
     }
 }
