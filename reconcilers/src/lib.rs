@@ -4,9 +4,13 @@
 //! Every kind implements [`agent_model::Reconciler`] and knows nothing of the others.
 
 mod container;
+#[cfg(test)]
+mod fake_unsealer;
 mod file;
 mod held;
+mod mounted_path;
 mod process;
+mod refused_by_disk;
 mod shell_job;
 mod systemd_unit;
 mod workload;

@@ -15,10 +15,10 @@ use crash_point::crash_point;
 
 use super::{
     Device, bind_source, creation,
-    engine::{LOOK, Refusal, WORK},
+    engine::{Abilities, LOOK, Refusal, WORK},
     failures,
     labels::{self, Mark},
-    observe,
+    observe, pull_failures,
     pulled_images::MARGIN,
     record::ContainerRecord,
     step::ContainerStep,
@@ -99,21 +99,23 @@ fn noting(
 }
 
 /// Whether there is room to pull into, by removing what nobody uses where need be.
-async fn room(device: &Arc<Device>) -> Result<(), Failure> {
+async fn room(device: &Device) -> Result<(), Failure> {
     let abilities = device
         .engine
         .abilities()
         .await
         .map_err(|refusal| refusal.into_failure("say where it keeps images"))?;
-    let Some(folder) = abilities.storage.as_deref() else { return Ok(()) };
-    if free(folder).is_none_or(|free| free >= MARGIN) {
-        return Ok(());
+    if lack_of_space(&abilities, MARGIN).is_some() {
+        device.collect_images(true).await;
     }
-    device.collect_images(true).await;
-    match free(folder) {
-        Some(free) if free < MARGIN => Err(failures::no_space(&folder.display().to_string(), free, MARGIN)),
-        _ => Ok(()),
-    }
+    lack_of_space(&abilities, MARGIN).map_or(Ok(()), Err)
+}
+
+/// What is wrong where less than so many bytes are free for images and containers; `None` also where nobody can tell.
+pub(super) fn lack_of_space(runtime: &Abilities, needed: u64) -> Option<Failure> {
+    let folder = runtime.storage.as_deref()?;
+    let free = free(folder).filter(|free| *free < needed)?;
+    Some(failures::no_space(&folder.display(), free, needed))
 }
 
 /// The free space of the file system that a folder is on, in bytes; `None` where nobody can tell, as of a runtime
@@ -139,7 +141,8 @@ async fn create(
             .map_err(|error| failures::interrupted(&error))??
     };
     let mark = Mark { resource: name.clone(), digest: digest.to_string() };
-    let body = creation::request(spec, &sources, mark.labels(&device.agent), &abilities);
+    let env = spec.env.opened(&*device.unsealer)?;
+    let body = creation::request(spec, &env, &sources, mark.labels(&device.agent), &abilities);
     let options =
         CreateContainerOptions { name: Some(name.to_string()), ..CreateContainerOptions::default() };
     let created = device
@@ -158,7 +161,11 @@ async fn create(
         Err(Refusal::Unavailable(failure)) => Err(failure),
         Err(Refusal::Answer { status, message }) => {
             let is_taken = status == 409 || NAME_TAKEN.iter().any(|words| message.contains(words));
-            Err(if is_taken { failures::name_taken(&message) } else { failures::not_created(&message) })
+            Err(match () {
+                () if is_taken => failures::name_taken(&message),
+                () if pull_failures::is_no_space(&message) => failures::ran_out_of_space("create", &message),
+                () => failures::not_created(&message),
+            })
         }
     }
 }
@@ -196,7 +203,11 @@ async fn start(device: &Device, id: &str) -> Result<(), Failure> {
         Err(Refusal::Unavailable(failure)) => Err(failure),
         Err(Refusal::Answer { message, .. }) => {
             let is_taken = PORT_TAKEN.iter().any(|words| message.contains(words));
-            Err(if is_taken { failures::port_taken(&message) } else { failures::not_started(&message) })
+            Err(match () {
+                () if is_taken => failures::port_taken(&message),
+                () if pull_failures::is_no_space(&message) => failures::ran_out_of_space("start", &message),
+                () => failures::not_started(&message),
+            })
         }
     }
 }

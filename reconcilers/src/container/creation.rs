@@ -10,10 +10,11 @@ use bollard::models::{
 
 use super::engine::Abilities;
 
-/// What the runtime is asked to create; `sources` is where the mounts' sources really are. The image goes by its
+/// What the runtime is asked to create, with these variables; `sources` is where the mounts' sources really are. The image goes by its
 /// name, which people see in the runtime's own lists.
 pub(super) fn request(
     spec: &ContainerSpec,
+    env: &BTreeMap<String, String>,
     sources: &BTreeMap<String, String>,
     labels: impl IntoIterator<Item = (String, String)>,
     abilities: &Abilities,
@@ -24,7 +25,7 @@ pub(super) fn request(
         image: Some(spec.image.to_string()),
         entrypoint: list(&spec.command),
         cmd: list(&spec.args),
-        env: Some(spec.env.iter().map(|(name, value)| format!("{name}={value}")).collect()),
+        env: Some(env.iter().map(|(name, value)| format!("{name}={value}")).collect()),
         user: spec.user.as_ref().map(ToString::to_string),
         working_dir: spec.workdir.as_ref().map(|folder| folder.as_str().to_owned()),
         exposed_ports: Some(spec.ports.iter().map(port_of).collect()),

@@ -1,4 +1,5 @@
-//! The container runtime behind its socket: every question to it has a time in which it must be answered.
+//! The container runtime behind its socket: every question to it has a time in which it must be answered, and every
+//! answer a size that it must not exceed.
 
 use std::{
     future::Future,
@@ -11,7 +12,7 @@ use agent_model::Failure;
 use bollard::{ClientVersion, Docker, errors::Error};
 use tokio::time::timeout;
 
-use super::failures;
+use super::{connection, failures};
 
 /// How long the runtime may take for a look at something.
 pub(super) const LOOK: Duration = Duration::from_secs(20);
@@ -79,6 +80,11 @@ impl Engine {
         Self { sockets, client: Mutex::default(), abilities: Mutex::default() }
     }
 
+    /// Where a runtime is looked for.
+    pub(super) fn sockets(&self) -> &[PathBuf] {
+        &self.sockets
+    }
+
     /// A client of the first socket that is there. It connects when something is asked.
     pub(super) fn client(&self) -> Result<(PathBuf, Docker), Failure> {
         let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
@@ -91,7 +97,14 @@ impl Engine {
         if let Some((path, client)) = client.as_ref().filter(|(path, _)| path == socket) {
             return Ok((path.clone(), client.clone()));
         }
-        let made = Docker::connect_with_unix(&socket.to_string_lossy(), LOOK.as_secs(), &VERSION);
+        let way = socket.clone();
+        let transport = move |request| connection::ask(way.clone(), request);
+        let made = Docker::connect_with_custom_transport(
+            transport,
+            Some(connection::ADDRESS),
+            LOOK.as_secs(),
+            &VERSION,
+        );
         let made = made.map_err(|error| failures::unavailable(&socket.display(), &error))?;
         Ok(client.insert((socket.clone(), made)).clone())
     }
@@ -129,8 +142,11 @@ impl Engine {
         if let Some(known) = self.lock_abilities().clone() {
             return Ok(known);
         }
-        let version = self.ask(LOOK, |client| async move { client.version().await }).await?;
-        let info = self.ask(LOOK, |client| async move { client.info().await }).await?;
+        // At the same time: podman asks the package manager for each of its helpers, which takes a while.
+        let (version, info) = tokio::try_join!(
+            self.ask(LOOK, |client| async move { client.version().await }),
+            self.ask(LOOK, |client| async move { client.info().await }),
+        )?;
         let named = |component: &bollard::models::SystemVersionComponents| component.name.contains("Podman");
         let is_podman = version.components.as_deref().unwrap_or_default().iter().any(named);
         let name = if is_podman { "podman" } else { "docker" };

@@ -1,7 +1,7 @@
 //! Waiting for what happens to our containers: the runtime's own stream of events, one connection.
 //!
 //! Nothing is polled while it lasts. When it breaks off, everything is looked at once, and it is opened again,
-//! at growing intervals where nobody answers. Without containers there is no stream.
+//! at growing intervals where nobody answers, and at once when a socket appears. Without containers there is no stream.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -16,7 +16,7 @@ use tokio::{task::JoinHandle, time::sleep};
 
 use super::{
     engine::{Engine, LOOK},
-    labels,
+    labels, socket_appears,
 };
 use crate::workload::Wakes;
 
@@ -90,8 +90,11 @@ impl Shared {
             }
             since = SystemTime::now();
             self.engine.forget();
-            sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            // Both wait for something and have nothing to lose.
+            pause = tokio::select! {
+                () = sleep(pause) => (pause * 2).min(LONGEST_PAUSE),
+                () = socket_appears::wait(self.engine.sockets()) => FIRST_PAUSE,
+            };
         }
     }
 

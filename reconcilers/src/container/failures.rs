@@ -2,11 +2,16 @@
 
 use std::{fmt::Display, time::Duration};
 
-use agent_model::{Failure, Retry};
+use agent_model::{Failure, Retry, TargetPath};
 use serde_json::Value;
+
+use crate::mounted_path::Unmountable;
 
 /// Longest text of others in a message, in characters: that of a runtime or a registry may be of any length.
 const LONGEST: usize = 400;
+
+/// The reason of all for which there is no space.
+pub(super) const NO_SPACE: &str = "NoSpace";
 
 /// The text of others as one short line.
 pub(super) fn quoted(text: &str) -> String {
@@ -86,13 +91,24 @@ pub(super) fn image_not_present(reference: &str) -> Failure {
     )
 }
 
-pub(super) fn no_space(folder: &str, free: u64, needed: u64) -> Failure {
+pub(super) fn no_space(folder: &impl Display, free: u64, needed: u64) -> Failure {
     Failure::passing(
-        "NoSpace",
+        NO_SPACE,
         format!(
-            "{} MiB are free where the runtime keeps images ({folder}), and nothing is pulled below {} MiB; free some space",
+            "{} MiB are free where the runtime keeps images and containers ({folder}), and {} MiB are needed; free some space",
             free >> 20,
             needed >> 20
+        ),
+    )
+}
+
+/// There was space when it was looked at, and then there was not enough.
+pub(super) fn ran_out_of_space(what: &str, message: &str) -> Failure {
+    Failure::passing(
+        NO_SPACE,
+        format!(
+            "the runtime had no space left to {what} it: {}; free some space where it keeps containers",
+            quoted(message)
         ),
     )
 }
@@ -108,22 +124,33 @@ pub(super) fn limits_refused(unenforced: &[String]) -> Failure {
     )
 }
 
-pub(super) fn mount_missing(path: &impl Display, error: &impl Display) -> Failure {
-    Failure::passing(
-        "MountMissing",
-        format!("{path} cannot be mounted: {error}; it must exist, for example by a File that it depends on"),
-    )
+pub(super) fn unmountable(path: &TargetPath, why: Unmountable) -> Failure {
+    match why {
+        Unmountable::Unreachable(at, error) => Failure::passing(
+            "MountMissing",
+            format!(
+                "{path} cannot be mounted: {}: {error}; it must exist, for example by a File that it depends on",
+                at.display()
+            ),
+        ),
+        Unmountable::Replaceable(at) => mount_unsafe(
+            path,
+            &format_args!(
+                "others than root and the agent's user could lead it elsewhere at {}: name the folder that is theirs, or \
+                 change its owner and mode",
+                at.display()
+            ),
+        ),
+        Unmountable::TooManyLinks => mount_unsafe(path, &"its links do not come to an end"),
+        Unmountable::Own(own) => Failure::lasting(
+            "PolicyDenied",
+            format!("{path} leads to {}, which is the agent's own and can be in no container", own.display()),
+        ),
+    }
 }
 
-pub(super) fn mount_unsafe(path: &impl Display, why: &str) -> Failure {
+pub(super) fn mount_unsafe(path: &impl Display, why: &impl Display) -> Failure {
     Failure::passing("UnsafePath", format!("{path} is not mounted: {why}"))
-}
-
-pub(super) fn mount_denied(path: &impl Display, own: &impl Display) -> Failure {
-    Failure::lasting(
-        "PolicyDenied",
-        format!("{path} leads to {own}, which is the agent's own and can be in no container"),
-    )
 }
 
 pub(super) fn device_missing(path: &impl Display, why: &impl Display) -> Failure {

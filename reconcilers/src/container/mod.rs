@@ -13,6 +13,7 @@
 
 mod apply;
 mod bind_source;
+mod connection;
 mod creation;
 mod credentials;
 mod engine;
@@ -28,6 +29,7 @@ mod pulled_images;
 mod pulling;
 mod record;
 mod socket;
+mod socket_appears;
 mod step;
 mod stopping;
 mod supervision;
@@ -36,7 +38,7 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use agent_model::{
     AgentId, Claim, ContainerSpec, Failure, Goal, Plan, Reconciler, ResourceKind, ResourceName, ResourceSpec,
-    Target,
+    Target, Unsealer,
 };
 use futures_core::Stream;
 use futures_util::{StreamExt, future::join_all};
@@ -76,6 +78,8 @@ pub struct ContainerReconcilerSettings {
     pub protected: Vec<PathBuf>,
     /// Whether a container runs that cannot be held to its limits here.
     pub tolerates_unenforceable_limits: bool,
+    /// What opens sealed variables.
+    pub unsealer: Arc<dyn Unsealer>,
 }
 
 /// Reconciles containers.
@@ -91,6 +95,7 @@ struct Device {
     boot: String,
     protected: Vec<PathBuf>,
     tolerates_unenforceable_limits: bool,
+    unsealer: Arc<dyn Unsealer>,
     engine: Arc<Engine>,
     images: Arc<PulledImages>,
     pulls: Pulls,
@@ -126,6 +131,7 @@ impl ContainerReconciler {
             images_kept_for,
             protected,
             tolerates_unenforceable_limits,
+            unsealer,
         } = settings;
         let wakes = Arc::new(Wakes::default());
         let engine = Arc::new(Engine::new(sockets));
@@ -134,6 +140,7 @@ impl ContainerReconciler {
             boot: process_shim::boot_id().unwrap_or_default(),
             protected,
             tolerates_unenforceable_limits,
+            unsealer,
             pulls: Pulls::new(Arc::clone(&engine), Arc::clone(&wakes), logins, Arc::clone(&images)),
             stops: Stops::new(Arc::clone(&engine), Arc::clone(&wakes)),
             events: Events::new(agent.clone(), Arc::clone(&engine), Arc::clone(&wakes)),

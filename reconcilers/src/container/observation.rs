@@ -63,7 +63,7 @@ pub enum State {
     Running(Running),
     /// It runs and somebody has frozen it.
     Paused,
-    /// The runtime is asked to stop it, and it has not ended yet.
+    /// The runtime has been asked by us to stop it, and has not answered yet.
     Stopping,
     /// It is over.
     Ended(Ended),

@@ -15,11 +15,12 @@ use bollard::{
 use futures_util::{StreamExt, stream};
 
 use super::{
-    Device, bind_source, creation,
-    engine::{Engine, LOOK, Refusal},
+    Device, apply, bind_source, creation,
+    engine::{Abilities, Engine, LOOK, Refusal},
     failures,
     labels::{self, Mark},
     observation::{ContainerObservation, Ended, Found, Image, Running, Slot, State, run_of},
+    pulled_images::LEAST,
     pulling,
     record::ContainerRecord,
 };
@@ -136,14 +137,17 @@ fn state_of(device: &Device, id: &str, found: &ContainerInspectResponse) -> Stat
     let started_at = state.started_at.clone().unwrap_or_default();
     match state.status.unwrap_or(Status::EMPTY) {
         Status::CREATED | Status::EMPTY => State::Created,
-        Status::RUNNING | Status::RESTARTING if device.stops.is_stopping(id) => State::Stopping,
-        Status::RUNNING | Status::RESTARTING => State::Running(Running {
+        Status::RUNNING | Status::RESTARTING | Status::STOPPING if device.stops.is_stopping(id) => {
+            State::Stopping
+        }
+        // What the runtime once began to stop runs until it has: one that ended meanwhile goes on with nothing, and
+        // says so for ever.
+        Status::RUNNING | Status::RESTARTING | Status::STOPPING => State::Running(Running {
             up_for: time(&started_at).map(ago).unwrap_or_default(),
             started_at,
             address: address(found),
             health: Health::Starting { message: String::new() },
         }),
-        Status::STOPPING => State::Stopping,
         Status::PAUSED => State::Paused,
         Status::REMOVING | Status::DEAD => State::Leaving,
         Status::EXITED => {
@@ -230,7 +234,7 @@ pub(super) async fn complete(
             }
             Slot::Ours(_) | Slot::Empty => {
                 observed.image = image(device, name, spec).await?;
-                observed.unusable = unusable(device, spec).await?;
+                observed.unusable = unusable(device, &abilities, spec).await?;
             }
             Slot::Stranger { .. } => {}
         }
@@ -267,7 +271,15 @@ async fn image(device: &Device, name: &ResourceName, spec: &ContainerSpec) -> Re
     }))
 }
 
-async fn unusable(device: &Arc<Device>, spec: &Arc<ContainerSpec>) -> Result<Option<Failure>, Failure> {
+/// Why what is declared could not be created even if its image were there.
+async fn unusable(
+    device: &Arc<Device>,
+    runtime: &Abilities,
+    spec: &Arc<ContainerSpec>,
+) -> Result<Option<Failure>, Failure> {
+    if let Some(lack) = apply::lack_of_space(runtime, LEAST) {
+        return Ok(Some(lack));
+    }
     let (device, spec) = (Arc::clone(device), Arc::clone(spec));
     let resolved =
         tokio::task::spawn_blocking(move || bind_source::resolve_all(&spec, &device.protected).err());

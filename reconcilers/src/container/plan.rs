@@ -11,6 +11,7 @@
 //!
 //! Whatever takes its time (a pull, a stop, a probe) is begun by one plan and found ended by a later one.
 
+mod rolling_back;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +23,7 @@ use serde_json::json;
 use super::{
     failures,
     observation::{ContainerObservation, Ended, Found, Image, Running, Slot, State},
-    record::{ContainerRecord, Refused},
+    record::ContainerRecord,
     step::ContainerStep,
 };
 use crate::workload::{backoff, health::Health};
@@ -143,15 +144,8 @@ impl Case<'_> {
 
     /// What has its name was made for another declaration.
     fn otherwise(&self, found: &Found) -> ContainerPlan {
-        let refused = self.refused();
-        if let Some(refused) = refused {
-            let is_over = matches!(found.state, State::Created | State::Ended(_));
-            // It has its name back, but was not started before the agent ended.
-            return if is_over && !self.record.is_some_and(|record| record.existed) {
-                self.go_on_rolling_back(vec![], found, refused)
-            } else {
-                blocked(self.record, refused.failure())
-            };
+        if let Some(refused) = self.refused() {
+            return self.keep(found, refused);
         }
         let previous = self.observed.previous.ours();
         let is_wanted = previous.filter(|previous| previous.digest == self.wanted);
@@ -260,21 +254,23 @@ impl Case<'_> {
         if self.spec.restart == RestartPolicy::Never {
             return blocked(self.record, failures::ended(&how));
         }
-        let crashes = match (self.record, known) {
-            (_, Some(known)) => backoff::crashes(known.crashes, ended.ran_for),
-            // The agent was ended between this start and noting it: the end before it counts too.
-            (Some(ContainerRecord { run: Some(_), crashes, .. }), None) => {
-                backoff::crashes(crashes.saturating_add(1), ended.ran_for)
-            }
-            (Some(ContainerRecord { run: None, crashes, .. }), None) => {
-                backoff::crashes(*crashes, ended.ran_for)
-            }
-            (None, None) => 1,
-        };
+        let crashes = self.crashes(found, ended);
         match backoff::delay(crashes).checked_sub(ended.ended_ago) {
             Some(left) if !left.is_zero() => blocked(self.record, failures::crash_loop(&how, crashes, left)),
             _ => again(crashes),
         }
+    }
+
+    /// How often in a row it has ended by itself, this time included.
+    fn crashes(&self, found: &Found, ended: &Ended) -> u64 {
+        let before = match (self.record, self.known(found)) {
+            (_, Some(known)) => known.crashes,
+            // The agent was ended between this start and noting it: the end before it counts too.
+            (Some(ContainerRecord { run: Some(_), crashes, .. }), None) => crashes.saturating_add(1),
+            (Some(ContainerRecord { run: None, crashes, .. }), None) => *crashes,
+            (None, None) => 0,
+        };
+        backoff::crashes(before, ended.ran_for)
     }
 
     /// Whether the image that it is to be made from is there; until then, what to do about that.
@@ -307,15 +303,6 @@ impl Case<'_> {
                 let retry = Retry::After { delay: *wait, attempts: *attempts };
                 fails(Failure { retry, ..failure.clone() })
             }
-        }
-    }
-
-    /// What was declared before and did not start, if that is what is declared still.
-    fn refused(&self) -> Option<&Refused> {
-        let refused = self.record?.refused.as_ref().filter(|refused| refused.digest == self.wanted)?;
-        match &self.observed.image {
-            Image::Present { id, .. } if !refused.image.is_empty() && *id != refused.image => None,
-            _ => Some(refused),
         }
     }
 
@@ -357,49 +344,6 @@ impl Case<'_> {
         self.start(steps, 0, None)
     }
 
-    /// What is declared does not start: the one before it is brought back, once.
-    fn roll_back(&self, new: Option<&Found>, previous: &Found, failure: &Failure) -> ContainerPlan {
-        let image = match (new, &self.observed.image) {
-            (Some(new), _) => new.image.clone(),
-            (None, Image::Present { id, .. }) => id.clone(),
-            (None, _) => String::new(),
-        };
-        let refused = Refused {
-            digest: self.wanted.clone(),
-            image,
-            reason: failure.reason.clone().into_owned(),
-            message: failure.message.clone(),
-        };
-        let remove = |new: &Found| ContainerStep::Remove { id: new.id.clone(), what: "what does not start" };
-        self.go_on_rolling_back(new.map(remove).into_iter().collect(), previous, &refused)
-    }
-
-    fn go_on_rolling_back(
-        &self,
-        mut steps: Vec<ContainerStep>,
-        previous: &Found,
-        refused: &Refused,
-    ) -> ContainerPlan {
-        let is_aside = self.observed.previous.ours() == Some(previous);
-        let id = &previous.id;
-        steps.extend(is_aside.then(|| ContainerStep::BringBack { id: id.clone() }));
-        steps.push(ContainerStep::StartBroughtBack { id: id.clone() });
-        let refused = Some(refused.clone());
-        let intent = ContainerRecord { refused: refused.clone(), ..ContainerRecord::default() };
-        Plan {
-            intent: Some(intent),
-            steps,
-            record: Some(ContainerRecord {
-                refused: refused.clone(),
-                ..ContainerRecord::of_run(None, &self.observed.boot, 0)
-            }),
-            then: refused.map_or_else(
-                || pending("Starting", "the container before it has been started again"),
-                |refused| Standing::Failed(refused.failure()),
-            ),
-        }
-    }
-
     /// What is remembered of the run that it is in or was in last.
     fn known(&self, found: &Found) -> Option<&ContainerRecord> {
         let run = found.run()?;
@@ -420,13 +364,6 @@ impl Case<'_> {
                 )
             },
         }
-    }
-}
-
-impl Refused {
-    /// Why it is not tried again.
-    fn failure(&self) -> Failure {
-        failures::refused(&self.reason, &self.message)
     }
 }
 

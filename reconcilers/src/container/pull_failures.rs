@@ -7,12 +7,15 @@
 use agent_model::Failure;
 use bollard::errors::Error;
 
-use super::failures::quoted;
+use super::failures::{NO_SPACE, quoted};
+
+/// How the kernel's words come through a runtime, in lower case, when a disk is full.
+const FULL: [&str; 2] = ["no space left", "disk quota exceeded"];
 
 /// Words of podman, docker and the registries behind them, in lower case, with the reason that they stand for
 /// and what to do. The first that is found counts.
 const WORDS: [(&[&str], &str, &str); 4] = [
-    (&["no space left", "disk quota exceeded"], "NoSpace", "free some space where the runtime keeps images"),
+    (&FULL, NO_SPACE, "free some space where the runtime keeps images"),
     (
         &[
             "unauthorized",
@@ -58,6 +61,12 @@ pub(super) fn of(reference: &str, error: &Error) -> Failure {
             format!("the runtime ended the pull of {reference}: {}", quoted(&error.to_string())),
         ),
     }
+}
+
+/// Whether a runtime says that a disk is full.
+pub(super) fn is_no_space(text: &str) -> bool {
+    let lower = text.to_lowercase();
+    FULL.iter().any(|words| lower.contains(words))
 }
 
 /// The failure that this text tells of.

@@ -25,6 +25,9 @@ use super::{
 const MAX_IMAGES: usize = 256;
 /// Below so much free space nothing is pulled, and images that nobody uses are removed at once.
 pub(super) const MARGIN: u64 = 256 << 20;
+/// Below so much free space no container is created, and none is stopped to be replaced: what a runtime writes down for
+/// one, and a little for itself to start.
+pub(super) const LEAST: u64 = 16 << 20;
 /// How often it is looked whether something is to be removed, where a pass comes by.
 const LOOKED_EVERY: Duration = Duration::from_secs(60);
 

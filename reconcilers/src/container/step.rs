@@ -87,6 +87,9 @@ impl Step for ContainerStep {
     }
 
     fn restarts_target(&self) -> bool {
-        matches!(self, Self::StartNew { again: true } | Self::Start { again: true, .. })
+        matches!(
+            self,
+            Self::StartNew { again: true } | Self::Start { again: true, .. } | Self::StartBroughtBack { .. }
+        )
     }
 }

@@ -2,12 +2,13 @@
 
 use std::{fs::File, io::Write as _, rc::Rc, sync::PoisonError};
 
-use agent_model::{Content, Failure, TargetPath};
+use agent_model::{Content, Digest, Failure, MaybeSealed, TargetPath, Unsealer};
 use crash_point::crash_point;
 use rustix::{
     fs::{AtFlags, CWD, Mode, OFlags},
     io::Errno,
 };
+use zeroize::Zeroizing;
 
 use super::{
     Device, content, failures,
@@ -20,7 +21,11 @@ use super::{
 };
 
 /// Does `step`; `declared` is the content that the file should have, if it should be there.
-pub(super) fn apply(device: &Device, step: &FileStep, declared: Option<&Content>) -> Result<(), Failure> {
+pub(super) fn apply(
+    device: &Device,
+    step: &FileStep,
+    declared: Option<&MaybeSealed<Content>>,
+) -> Result<(), Failure> {
     let path = &step.path;
     let _altering = device.sightings.altering(path);
     let protected = device.protection.resolved();
@@ -49,6 +54,35 @@ pub(super) fn apply(device: &Device, step: &FileStep, declared: Option<&Content>
     }
 }
 
+/// A declared content for the moment in which it is written.
+enum Opened<'c> {
+    Plain(&'c Content),
+    Sealed(Zeroizing<Vec<u8>>),
+}
+
+impl<'c> Opened<'c> {
+    fn of(content: &'c MaybeSealed<Content>, unsealer: &dyn Unsealer) -> Result<Self, Failure> {
+        Ok(match content {
+            MaybeSealed::Plain(content) => Self::Plain(content),
+            MaybeSealed::Sealed(sealed) => Self::Sealed(sealed.open(unsealer)?),
+        })
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Plain(content) => content.bytes(),
+            Self::Sealed(bytes) => bytes,
+        }
+    }
+
+    fn digest(&self) -> Digest {
+        match self {
+            Self::Plain(content) => content.digest(),
+            Self::Sealed(bytes) => Digest::of_bytes(bytes),
+        }
+    }
+}
+
 /// The path with its folder held open, after a look that it is none of the agent's own.
 fn spot<'p>(walker: &mut Walker<'_>, path: &'p TargetPath) -> Result<Spot<'p>, Failure> {
     let Location::Folder(folder) = walker.locate(path)? else { return Err(failures::parent_lost(path)) };
@@ -72,14 +106,15 @@ fn keep_original(
 fn write(
     device: &Device,
     spot: &Spot<'_>,
-    content: &Content,
+    content: &MaybeSealed<Content>,
     attributes: Attributes,
     over: Option<&Stamp>,
 ) -> Result<(), Failure> {
     let path = spot.path;
+    let content = Opened::of(content, &*device.unsealer)?;
     if !replace::still_holds(spot, over)? {
         // Done already, or not what was looked at.
-        let wanted = Fingerprint::of(content);
+        let wanted = Fingerprint::plain(content.digest(), content.bytes().len() as u64);
         return if is_as_declared(spot, wanted, attributes)? {
             Ok(())
         } else {
@@ -89,7 +124,7 @@ fn write(
     let stamp = replace::put_file(spot, over, attributes, |file| {
         file.write_all(content.bytes()).map_err(|error| failures::io("write", path, error))
     })?;
-    remember(device, path, stamp, Some(content));
+    remember(device, path, stamp, Some(content.digest()));
     Ok(())
 }
 
@@ -106,7 +141,7 @@ fn set_attributes(
     spot: &Spot<'_>,
     attributes: Attributes,
     of: &Stamp,
-    declared: Option<&Content>,
+    declared: Option<&MaybeSealed<Content>>,
 ) -> Result<(), Failure> {
     let path = spot.path;
     let cannot = |error| failures::io("set mode and owner of", path, error);
@@ -119,13 +154,14 @@ fn set_attributes(
     crash_point();
     file.sync_all().map_err(cannot)?;
     let stamp = Stamp::new(&rustix::fs::fstat(&file).map_err(|error| cannot(error.into()))?);
-    remember(device, path, stamp, declared);
+    let content = declared.map(|content| Opened::of(content, &*device.unsealer)).transpose()?;
+    remember(device, path, stamp, content.map(|content| content.digest()));
     failures::unless_held(path, attributes, stamp.attributes())
 }
 
 /// Lets the events that we caused ourselves be told from others.
-fn remember(device: &Device, path: &TargetPath, stamp: Stamp, content: Option<&Content>) {
-    let sighting = Sighting::new(Some(stamp), content.map(Content::digest), (device.sightings.clock)());
+fn remember(device: &Device, path: &TargetPath, stamp: Stamp, content: Option<Digest>) {
+    let sighting = Sighting::new(Some(stamp), content, (device.sightings.clock)());
     device.sightings.saw(path, sighting);
 }
 

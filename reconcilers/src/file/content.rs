@@ -83,5 +83,5 @@ pub(super) fn copy(from: &mut impl Read, to: &mut impl Write, limit: u64) -> io:
         to.write_all(&buffer[..read])?;
         size += read as u64;
     }
-    Ok(Fingerprint { digest: Digest::from_sha256(hash.finalize().into()), size })
+    Ok(Fingerprint::plain(Digest::from_sha256(hash.finalize().into()), size))
 }

@@ -99,6 +99,18 @@ pub(super) fn original_lost(path: &TargetPath, original: Digest) -> Failure {
     )
 }
 
+pub(super) fn sealing_key_lost(path: &TargetPath) -> Failure {
+    Failure::passing(
+        "SealingKeyLost",
+        format!(
+            "{path} is as large as the sealed content that was written there, and the key is not there by which it could \
+             be told whether it is still the same, so it is left alone; put the device's former sealing.nk back, or \
+             delete the file, or, where the device has another key by now, take all rights from group and others to \
+             have it removed"
+        ),
+    )
+}
+
 /// Some file systems, and the kernel for some users, take away bits and say nothing.
 pub(super) fn unless_held(path: &TargetPath, given: Attributes, held: Attributes) -> Result<(), Failure> {
     if given == held {

@@ -37,6 +37,7 @@ use std::{
 
 use agent_model::{
     Claim, Failure, FileSpec, Goal, Plan, Reconciler, ResourceKind, ResourceSpec, Target, TargetPath,
+    Unsealer,
 };
 use futures_core::Stream;
 use inotify::Inotify;
@@ -61,6 +62,8 @@ pub struct FileReconcilerSettings {
     /// The agent's own files and folders, existing or not: neither they nor anything below them
     /// is ever altered, whatever path or link leads there.
     pub protected: Vec<PathBuf>,
+    /// What opens sealed contents.
+    pub unsealer: Arc<dyn Unsealer>,
 }
 
 /// Reconciles files.
@@ -77,6 +80,7 @@ struct Device {
     originals: Originals,
     sightings: Sightings,
     watcher: Watcher,
+    unsealer: Arc<dyn Unsealer>,
     /// Read by whoever writes a file, written by whoever removes empty folders: no folder goes
     /// while a file is on its way into it.
     folders: RwLock<()>,
@@ -94,13 +98,14 @@ impl FileReconciler {
         clock: fn() -> SystemTime,
         inotify: io::Result<Inotify>,
     ) -> Self {
-        let FileReconcilerSettings { root, originals, protected } = settings;
+        let FileReconcilerSettings { root, originals, protected, unsealer } = settings;
         let device = Device {
             protection: Protection::new(root.clone(), protected),
             root,
             originals: Originals::in_folder(originals),
             sightings: Sightings::new(clock),
             watcher: Watcher::new(inotify),
+            unsealer,
             folders: RwLock::new(()),
         };
         Self { device: Arc::new(device) }

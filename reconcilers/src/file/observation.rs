@@ -1,6 +1,6 @@
 //! What a look at the device found.
 
-use agent_model::{Digest, TargetPath};
+use agent_model::{Digest, KeyedDigest, TargetPath};
 use rustix::fs::FileType;
 
 use super::{
@@ -53,11 +53,38 @@ pub(super) struct FoundFile {
     pub(super) stamp: Stamp,
     /// Of its content; `None` where its size alone settles the matter, or it cannot be read.
     pub(super) digest: Option<Digest>,
+    /// The fingerprint of that content, where something that is sealed is looked for.
+    pub(super) keyed: Option<KeyedDigest>,
 }
 
 impl FoundFile {
     pub(super) fn fingerprint(&self) -> Option<Fingerprint> {
-        self.digest.map(|digest| Fingerprint { digest, size: self.stamp.size })
+        self.digest.map(|digest| Fingerprint::plain(digest, self.stamp.size))
+    }
+
+    /// Whether it has this content.
+    pub(super) fn holds(&self, content: Fingerprint) -> bool {
+        let digest = if content.keyed { self.keyed.map(|keyed| keyed.digest) } else { self.digest };
+        digest == Some(content.digest) && self.stamp.size == content.size
+    }
+
+    /// Whether it is what we left, as far as can be told. What we left of something sealed nobody but its owner could
+    /// read, so where another key came and only that and its size can be told, it counts as ours: a secret that stays
+    /// behind is certain harm. Where there is no key now, it may be told once there is.
+    pub(super) fn is_ours(&self, left: Fingerprint) -> bool {
+        let has_another_key = self.keyed.is_some() && self.may_hold(left);
+        self.holds(left) || (has_another_key && self.is_closed_to_others())
+    }
+
+    /// Whether it has the size of this content and nobody can tell whether it has the content: the key is not there
+    /// that the fingerprint was made with.
+    pub(super) fn may_hold(&self, content: Fingerprint) -> bool {
+        let is_comparable = self.keyed.is_some_and(|own| content.key == Some(own.key));
+        content.keyed && !is_comparable && self.stamp.size == content.size
+    }
+
+    fn is_closed_to_others(&self) -> bool {
+        self.stamp.raw_mode & 0o077 == 0
     }
 
     pub(super) fn attributes(&self) -> Attributes {
@@ -79,7 +106,20 @@ impl Found {
 
     /// Whether it is a regular file of this content.
     pub(super) fn holds(&self, content: Option<Fingerprint>) -> bool {
-        content.is_some() && self.fingerprint() == content
+        match (self, content) {
+            (Self::File(file), Some(content)) => file.holds(content),
+            _ => false,
+        }
+    }
+
+    /// Whether it is a regular file that we left, as far as can be told.
+    pub(super) fn is_ours(&self, left: Option<Fingerprint>) -> bool {
+        matches!((self, left), (Self::File(file), Some(left)) if file.is_ours(left))
+    }
+
+    /// Whether it is a regular file that may have this content, which nobody can tell.
+    pub(super) fn may_hold(&self, content: Option<Fingerprint>) -> bool {
+        matches!((self, content), (Self::File(file), Some(content)) if file.may_hold(content))
     }
 
     pub(super) fn fingerprint(&self) -> Option<Fingerprint> {

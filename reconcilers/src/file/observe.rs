@@ -4,7 +4,7 @@
 //! folder: files are looked at in the order of their paths, so that those of one folder share it,
 //! and a content is hashed only when its size could matter and its stamp is news.
 
-use std::{collections::HashSet, fs::File, io, sync::Arc};
+use std::{collections::HashSet, fs::File, io, sync::Arc, time::SystemTime};
 
 use agent_model::{Failure, FileSpec, Goal, Target, TargetPath};
 use rustix::fs::FileType;
@@ -46,6 +46,16 @@ impl Question {
         self.known.is_none_or(|known| known.written.is_none())
     }
 
+    /// Whether what is sealed could be what is found.
+    fn concerns_sealed(&self) -> bool {
+        let declared = match &self.subject {
+            Subject::Declared(spec) => spec.content.sealed().is_some(),
+            Subject::Dropped(_) => false,
+        };
+        let known = self.known.map(|known| [known.written, known.intended]);
+        declared || known.into_iter().flatten().flatten().any(|content| content.keyed)
+    }
+
     /// Whether a content of this size has to be known.
     fn needs_digest(&self, size: u64) -> bool {
         let ours = |content: Option<Fingerprint>| content.is_some_and(|content| content.size == size);
@@ -54,7 +64,7 @@ impl Question {
         let original = self.known.and_then(|known| known.original);
         match &self.subject {
             Subject::Declared(spec) => {
-                spec.content.len() == size
+                spec.content_len() == size
                     || ours(intended)
                     || ours(original)
                     || (self.is_untaken() && size <= MAX_ORIGINAL)
@@ -112,6 +122,7 @@ pub(super) fn answer(device: &Device, questions: &[Question]) -> Vec<Result<File
     let declared = |index: &&usize| matches!(questions[**index].subject, Subject::Declared(_));
     let declared = order.iter().filter(declared).map(|index| questions[*index].path());
     let mut last = device.sightings.declare(declared, pass).into_iter();
+    let began = (device.sightings.clock)();
     let mut places = Vec::with_capacity(questions.len());
     let mut answers: Vec<Option<_>> = questions.iter().map(|_| None).collect();
     for index in order {
@@ -120,7 +131,7 @@ pub(super) fn answer(device: &Device, questions: &[Question]) -> Vec<Result<File
             Subject::Declared(_) => last.next().flatten(),
             Subject::Dropped(_) => None,
         };
-        let answer = look_at(device, &mut walker, &mut principals, question, last);
+        let answer = look_at(device, &mut walker, &mut principals, question, last, began);
         if let (Subject::Declared(spec), Ok(seen)) = (&question.subject, &answer)
             && let Some(folder) = seen.folder
         {
@@ -175,6 +186,7 @@ fn look_at<'q>(
     principals: &mut Principals<'q>,
     question: &'q Question,
     last: Option<Sighting>,
+    began: SystemTime,
 ) -> Result<Seen, Failure> {
     let path = question.path();
     let owner = match &question.subject {
@@ -185,7 +197,7 @@ fn look_at<'q>(
     let (folder, missing_parents) = match (walker.locate(path), &question.subject) {
         (Ok(Location::Folder(folder)), _) => (folder, Vec::new()),
         (Ok(Location::Missing(missing_parents)), _) => {
-            device.sightings.saw(path, Sighting::new(None, None, (device.sightings.clock)()));
+            device.sightings.saw(path, Sighting::new(None, None, began));
             return Ok(nothing(owner, missing_parents, shared_parents));
         }
         // Where a folder on the way became something else, the file is gone as well.
@@ -195,14 +207,19 @@ fn look_at<'q>(
         (Err(failure), _) => return Err(failure),
     };
 
-    let found = find(device, walker, &folder, question, last)?;
+    let mut found = find(device, walker, &folder, question, last, began)?;
+    if let Found::File(file) = &mut found
+        && question.concerns_sealed()
+    {
+        file.keyed = file.digest.and_then(|digest| device.unsealer.fingerprint(digest));
+    }
     let unfinished = question.known.is_some_and(|known| known.intended.is_some());
     let dropped = matches!(question.subject, Subject::Dropped(_));
     let settled = !unfinished
         && match &question.subject {
             Subject::Declared(spec) => {
                 let attributes = Attributes { mode: spec.mode, uid: owner.uid, gid: owner.gid };
-                found.is(Fingerprint::of(&spec.content), attributes)
+                Fingerprint::of(&spec.content).is_some_and(|wanted| found.is(wanted, attributes))
             }
             Subject::Dropped(_) => false,
         };
@@ -244,10 +261,10 @@ fn find(
     folder: &Folder,
     question: &Question,
     last: Option<Sighting>,
+    began: SystemTime,
 ) -> Result<Found, Failure> {
     let path = question.path();
-    let at = (device.sightings.clock)();
-    let see = |stamp| device.sightings.saw(path, Sighting::new(stamp, None, at));
+    let see = |stamp| device.sightings.saw(path, Sighting::new(stamp, None, began));
     let Some(stamp) = walker.look(folder, path)? else {
         see(None);
         return Ok(Found::Absent);
@@ -269,17 +286,17 @@ fn find(
         }
     }
     if let Some(digest) = last.and_then(|last| last.digest_for(&stamp)) {
-        return Ok(Found::File(FoundFile { stamp, digest: Some(digest) }));
+        return Ok(Found::File(FoundFile { stamp, digest: Some(digest), keyed: None }));
     }
     if !question.needs_digest(stamp.size) {
         see(Some(stamp));
-        return Ok(Found::File(FoundFile { stamp, digest: None }));
+        return Ok(Found::File(FoundFile { stamp, digest: None, keyed: None }));
     }
     let seen = match hash(device, content::open_regular(folder, path.file_name())) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             // Opening it leaves another stamp each time, so one that never rests has to do.
             if let Some(last) = last.filter(|last| last.digest.is_some() && last.stamp == Some(stamp)) {
-                return Ok(Found::File(FoundFile { stamp, digest: last.digest }));
+                return Ok(Found::File(FoundFile { stamp, digest: last.digest, keyed: None }));
             }
             hash(device, content::open_own(folder, path.file_name()))
         }
@@ -289,7 +306,7 @@ fn find(
         Ok(Some(sighting)) => {
             device.sightings.saw(path, sighting);
             let stamp = sighting.stamp.unwrap_or(stamp);
-            Ok(Found::File(FoundFile { stamp, digest: sighting.digest }))
+            Ok(Found::File(FoundFile { stamp, digest: sighting.digest, keyed: None }))
         }
         Ok(None) => Err(failures::changed_meanwhile(path)),
         // Somebody else's by now: whatever it holds, it is written anew.
@@ -299,7 +316,7 @@ fn find(
                 && !question.is_untaken() =>
         {
             see(Some(stamp));
-            Ok(Found::File(FoundFile { stamp, digest: None }))
+            Ok(Found::File(FoundFile { stamp, digest: None, keyed: None }))
         }
         Err(error) => Err(failures::io("read", path, error)),
     }

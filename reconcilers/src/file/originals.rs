@@ -127,7 +127,7 @@ mod tests {
         let originals = Originals::in_folder(dir.path().join("originals"));
         std::fs::write(dir.path().join("source"), content).unwrap();
         let source = File::open(dir.path().join("source")).unwrap();
-        let original = Fingerprint { digest: Digest::of_bytes(content), size: content.len() as u64 };
+        let original = Fingerprint::plain(Digest::of_bytes(content), content.len() as u64);
         (dir, originals, original, source)
     }
 

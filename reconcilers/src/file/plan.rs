@@ -9,11 +9,14 @@
 //! comes back when it is given up. A claim is taken once something was altered for it; until then
 //! the original is whatever lies there. The intent names the content on its way, so that after a crash
 //! the old as well as the new content is known to be ours.
+//!
+//! Of what was sealed to a key that is lost only size and mode can be told. A file that has the size of what
+//! we left is ours where nobody but its owner may read it; else nobody can tell, and it stays as it is.
 
 #[cfg(test)]
 mod tests;
 
-use agent_model::{Failure, FileSpec, Goal, Plan, Standing, Target, TargetPath};
+use agent_model::{CannotUnseal, Failure, FileSpec, Goal, Plan, Standing, Target, TargetPath};
 use rustix::fs::FileType;
 
 use super::{
@@ -49,7 +52,9 @@ fn establish(
         Ok(before) => before,
         Err(failure) => return Plan::blocked(record.cloned(), failure),
     };
-    let wanted = Fingerprint::of(&spec.content);
+    let Some(wanted) = Fingerprint::of(&spec.content) else {
+        return Plan::blocked(record.cloned(), CannotUnseal::NoKey.into());
+    };
     let attributes = Attributes { mode: spec.mode, uid: observed.owner.uid, gid: observed.owner.gid };
 
     let mut actions = Vec::new();
@@ -62,7 +67,7 @@ fn establish(
     }
     match &observed.found {
         found if found.is(wanted, attributes) => {}
-        Found::File(file) if file.fingerprint() == Some(wanted) && file.has_one_name() => {
+        Found::File(file) if file.holds(wanted) && file.has_one_name() => {
             actions.push(FileAction::SetAttributes { attributes, of: file.stamp });
         }
         found => actions.push(FileAction::Write {
@@ -102,8 +107,8 @@ fn taken(
         return Err(failures::not_regular_file(path, what));
     }
     let mut claim = match record {
-        Some(record) if record.contents().original_stands(&observed.found) => {
-            let arrived = record.intended.filter(|_| observed.found.holds(record.intended));
+        Some(record) if record.contents().possible(observed).original_stands(&observed.found) => {
+            let arrived = record.intended.filter(|_| observed.found.is_ours(record.intended));
             FileRecord { written: arrived.or(record.written), intended: None, ..record.clone() }
         }
         untaken => FileRecord {
@@ -150,22 +155,22 @@ fn undo(
     observed: &FileObservation,
 ) -> Plan<FileStep, FileRecord> {
     let Some(record) = record else { return Plan::nothing(None, Standing::Gone) };
+    let known = record.contents().possible(observed);
+    if known.may_be_found(&observed.found) {
+        return Plan::blocked(Some(record.clone()), failures::sealing_key_lost(path));
+    }
 
     let mut actions = Vec::new();
     if let Found::File(file) = &observed.found
-        && record.contents().are_found(&observed.found)
+        && known.are_found(&observed.found)
     {
         match &record.original {
             Original::File { content, attributes }
-                if file.fingerprint() == Some(*content) && file.attributes() == *attributes => {}
-            Original::File { content, attributes }
-                if file.fingerprint() == Some(*content) && file.has_one_name() =>
-            {
+                if file.holds(*content) && file.attributes() == *attributes => {}
+            Original::File { content, attributes } if file.holds(*content) && file.has_one_name() => {
                 actions.push(FileAction::SetAttributes { attributes: *attributes, of: file.stamp });
             }
-            Original::File { content, .. }
-                if !observed.original_kept && file.fingerprint() != Some(*content) =>
-            {
+            Original::File { content, .. } if !observed.original_kept && !file.holds(*content) => {
                 let failure = failures::original_lost(path, content.digest);
                 return Plan::blocked(Some(record.clone()), failure);
             }

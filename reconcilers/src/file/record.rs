@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use agent_model::{Content, Digest, Mode, TargetPath};
+use agent_model::{Content, Digest, KeyedDigest, MaybeSealed, Mode, TargetPath};
 use serde::{Deserialize, Serialize};
 
-use super::observation::Found;
+use super::observation::{FileObservation, Found};
 
 /// What was there before us, and what of the present state is ours.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +47,17 @@ pub(super) struct KnownContents {
 }
 
 impl KnownContents {
+    /// Those of them that can be there. An original is kept before it is written over: where that was not done yet, what
+    /// was intended was not written, unless what is found is one of the two.
+    pub(super) fn possible(self, observed: &FileObservation) -> Self {
+        let was_begun = self.written.is_some()
+            || self.original.is_none()
+            || observed.original_kept
+            || observed.found.holds(self.original)
+            || observed.found.holds(self.intended);
+        Self { intended: self.intended.filter(|_| was_begun), ..self }
+    }
+
     /// The original that giving back would need: the recorded one, unless what is found may have
     /// to become it because nothing was written yet.
     pub(super) fn original_behind(&self, found: &Found) -> Option<Fingerprint> {
@@ -56,12 +67,18 @@ impl KnownContents {
     /// Whether the record's original is what to give back. Until something was altered, that is
     /// rather whatever lies there now.
     pub(super) fn original_stands(&self, found: &Found) -> bool {
-        self.written.is_some() || found.holds(self.intended)
+        self.written.is_some() || found.is_ours(self.intended)
     }
 
     /// Whether we left, or were about to leave, what is found.
     pub(super) fn are_found(&self, found: &Found) -> bool {
-        found.holds(self.written) || found.holds(self.intended)
+        found.is_ours(self.written) || found.is_ours(self.intended)
+    }
+
+    /// Whether nobody can tell that of what is found.
+    pub(super) fn may_be_found(&self, found: &Found) -> bool {
+        let may_be = found.may_hold(self.written) || found.may_hold(self.intended);
+        may_be && !self.are_found(found) && !found.holds(self.original)
     }
 }
 
@@ -88,11 +105,30 @@ pub(super) struct Fingerprint {
     pub(super) digest: Digest,
     /// In bytes.
     pub(super) size: u64,
+    /// Whether that is the fingerprint of something sealed: who reads it cannot guess what it is of.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) keyed: bool,
+    /// The mark of the key with which it was made. None is in what an agent noted that knew of no marks: then it may
+    /// be any key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) key: Option<Digest>,
 }
 
 impl Fingerprint {
-    pub(super) fn of(content: &Content) -> Self {
-        Self { digest: content.digest(), size: content.len() }
+    /// That of a content which is nobody's secret.
+    pub(super) fn plain(digest: Digest, size: u64) -> Self {
+        Self { digest, size, keyed: false, key: None }
+    }
+
+    /// That of a declared content; `None` of a box that was not opened yet.
+    pub(super) fn of(content: &MaybeSealed<Content>) -> Option<Self> {
+        match content {
+            MaybeSealed::Plain(content) => Some(Self::plain(content.digest(), content.len())),
+            MaybeSealed::Sealed(sealed) => {
+                let KeyedDigest { digest, key } = sealed.fingerprint()?;
+                Some(Self { digest, size: sealed.plain_len() as u64, keyed: true, key: Some(key) })
+            }
+        }
     }
 }
 
@@ -110,7 +146,7 @@ mod tests {
     use serde_json::json;
 
     fn record() -> FileRecord {
-        let content = Fingerprint { digest: Digest::of_bytes(b"old"), size: 3 };
+        let content = Fingerprint::plain(Digest::of_bytes(b"old"), 3);
         FileRecord {
             original: Original::File {
                 content,
@@ -133,6 +169,19 @@ mod tests {
         });
         assert_eq!(serde_json::to_value(record()).unwrap(), form);
         assert_eq!(serde_json::from_value::<FileRecord>(form).unwrap(), record());
+    }
+
+    #[test]
+    fn what_was_sealed_is_noted_with_the_mark_of_its_key_and_read_without_one() {
+        let (digest, key) = (Digest::of_bytes(b"under the key"), Digest::of_bytes(b"the key"));
+        let mut sealed = Fingerprint { digest, size: 3, keyed: true, key: Some(key) };
+        let mut form = json!({"digest": digest, "size": 3, "keyed": true, "key": key});
+        assert_eq!(serde_json::to_value(sealed).unwrap(), form);
+        assert_eq!(serde_json::from_value::<Fingerprint>(form.clone()).unwrap(), sealed);
+
+        form.as_object_mut().unwrap().remove("key");
+        sealed.key = None;
+        assert_eq!(serde_json::from_value::<Fingerprint>(form).unwrap(), sealed);
     }
 
     #[test]

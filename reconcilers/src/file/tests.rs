@@ -83,6 +83,7 @@ impl Rig {
             root: dir.path().join("root"),
             originals: dir.path().join("state/originals"),
             protected: protected(&dir),
+            unsealer: Arc::<crate::fake_unsealer::Transparent>::default(),
         };
         let reconciler = FileReconciler::with(settings, clock, inotify);
         Self { dir, reconciler, declared: BTreeMap::new(), ledger: BTreeMap::new() }
@@ -95,6 +96,7 @@ impl Rig {
             root: device.root.clone(),
             originals: self.dir.path().join("state/originals"),
             protected: protected(&self.dir),
+            unsealer: Arc::<crate::fake_unsealer::Transparent>::default(),
         };
         self.reconciler = FileReconciler::with(settings, device.sightings.clock, Inotify::init());
     }
@@ -168,7 +170,9 @@ impl Rig {
     fn targets(&self) -> Vec<Target<FileSpec, FileRecord>> {
         let dropped = self.ledger.keys().filter(|path| !self.declared.contains_key(path));
         let goal = |path: &TargetPath| match self.declared.get(path) {
-            Some(spec) => Goal::Present { spec: Arc::clone(spec), digest: spec.content.digest() },
+            Some(spec) => {
+                Goal::Present { spec: Arc::clone(spec), digest: spec.content.plain().unwrap().digest() }
+            }
             None => Goal::Absent,
         };
         // Dropped ones first, and the declared ones backwards: their order must not matter.

@@ -17,9 +17,7 @@ pub(crate) fn unreadable(error: &dyn std::error::Error) -> Failure {
     )
 }
 
-pub(crate) fn io(what: &str, path: &std::path::Path, error: &impl Display) -> Failure {
-    Failure::passing("InputOutput", format!("cannot {what} {}: {error}", path.display()))
-}
+pub(crate) use crate::refused_by_disk::failure as io;
 
 pub(crate) fn unknown(what: &str, name: &str) -> Failure {
     let reason = if what == "user" { "UnknownUser" } else { "UnknownGroup" };

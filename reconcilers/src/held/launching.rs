@@ -27,6 +27,7 @@ use tokio::{
     process::{Child, Command},
     time::timeout,
 };
+use zeroize::Zeroizing;
 
 use super::failures;
 
@@ -50,7 +51,7 @@ pub(crate) async fn spawn(
     stdout: Stdio,
     message: &impl Serialize,
 ) -> io::Result<(Child, UnixStream)> {
-    let message = serde_json::to_vec(message)?;
+    let message = Zeroizing::new(serde_json::to_vec(message)?);
     let (ours, theirs) = StdUnixStream::pair()?;
     ours.set_nonblocking(true)?;
     let child = Command::new(shim)
@@ -96,7 +97,7 @@ pub(crate) fn locked(parent: &Path, folder: &ProcessFolder) -> Result<File, Fail
     match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(lock),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(failures::held()),
-        Err(error) => Err(failures::io("lock", &path, &error)),
+        Err(error) => Err(failures::io("lock", &path, &error.into())),
     }
 }
 

@@ -189,6 +189,6 @@ fn is_held(folder: &ProcessFolder) -> Result<bool, Failure> {
     match flock(&lock, FlockOperation::NonBlockingLockShared) {
         Ok(()) => Ok(false),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
-        Err(error) => Err(failures::io("lock", &path, &error)),
+        Err(error) => Err(failures::io("lock", &path, &error.into())),
     }
 }

@@ -32,13 +32,13 @@ pub(super) async fn apply(
         (ProcessStep::Start { .. }, Goal::Absent) => Err(failures::wrong_claim()),
         (ProcessStep::Stop { shim, .. }, _) => {
             shim.signal(Signal::TERM)
-                .map_err(|error| failures::io("stop the shim of", folder.path(), &error))?;
+                .map_err(|error| failures::io("stop the shim of", folder.path(), &error.into()))?;
             crash_point();
             Ok(())
         }
         (ProcessStep::Kill { shim }, _) => {
             shim.signal(Signal::KILL)
-                .map_err(|error| failures::io("kill the shim of", folder.path(), &error))?;
+                .map_err(|error| failures::io("kill the shim of", folder.path(), &error.into()))?;
             device.wakes.wake(name);
             Ok(())
         }
@@ -73,7 +73,7 @@ async fn start(
             let lock = locked(&device.processes, &folder)?;
             crash_point();
             let control_groups = device.control_groups.prepare(&name, &spec.limits)?;
-            let launch = launch(&spec, &folder, control_groups.clone(), run, digest);
+            let launch = launch(&device, &spec, &folder, control_groups.clone(), run, digest);
             Ok((launch.inspect_err(|_| control_groups::remove(&control_groups))?, lock))
         })
         .await?
@@ -103,6 +103,7 @@ async fn attend(device: &Device, name: &ResourceName, folder: &ProcessFolder, sp
 }
 
 fn launch(
+    device: &Device,
     spec: &ProcessSpec,
     folder: &ProcessFolder,
     control_groups: Vec<PathBuf>,
@@ -113,7 +114,7 @@ fn launch(
         version: VERSION,
         run,
         digest,
-        program: launching::program(spec, folder, control_groups)?,
+        program: launching::program(spec, folder, control_groups, &*device.unsealer)?,
         stop: StopSettings {
             signal: launching::number(spec.stop_signal),
             timeout_ms: spec.stop_timeout.as_millis().try_into().unwrap_or(u64::MAX),

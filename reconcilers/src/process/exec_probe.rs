@@ -1,5 +1,7 @@
 //! A probe that runs a command as the process would run it.
 
+use std::sync::Arc;
+
 use agent_model::Failure;
 use process_shim::{ProcessIdentity, Program, StartFailure};
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -17,9 +19,9 @@ use crate::{
 /// Runs the command and is content when it ends with 0. Dropped before its end, it is killed.
 pub(super) async fn ask(process: &ProbedProcess, command: &[String]) -> Result<(), String> {
     let (spec, folder, command) = (process.spec.clone(), process.folder.clone(), command.to_vec());
-    let control_groups = process.control_groups.clone();
+    let (control_groups, unsealer) = (process.control_groups.clone(), Arc::clone(&process.unsealer));
     let looked_up = tokio::task::spawn_blocking(move || {
-        let program = launching::program(&spec, &folder, control_groups)?;
+        let program = launching::program(&spec, &folder, control_groups, &*unsealer)?;
         Ok::<_, Failure>(Program { command, ..program })
     });
     let program = looked_up.await.map_err(|error| error.to_string())?.map_err(|failure| failure.message)?;

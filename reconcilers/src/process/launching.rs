@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use agent_model::{Failure, ProcessSpec, StopSignal};
+use agent_model::{Failure, ProcessSpec, StopSignal, Unsealer};
 use process_shim::{MARKER, ProcessFolder, Program};
 
 use crate::held::{Account, launching::PATH};
@@ -29,11 +29,12 @@ pub(super) fn program(
     spec: &ProcessSpec,
     folder: &ProcessFolder,
     control_groups: Vec<PathBuf>,
+    unsealer: &dyn Unsealer,
 ) -> Result<Program, Failure> {
     let account = Account::of(spec.user.as_ref(), spec.group.as_ref())?;
     let mut environment = BTreeMap::from([("PATH".to_owned(), PATH.to_owned())]);
     environment.extend(account.variables());
-    environment.extend(spec.env.iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
+    environment.extend(spec.env.opened(unsealer)?);
     environment.insert(MARKER.to_owned(), folder.path().display().to_string());
     Ok(Program {
         command: spec.command.clone(),
@@ -42,5 +43,6 @@ pub(super) fn program(
         credentials: account.credentials(),
         open_files: spec.limits.open_files,
         control_groups,
+        inside: None,
     })
 }

@@ -26,6 +26,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use agent_model::{
     Claim, Failure, Goal, Plan, ProcessSpec, Reconciler, ResourceKind, ResourceName, ResourceSpec, Target,
+    Unsealer,
 };
 use futures_core::Stream;
 use futures_util::StreamExt;
@@ -51,6 +52,8 @@ pub struct ProcessReconcilerSettings {
     pub shim: PathBuf,
     /// Whether a process runs that cannot be held to its limits here.
     pub tolerates_unenforceable_limits: bool,
+    /// What opens sealed variables.
+    pub unsealer: Arc<dyn Unsealer>,
 }
 
 /// Reconciles processes.
@@ -65,6 +68,7 @@ struct Device {
     processes: PathBuf,
     shim: PathBuf,
     tolerates_unenforceable_limits: bool,
+    unsealer: Arc<dyn Unsealer>,
     control_groups: ControlGroups,
     supervision: Supervision,
     wakes: Arc<Wakes>,
@@ -79,14 +83,16 @@ impl Device {
 impl ProcessReconciler {
     /// A reconciler of the processes in the settings' folder.
     pub fn new(settings: ProcessReconcilerSettings) -> Self {
-        let ProcessReconcilerSettings { processes, shim, tolerates_unenforceable_limits } = settings;
+        let ProcessReconcilerSettings { processes, shim, tolerates_unenforceable_limits, unsealer } =
+            settings;
         let wakes = Arc::new(Wakes::default());
         let device = Device {
             control_groups: ControlGroups::of(&processes),
-            supervision: Supervision::new(shim.clone(), Arc::clone(&wakes)),
+            supervision: Supervision::new(shim.clone(), Arc::clone(&unsealer), Arc::clone(&wakes)),
             processes,
             shim,
             tolerates_unenforceable_limits,
+            unsealer,
             wakes,
         };
         Self { device: Arc::new(device) }

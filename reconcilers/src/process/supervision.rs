@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use agent_model::{Probes, ProcessSpec, ResourceName};
+use agent_model::{Probes, ProcessSpec, ResourceName, Unsealer};
 use process_shim::{ProcessFolder, ProcessIdentity, boot_time};
 use tokio::{
     task::JoinHandle,
@@ -35,6 +35,7 @@ const SHIM_FOLLOWS: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(super) struct Supervision {
     shim: PathBuf,
+    unsealer: Arc<dyn Unsealer>,
     wakes: Arc<Wakes>,
     supervised: Mutex<BTreeMap<ResourceName, Supervised>>,
 }
@@ -69,6 +70,7 @@ pub(super) struct ProbedProcess {
     pub(super) spec: Arc<ProcessSpec>,
     pub(super) folder: ProcessFolder,
     pub(super) shim: PathBuf,
+    pub(super) unsealer: Arc<dyn Unsealer>,
     /// When it was started, since boot.
     started: Duration,
     /// The folders of its control groups, which what is run to probe it enters too.
@@ -113,8 +115,8 @@ impl Drop for Supervised {
 }
 
 impl Supervision {
-    pub(super) fn new(shim: PathBuf, wakes: Arc<Wakes>) -> Self {
-        Self { shim, wakes, supervised: Mutex::default() }
+    pub(super) fn new(shim: PathBuf, unsealer: Arc<dyn Unsealer>, wakes: Arc<Wakes>) -> Self {
+        Self { shim, unsealer, wakes, supervised: Mutex::default() }
     }
 
     /// Has the process looked at when something happens to the subject, from the first call on. Returns
@@ -165,6 +167,7 @@ impl Supervision {
             spec: Arc::clone(spec),
             folder: folder.clone(),
             shim: self.shim.clone(),
+            unsealer: Arc::clone(&self.unsealer),
             started: *started,
             control_groups: control_groups.clone(),
             known,

@@ -1,6 +1,7 @@
 //! Does what was decided about a job.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, OpenOptions},
     io::{self, Write},
     os::unix::fs::OpenOptionsExt,
@@ -17,7 +18,7 @@ use process_shim::{
 use rustix::process::Signal;
 
 use super::{
-    Device, failures, output, places,
+    Device, failures, observe, output,
     record::ShellJobRecord,
     sandbox::{self, Access, Sandbox},
     skipped,
@@ -52,13 +53,13 @@ pub(super) async fn apply(
         (ShellJobStep::Start { .. }, Goal::Absent) => Err(failures::wrong_claim()),
         (ShellJobStep::Stop { shim, .. }, _) => {
             shim.signal(Signal::TERM)
-                .map_err(|error| failures::io("stop the shim of", folder.path(), &error))?;
+                .map_err(|error| failures::io("stop the shim of", folder.path(), &error.into()))?;
             crash_point();
             Ok(())
         }
         (ShellJobStep::Kill { shim }, _) => {
             shim.signal(Signal::KILL)
-                .map_err(|error| failures::io("kill the shim of", folder.path(), &error))?;
+                .map_err(|error| failures::io("kill the shim of", folder.path(), &error.into()))?;
             device.wakes.wake(name);
             Ok(())
         }
@@ -71,8 +72,6 @@ pub(super) async fn apply(
             let (device, key, run, outcome) = (Arc::clone(device), *key, run.clone(), outcome.clone());
             let name = name.clone();
             blocking(move || {
-                // Its environment is in it.
-                remove_if_there(&inside_file(&folder))?;
                 device
                     .history
                     .end(key, &run, outcome)
@@ -111,7 +110,7 @@ struct Job {
 async fn start(device: &Arc<Device>, job: &Job, attempt: u64) -> Result<(), Failure> {
     // Of a run before whose folder somebody has removed.
     end_left_behind(&job.folder).await?;
-    let (sandbox, lock) = {
+    let ((sandbox, tried), lock) = {
         let (device, job) = (Arc::clone(device), job.clone());
         blocking(move || {
             let lock = locked(&device.jobs, &job.folder)?;
@@ -120,11 +119,15 @@ async fn start(device: &Arc<Device>, job: &Job, attempt: u64) -> Result<(), Fail
         })
         .await?
     };
-    sandbox.try_out().await?;
+    sandbox.try_out(&tried).await?;
     crash_point();
     let launch = {
         let (device, job, sandbox) = (Arc::clone(device), job.clone(), sandbox.clone());
         blocking(move || {
+            let inside = Inside {
+                program: Program { environment: environment(&device, &job.spec)?, ..tried.program },
+                ..tried
+            };
             let groups = device.control_groups.prepare(&job.name, &limits(&device, &job.spec))?;
             crash_point();
             let noted = device.history.start(
@@ -139,7 +142,7 @@ async fn start(device: &Arc<Device>, job: &Job, attempt: u64) -> Result<(), Fail
                 control_groups::remove(&groups);
                 failures::history_unwritable(&error)
             })?;
-            Ok(launch(&job, &sandbox, groups))
+            Ok(launch(&job, &sandbox, inside, groups))
         })
         .await?
     };
@@ -174,12 +177,12 @@ async fn start(device: &Arc<Device>, job: &Job, attempt: u64) -> Result<(), Fail
     }
 }
 
-/// Writes the files of the job, and finds where everything is that it may write in. Blocking.
-fn prepare(device: &Device, job: &Job) -> Result<Sandbox, Failure> {
+/// Writes the files of the job, and finds where everything is that it may write in. What is to be started comes with
+/// nothing in its environment yet: that is not needed to try it. Blocking.
+fn prepare(device: &Device, job: &Job) -> Result<(Sandbox, Inside), Failure> {
     let Job { spec, folder, .. } = job;
     let bubblewrap = sandbox::find_bubblewrap().ok_or_else(failures::no_bubblewrap)?;
-    let writable: Result<Vec<PathBuf>, Failure> =
-        spec.writable_paths.iter().map(|path| places::writable(path, &device.own)).collect();
+    let writable = observe::writable(device, spec)?;
     let account = Account::of(Some(spec.runs_as()), None)?;
     // Root within has none of root's capabilities, and nothing to change.
     let credentials = account.credentials().filter(|credentials| credentials.uid != 0);
@@ -191,46 +194,52 @@ fn prepare(device: &Device, job: &Job) -> Result<Sandbox, Failure> {
         files.push((write(folder, "skipped", b"", 0o600)?, "skipped", Access::Write));
     }
     let changes_user = credentials.is_some();
-    let inside = serde_json::to_vec(&inside(spec, &account, credentials))
-        .map_err(|error| failures::io("write down what is to be started for", folder.path(), &error))?;
-    Ok(Sandbox {
+    let inside = inside(spec, credentials);
+    let sandbox = Sandbox {
         bubblewrap,
         shim: device.shim.clone(),
-        inside: write(folder, "job.json", &inside, 0o400)?,
         files,
         hidden: device.own.clone(),
-        writable: writable?,
+        writable,
         network: spec.network,
         changes_user,
-    })
+    };
+    Ok((sandbox, inside))
+}
+
+/// The variables that a job is started with. Blocking.
+fn environment(device: &Device, spec: &ShellJobSpec) -> Result<BTreeMap<String, String>, Failure> {
+    let account = Account::of(Some(spec.runs_as()), None)?;
+    let mut environment = BTreeMap::from([("PATH".to_owned(), PATH.to_owned())]);
+    environment.extend(account.variables());
+    environment.extend(spec.env.opened(&*device.unsealer)?);
+    Ok(environment)
 }
 
 /// What is started within.
-fn inside(spec: &ShellJobSpec, account: &Account, credentials: Option<Credentials>) -> Inside {
+fn inside(spec: &ShellJobSpec, credentials: Option<Credentials>) -> Inside {
     let command = |name: &str| {
         let script = sandbox::within(name).display().to_string();
         spec.interpreter.iter().cloned().chain([script]).collect::<Vec<String>>()
     };
-    let mut environment = std::collections::BTreeMap::from([("PATH".to_owned(), PATH.to_owned())]);
-    environment.extend(account.variables());
-    environment.extend(spec.env.iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
     Inside {
         unless: spec.unless.as_ref().map(|_| command("unless")),
         skipped: spec.unless.as_ref().map(|_| sandbox::within("skipped")),
         program: Program {
             command: command("script"),
-            environment,
+            environment: BTreeMap::new(),
             workdir: "/".into(),
             credentials,
             open_files: None,
             control_groups: Vec::new(),
+            inside: None,
         },
     }
 }
 
 /// What the shim is asked for. bubblewrap has nothing of the job's environment: as the agent's user it must not be
 /// told what to load.
-fn launch(job: &Job, sandbox: &Sandbox, control_groups: Vec<PathBuf>) -> Launch {
+fn launch(job: &Job, sandbox: &Sandbox, inside: Inside, control_groups: Vec<PathBuf>) -> Launch {
     let millis = |duration: Duration| duration.as_millis().try_into().unwrap_or(u64::MAX);
     let marker = (MARKER.to_owned(), job.folder.path().display().to_string());
     Launch {
@@ -244,6 +253,7 @@ fn launch(job: &Job, sandbox: &Sandbox, control_groups: Vec<PathBuf>) -> Launch 
             credentials: None,
             open_files: job.spec.limits.open_files,
             control_groups,
+            inside: Some(Box::new(inside)),
         },
         // bubblewrap would end at the signal and take the script with it before that has seen it.
         stop: StopSettings {
@@ -260,10 +270,6 @@ fn launch(job: &Job, sandbox: &Sandbox, control_groups: Vec<PathBuf>) -> Launch 
 fn limits(device: &Device, spec: &ShellJobSpec) -> Limits {
     let customary = Limits { pids: spec.limits.pids.or(Some(CUSTOMARY_PIDS)), ..spec.limits };
     if device.control_groups.unenforced(&customary).is_empty() { customary } else { spec.limits }
-}
-
-fn inside_file(folder: &ProcessFolder) -> PathBuf {
-    folder.path().join("job.json")
 }
 
 /// What an earlier run has printed and left is none of this one's.

@@ -1,12 +1,13 @@
 //! What can go wrong with a job, in words for the status.
 
-use std::{fmt::Display, path::Path, time::Duration};
+use std::{fmt::Display, io, time::Duration};
 
 use agent_model::{Failure, Retry, TargetPath};
 use serde_json::Value;
 
 use super::history::Outcome;
 pub(super) use crate::held::failures::*;
+use crate::mounted_path::Unmountable;
 
 pub(super) fn wrong_claim() -> Failure {
     Failure::lasting("WrongKind", "this claim is no job; this is a defect")
@@ -37,40 +38,48 @@ pub(super) fn limits_unenforceable(limits: &[String]) -> Failure {
     )
 }
 
-pub(super) fn place_unusable(path: &TargetPath, at: &Path, error: &std::io::Error) -> Failure {
-    if error.kind() == std::io::ErrorKind::NotFound {
-        let message =
-            format!("{path} is to be written in and {} is not there: create it first", at.display());
-        return Failure::passing("WritablePathMissing", message);
-    }
-    Failure::passing(
-        "InputOutput",
-        format!("{} on the way to {path} cannot be looked at: {error}", at.display()),
-    )
-}
-
-pub(super) fn unsafe_place(path: &TargetPath, at: &Path) -> Failure {
-    Failure::passing(
-        "UnsafePath",
-        format!(
-            "{path} is to be written in, and others than root and the agent's user could lead it elsewhere at {}: declare the \
-             folder that is theirs, or change its owner and mode",
-            at.display()
+/// What it is to write in cannot be in its sandbox.
+pub(super) fn unmountable(path: &TargetPath, why: Unmountable) -> Failure {
+    match why {
+        Unmountable::Unreachable(at, error) if error.kind() == io::ErrorKind::NotFound => Failure::passing(
+            "WritablePathMissing",
+            format!("{path} is to be written in and {} is not there: create it first", at.display()),
         ),
-    )
+        Unmountable::Unreachable(at, error) => Failure::passing(
+            "InputOutput",
+            format!("{} on the way to {path} cannot be looked at: {error}", at.display()),
+        ),
+        Unmountable::Replaceable(at) => Failure::passing(
+            "UnsafePath",
+            format!(
+                "{path} is to be written in, and others than root and the agent's user could lead it elsewhere at {}: declare \
+                 the folder that is theirs, or change its owner and mode",
+                at.display()
+            ),
+        ),
+        Unmountable::TooManyLinks => Failure::passing(
+            "UnsafePath",
+            format!(
+                "{path} is to be written in, and its links do not come to an end: declare the folder itself"
+            ),
+        ),
+        Unmountable::Own(own) => Failure::lasting(
+            "PolicyDenied",
+            format!("{path} is to be written in, and {} belongs to the agent itself", own.display()),
+        ),
+    }
 }
 
-pub(super) fn own_files(path: &TargetPath, own: &Path) -> Failure {
-    Failure::lasting(
-        "PolicyDenied",
-        format!("{path} is to be written in, and {} belongs to the agent itself", own.display()),
-    )
-}
-
-pub(super) fn history_unwritable(error: &impl Display) -> Failure {
+pub(super) fn history_unwritable(error: &io::Error) -> Failure {
+    let advice = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; free some space there",
+        _ => "",
+    };
     Failure::passing(
         "HistoryUnwritable",
-        format!("it does not run, because that it does cannot be noted in jobs.jsonl: {error}"),
+        format!(
+            "it does not go on, because that cannot be noted in jobs.jsonl in the state folder: {error}{advice}"
+        ),
     )
 }
 

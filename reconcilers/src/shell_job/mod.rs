@@ -16,7 +16,6 @@ mod history;
 mod observation;
 mod observe;
 mod output;
-mod places;
 mod plan;
 mod record;
 mod sandbox;
@@ -31,6 +30,7 @@ use std::{
 
 use agent_model::{
     Claim, Failure, Goal, Plan, Reconciler, ResourceKind, ResourceName, ResourceSpec, ShellJobSpec, Target,
+    Unsealer,
 };
 use futures_core::Stream;
 use futures_util::StreamExt;
@@ -60,6 +60,8 @@ pub struct ShellJobReconcilerSettings {
     pub shim: PathBuf,
     /// The agent's own files and folders: hidden from jobs, and nothing that they can write in.
     pub own: Vec<PathBuf>,
+    /// What opens sealed variables.
+    pub unsealer: Arc<dyn Unsealer>,
 }
 
 /// Reconciles jobs.
@@ -74,6 +76,7 @@ struct Device {
     jobs: PathBuf,
     shim: PathBuf,
     own: Vec<PathBuf>,
+    unsealer: Arc<dyn Unsealer>,
     control_groups: ControlGroups,
     history: History,
     waiting: Waiting,
@@ -113,7 +116,7 @@ fn skipped(folder: &ProcessFolder) -> PathBuf {
 impl ShellJobReconciler {
     /// A reconciler of the jobs in the settings' folder.
     pub fn new(settings: ShellJobReconcilerSettings) -> Self {
-        let ShellJobReconcilerSettings { jobs, history, shim, own } = settings;
+        let ShellJobReconcilerSettings { jobs, history, shim, own, unsealer } = settings;
         let wakes = Arc::new(Wakes::default());
         let device = Device {
             control_groups: ControlGroups::of(&jobs),
@@ -122,6 +125,7 @@ impl ShellJobReconciler {
             jobs,
             shim,
             own,
+            unsealer,
             wakes,
             outputs: Mutex::default(),
         };

@@ -1,6 +1,6 @@
 //! Looks at what there is of a job. Blocking.
 
-use std::{fs, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
 
 use agent_model::{Conclusion, Digest, Failure, Goal, ResourceName, ShellJobSpec, Target};
 use process_shim::{End, ExitRecord, ProcessFolder, ShimRecord, boot_id, boot_time};
@@ -10,11 +10,14 @@ use super::{
     Device, failures,
     history::{Known, Outcome},
     observation::ShellJobObservation,
-    output, places,
+    output,
     record::ShellJobRecord,
     sandbox,
 };
-use crate::held::{Found, launching::new_run, look};
+use crate::{
+    held::{Found, launching::new_run, look},
+    mounted_path,
+};
 
 pub(super) fn observe(
     device: &Device,
@@ -120,7 +123,7 @@ fn output_of(
     if !is_there {
         return Value::Null;
     }
-    device.output_of(name, &run.run, || output::read(&folder, &spec.env))
+    device.output_of(name, &run.run, || output::read(&folder, &spec.env, &*device.unsealer))
 }
 
 fn creates_exists(spec: &ShellJobSpec) -> Result<bool, Failure> {
@@ -138,7 +141,13 @@ fn obstacle(device: &Device, spec: &ShellJobSpec) -> Option<Failure> {
     if sandbox::find_bubblewrap().is_none() {
         return Some(failures::no_bubblewrap());
     }
-    spec.writable_paths.iter().find_map(|path| places::writable(path, &device.own).err())
+    writable(device, spec).err()
+}
+
+/// Where all that the job may write in really is. Blocking.
+pub(super) fn writable(device: &Device, spec: &ShellJobSpec) -> Result<Vec<PathBuf>, Failure> {
+    let find = |path| mounted_path::find(path, &device.own).map_err(|why| failures::unmountable(path, why));
+    spec.writable_paths.iter().map(find).collect()
 }
 
 /// All that is declared.

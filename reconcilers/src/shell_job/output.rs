@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use agent_model::Environment;
+use agent_model::{Environment, Unsealer};
 use process_shim::{ProcessFolder, log_line::LogLine};
 use serde_json::{Value, json};
 
@@ -15,23 +15,54 @@ const SHOWN: usize = 4 << 10;
 /// How much of a log is kept for that, in bytes: what is shown, with the time at the beginning of each line, if lines
 /// are a few characters long.
 pub(super) const KEPT: u64 = 128 << 10;
-/// Values of the environment that are shorter than this are not masked: they are words that no secret consists of.
+/// Plain values of the environment, and lines of any, that are shorter than this are not masked: they are words that no
+/// secret consists of, such as the brackets of a file.
 const SHORTEST_MASKED: usize = 6;
+/// More texts than this are not looked for: nothing is shown then.
+const MOST_MASKED: usize = 512;
 /// What stands in the place of a value of the environment.
 const MASK: &str = "***";
 
 /// The first and the last of what was printed: `{"first", "last"}`, or only the first where that is all. Values of the
-/// environment are masked, because they may be secret. Blocking.
-pub(super) fn read(folder: &ProcessFolder, env: &Environment) -> Value {
-    let masked: Vec<&str> = env
-        .iter()
-        .flat_map(|(_, value)| value.lines())
-        .filter(|line| line.trim().len() >= SHORTEST_MASKED)
-        .map(str::trim)
+/// environment are masked, because they may be secret; nothing is shown where these are not known. Blocking.
+pub(super) fn read(folder: &ProcessFolder, env: &Environment, unsealer: &dyn Unsealer) -> Value {
+    let Ok(opened) = env.opened(unsealer) else { return Value::Null };
+    let sealed = env.iter().map(|(_, value)| value.sealed().is_some());
+    let mut masked: Vec<String> = opened
+        .values()
+        .zip(sealed)
+        .flat_map(|(value, is_sealed)| {
+            // What is sealed is secret however short it is.
+            let shortest = if is_sealed && value.lines().nth(1).is_none() { 1 } else { SHORTEST_MASKED };
+            value.lines().map(str::trim).filter(move |line| line.len() >= shortest)
+        })
+        .map(|line| line.chars().map(visible).collect())
         .collect();
-    let head = text_of(&[folder.head()], &masked);
-    let tail = text_of(&[folder.log(1), folder.log(0)], &masked);
+    // The longest first: one may be a part of another.
+    masked.sort_unstable_by(|one, other| other.len().cmp(&one.len()).then_with(|| one.cmp(other)));
+    masked.dedup();
+    if masked.len() > MOST_MASKED {
+        return Value::Null;
+    }
+    let head = without(&text_of(&[folder.head()]), &masked);
+    let tail = without(&text_of(&[folder.log(1), folder.log(0)]), &masked);
     shown(&head, &tail)
+}
+
+/// The text with a mask in the place of each of these, the longest first. A mask is not looked at again: it may hold one
+/// of them itself.
+fn without(text: &str, masked: &[String]) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(character) = rest.chars().next() {
+        let found = masked.iter().find(|value| rest.starts_with(value.as_str()));
+        match found {
+            Some(_) => out.push_str(MASK),
+            None => out.push(character),
+        }
+        rest = &rest[found.map_or(character.len_utf8(), String::len)..];
+    }
+    out
 }
 
 fn shown(head: &str, tail: &str) -> Value {
@@ -45,7 +76,7 @@ fn shown(head: &str, tail: &str) -> Value {
 }
 
 /// What was printed as these files have it, the oldest first.
-fn text_of(files: &[impl AsRef<Path>], masked: &[&str]) -> String {
+fn text_of(files: &[impl AsRef<Path>]) -> String {
     let mut text = String::new();
     for file in files {
         // One that is not there has nothing to tell.
@@ -57,10 +88,7 @@ fn text_of(files: &[impl AsRef<Path>], masked: &[&str]) -> String {
             }
         }
     }
-    // The longest first: one may be a part of another.
-    let mut masked = masked.to_vec();
-    masked.sort_unstable_by_key(|value| std::cmp::Reverse(value.len()));
-    masked.iter().fold(text, |text, value| text.replace(value, MASK))
+    text
 }
 
 fn bounded(file: &Path) -> io::Result<Vec<u8>> {
@@ -80,6 +108,8 @@ mod tests {
 
     use process_shim::log_line::{Stream, append};
 
+    use crate::fake_unsealer::NoKey;
+
     use super::*;
 
     fn lines(texts: &[&str]) -> Vec<u8> {
@@ -97,7 +127,7 @@ mod tests {
         fs::write(folder.log(0), log).unwrap();
         let mut variables = Environment::default();
         env.iter().for_each(|(name, value)| variables.set(name, value).unwrap());
-        read(&folder, &variables)
+        read(&folder, &variables, &NoKey)
     }
 
     #[test]
@@ -122,5 +152,17 @@ mod tests {
         let text = lines(&["x hunter2-and-more", "hunter2 yes", "first line", "\u{1b}[31m"]);
         let shown = read_of(&text, &text, &env);
         assert_eq!(shown["first"], "x ***\n*** yes\n***\n\u{fffd}[31m\n");
+    }
+
+    #[test]
+    fn masks_do_not_multiply_and_hide_values_with_control_characters() {
+        let many = ["*"].repeat(60).join("\n") + "\nlonger *\n* even longer";
+        let env = [("STARS", many.as_str()), ("MASKS", "******"), ("BELL", "ring\u{7}ring")];
+        let text = lines(&["****** longer * ring\u{7}ring", "*"]);
+        let shown = read_of(&text, &text, &env);
+        assert_eq!(shown["first"], "*** *** ***\n*\n");
+
+        let values = (0..=MOST_MASKED).map(|i| format!("value-{i:04}\n")).collect::<String>();
+        assert_eq!(read_of(&text, &text, &[("LIST", &values)]), Value::Null);
     }
 }

@@ -9,7 +9,7 @@
 //! rights are taken within, as the last thing, with what can no longer be got back (no_new_privs). If the shim dies, the
 //! kernel kills bubblewrap, and with it process 1 and all that is in its namespace.
 //!
-//! Nothing of a job stands on a command line: script, arguments and environment come in files.
+//! Nothing of a job stands on a command line: scripts come in files, arguments and environment by standard input.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -20,7 +20,8 @@ use std::{
 };
 
 use agent_model::Failure;
-use tokio::{process::Command, time::timeout};
+use process_shim::Inside;
+use tokio::{io::AsyncWriteExt as _, process::Command, time::timeout};
 
 use super::failures;
 
@@ -44,8 +45,6 @@ pub(super) struct Sandbox {
     pub(super) bubblewrap: PathBuf,
     /// The program process-shim.
     pub(super) shim: PathBuf,
-    /// The file that says what is to be started.
-    pub(super) inside: PathBuf,
     /// The script, the one that is run before, and the file that notes what came of that: by their names within.
     pub(super) files: Vec<(PathBuf, &'static str, Access)>,
     /// What nobody within may see: the agent's own.
@@ -85,12 +84,13 @@ impl Sandbox {
         self.command_for("inside")
     }
 
-    /// Finds out whether all this can be set up, and the user's rights be taken.
+    /// Finds out whether all this can be set up, and the user's rights be taken for what is to be started.
     ///
     /// # Errors
     /// When it cannot: what bubblewrap said.
-    pub(super) async fn try_out(&self) -> Result<(), Failure> {
-        try_out(&self.bubblewrap, &self.command_for("try-inside")[1..]).await
+    pub(super) async fn try_out(&self, inside: &Inside) -> Result<(), Failure> {
+        let inside = serde_json::to_vec(inside).map_err(|error| failures::no_sandbox(&error.to_string()))?;
+        try_out(&self.bubblewrap, &self.command_for("try-inside")[1..], &inside).await
     }
 
     fn command_for(&self, what: &str) -> Vec<OsString> {
@@ -111,7 +111,6 @@ impl Sandbox {
         }
         command.say_folders_above(&within("process-shim"));
         command.say(&[&"--ro-bind", &self.shim, &within("process-shim")]);
-        command.say(&[&"--ro-bind", &self.inside, &within("job.json")]);
         for (file, name, access) in &self.files {
             let bind = if *access == Access::Read { "--ro-bind" } else { "--bind" };
             command.say(&[&bind, file, &within(name)]);
@@ -119,7 +118,7 @@ impl Sandbox {
         if self.changes_user {
             command.say(&[&"--cap-add", &"CAP_SETUID", &"--cap-add", &"CAP_SETGID"]);
         }
-        command.say(&[&"--", &within("process-shim"), &what, &within("job.json")]);
+        command.say(&[&"--", &within("process-shim"), &what]);
         command.0
     }
 }
@@ -133,21 +132,29 @@ pub async fn check_sandbox() -> Result<PathBuf, Failure> {
     let mut command = Words(Vec::new());
     command.isolate(false);
     command.say(&[&"--", &"/bin/sh", &"-c", &":"]);
-    try_out(&bubblewrap, &command.0).await?;
+    try_out(&bubblewrap, &command.0, b"").await?;
     Ok(bubblewrap)
 }
 
-async fn try_out(bubblewrap: &Path, arguments: &[OsString]) -> Result<(), Failure> {
+async fn try_out(bubblewrap: &Path, arguments: &[OsString], input: &[u8]) -> Result<(), Failure> {
     let tried = Command::new(bubblewrap)
         .args(arguments)
         .env_clear()
         .current_dir("/")
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .kill_on_drop(true)
-        .output();
-    let said = match timeout(TRIED_WITHIN, tried).await {
+        .spawn();
+    let ended = async {
+        let mut tried = tried?;
+        if let Some(mut stdin) = tried.stdin.take() {
+            // Who ends without reading it says why. It is less than a pipe holds.
+            let _ = stdin.write_all(input).await;
+        }
+        tried.wait_with_output().await
+    };
+    let said = match timeout(TRIED_WITHIN, ended).await {
         Ok(Ok(output)) if output.status.success() => return Ok(()),
         Ok(Ok(output)) => String::from_utf8_lossy(&output.stderr).into_owned(),
         Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => return Err(failures::no_bubblewrap()),

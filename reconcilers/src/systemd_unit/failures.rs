@@ -58,9 +58,7 @@ pub(super) fn not_reloaded(error: &zbus::Error) -> Failure {
     call("read its units again, among them", "those of this document", error)
 }
 
-pub(super) fn io(what: &str, path: &Path, error: &impl Display) -> Failure {
-    Failure::passing("InputOutput", format!("cannot {what} {}: {error}", path.display()))
-}
+pub(super) use crate::refused_by_disk::failure as io;
 
 pub(super) fn not_regular_file(path: &str, what: &str) -> Failure {
     Failure::lasting(

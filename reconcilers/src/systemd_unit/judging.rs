@@ -82,7 +82,7 @@ async fn verify(staging: &Path, unit: &SystemdUnitSpec) -> Result<(), Failure> {
         // Then systemd says what it thinks of the unit when it has read it.
         Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Ok(Err(error)) => return Err(failures::io("run", Path::new(PROGRAM), &error)),
-        Err(elapsed) => return Err(failures::io("wait for", Path::new(PROGRAM), &elapsed)),
+        Err(elapsed) => return Err(failures::io("wait for", Path::new(PROGRAM), &elapsed.into())),
     };
     if output.status.success() {
         return Ok(());

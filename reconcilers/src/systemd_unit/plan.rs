@@ -11,8 +11,10 @@
 //! document. What runs carries no mark of ours: it is known by the invocation that systemd numbers each start
 //! with. Only what was started for something else than what is declared is restarted.
 
+mod placing;
 #[cfg(test)]
 mod tests;
+mod undoing;
 
 use std::time::Duration;
 
@@ -20,12 +22,13 @@ use agent_model::{Digest, Failure, Plan, Standing, SystemdUnitSpec, UnitName, Un
 use serde_json::json;
 
 use super::{
-    backoff, failures,
-    files::{self, MAX_ORIGINAL, MODE},
+    backoff, failures, files,
     observation::{FoundFile, FoundUnit, SystemdUnitObservation},
     record::{AsFound, Run, Starting, SystemdUnitRecord, WrittenFile},
     step::{SystemdUnitStep, UnitAction},
 };
+
+pub(super) use undoing::undo;
 
 type UnitPlan = Plan<SystemdUnitStep, SystemdUnitRecord>;
 
@@ -43,7 +46,7 @@ pub(super) fn establish(
         return Plan::blocked(record.cloned(), failure);
     }
     let claim = taken(spec, digest, record, observed);
-    match placing(spec, &claim, observed) {
+    match placing::placing(spec, &claim, observed) {
         Err(failure) => Plan::blocked(record.cloned(), failure),
         Ok(Some(plan)) => plan,
         Ok(None) => running(spec, digest, claim, observed),
@@ -133,100 +136,6 @@ fn taken(
         _ => {}
     }
     claim
-}
-
-/// Puts the files in place, and has it started at boot or not; `None` where all that is done.
-fn placing(
-    spec: &SystemdUnitSpec,
-    claim: &SystemdUnitRecord,
-    observed: &SystemdUnitObservation,
-) -> Result<Option<UnitPlan>, Failure> {
-    let (mut intent, mut record) = (claim.clone(), claim.clone());
-    let (mut keeping, mut writing) = (Vec::new(), Vec::new());
-    for (name, wanted) in &observed.wanted {
-        let found = match observed.files.get(name) {
-            Some(FoundFile::Regular { file, size, body }) => Some((*file, *size, *body)),
-            _ => None,
-        };
-        let in_sync = found.is_some_and(|(file, ..)| file.content == *wanted && file.mode == MODE);
-        let mut file = claim.files.get(name).cloned().unwrap_or_else(|| WrittenFile {
-            // With a mark it is ours, whatever the ledger says.
-            original: found.filter(|(file, _, body)| file.content == *body).map(|(file, ..)| file),
-            ..WrittenFile::default()
-        });
-        if in_sync {
-            file.written = Some(*wanted);
-            intent.files.insert(name.clone(), file.clone());
-            record.files.insert(name.clone(), file);
-            continue;
-        }
-        if let (Some((found, size, _)), Some(original)) = (found, file.original)
-            && found.content == original.content
-            && !observed.kept.contains(&original.content)
-        {
-            if size > MAX_ORIGINAL {
-                return Err(failures::original_too_large(&format!("{}/{name}", super::FOLDER), size));
-            }
-            keeping.push(UnitAction::KeepOriginal { file: name.clone(), original });
-        }
-        writing.push(UnitAction::Write { file: name.clone(), over: found.map(|(file, ..)| file.content) });
-        intent.files.insert(name.clone(), WrittenFile { intended: Some(*wanted), ..file.clone() });
-        record.files.insert(name.clone(), WrittenFile { written: Some(*wanted), intended: None, ..file });
-    }
-    let own_file_changes = writing
-        .iter()
-        .any(|action| matches!(action, UnitAction::Write { file, .. } if *file == spec.unit.as_str()));
-    let makes_folder = !spec.drop_ins.is_empty() && !observed.has_folder;
-    intent.made_folder |= makes_folder;
-    let dropped: Vec<String> =
-        claim.files.keys().filter(|name| !observed.wanted.contains_key(*name)).cloned().collect();
-    for name in dropped {
-        writing.extend(given_back(&name, &claim.files[&name], observed)?);
-        record.files.remove(&name);
-    }
-    let mut actions = keeping;
-    if !writing.is_empty() {
-        actions.push(UnitAction::Verify);
-    }
-    let removes_folder = intent.made_folder && spec.drop_ins.is_empty();
-    actions.extend(writing);
-    actions.extend(removes_folder.then_some(UnitAction::RemoveFolder));
-    if let Some(wanted) = spec.enabled {
-        let differs = observed.unit.enabled().is_some_and(|is| is != wanted);
-        // What it will be like is seen once its file is there.
-        let unknown = own_file_changes && observed.unit.enabled().is_none() && wanted;
-        if differs || unknown {
-            actions.push(UnitAction::Enable(wanted));
-            intent.set_enabled = true;
-        }
-    }
-    record.set_enabled = intent.set_enabled;
-    record.made_folder = intent.made_folder && !removes_folder;
-    if actions.is_empty() {
-        return Ok(None);
-    }
-    record.unread = true;
-    let then =
-        Standing::Pending { reason: "Loading".into(), message: "systemd is about to read its files".into() };
-    Ok(Some(Plan { intent: Some(intent), steps: steps(&spec.unit, actions), record: Some(record), then }))
-}
-
-/// Puts back what a file replaced, if it is still ours.
-fn given_back(
-    name: &str,
-    file: &WrittenFile,
-    observed: &SystemdUnitObservation,
-) -> Result<Option<UnitAction>, Failure> {
-    let Some(FoundFile::Regular { file: found, .. }) = observed.files.get(name) else { return Ok(None) };
-    if !file.holds(found.content) {
-        return Ok(None);
-    }
-    match file.original {
-        Some(original) if !observed.kept.contains(&original.content) && found.content != original.content => {
-            Err(failures::original_lost(&format!("{}/{name}", super::FOLDER)))
-        }
-        original => Ok(Some(UnitAction::Restore { file: name.to_owned(), original, over: found.content })),
-    }
 }
 
 /// Has systemd read what was written, and the unit run or not.
@@ -399,106 +308,6 @@ fn ready(reason: &'static str, unit: &FoundUnit) -> Standing {
         "unitFileState": unit.file_state,
     });
     Standing::Ready { reason: reason.into(), message: String::new(), details }
-}
-
-/// Gives the unit back as it was found.
-pub(super) fn undo(
-    name: &UnitName,
-    record: Option<&SystemdUnitRecord>,
-    observed: &SystemdUnitObservation,
-) -> UnitPlan {
-    let Some(record) = record else { return Plan::nothing(None, Standing::Gone) };
-    if observed.agents_own {
-        return Plan::blocked(Some(record.clone()), failures::agents_own(name.as_str()));
-    }
-    let unit = &observed.unit;
-    if !stays(name, record, observed) && !name.is_template() {
-        if unit.runs() {
-            let plan = Plan::nothing(Some(record.clone()), on_its_way("Stopping", unit));
-            return Plan { steps: steps(name, vec![UnitAction::Stop]), ..plan };
-        }
-        if unit.active == "deactivating" || unit.has_job {
-            return Plan::nothing(Some(record.clone()), on_its_way("Stopping", unit));
-        }
-    }
-    match returning(name, record, observed) {
-        Err(failure) => Plan::blocked(Some(record.clone()), failure),
-        Ok(Some(plan)) => plan,
-        Ok(None) => as_found(name, record, observed),
-    }
-}
-
-/// Whether there is a unit of that name when our files are gone.
-fn stays(name: &UnitName, record: &SystemdUnitRecord, observed: &SystemdUnitObservation) -> bool {
-    let Some(file) = record.files.get(name.as_str()) else {
-        return record.found.exists || observed.unit.file_state.is_some();
-    };
-    let ours = match observed.files.get(name.as_str()) {
-        Some(FoundFile::Regular { file: found, .. }) => file.holds(found.content),
-        Some(FoundFile::Other(_)) => false,
-        None => true,
-    };
-    record.found.exists || file.original.is_some() || !ours
-}
-
-/// Puts files back, and whether it is started at boot; `None` where all that is done.
-fn returning(
-    name: &UnitName,
-    record: &SystemdUnitRecord,
-    observed: &SystemdUnitObservation,
-) -> Result<Option<UnitPlan>, Failure> {
-    let unit = &observed.unit;
-    let mut restoring = Vec::new();
-    for (file, written) in &record.files {
-        restoring.extend(given_back(file, written, observed)?);
-    }
-    let changes = !restoring.is_empty();
-    let mut actions = Vec::new();
-    if stays(name, record, observed) {
-        actions.extend(restoring);
-        let before =
-            record.found.enabled.filter(|before| record.set_enabled && unit.enabled() != Some(*before));
-        actions.extend(before.map(UnitAction::Enable));
-    } else {
-        // While its file is there, which says what there is to be undone.
-        actions.extend((unit.enabled() == Some(true)).then_some(UnitAction::Enable(false)));
-        actions.extend(restoring);
-    }
-    actions.extend((record.made_folder && observed.has_folder).then_some(UnitAction::RemoveFolder));
-    if actions.is_empty() {
-        return Ok(None);
-    }
-    let mut done =
-        SystemdUnitRecord { unread: true, made_folder: false, set_enabled: false, ..record.clone() };
-    done.files.clear();
-    if let Some(run) = done.run.as_mut().filter(|_| changes) {
-        run.digest = None;
-    }
-    let then =
-        Standing::Pending { reason: "Loading".into(), message: "systemd is about to read its files".into() };
-    let intent = SystemdUnitRecord { unread: true, run: done.run.clone(), ..record.clone() };
-    Ok(Some(Plan { intent: Some(intent), steps: steps(name, actions), record: Some(done), then }))
-}
-
-/// Has systemd read what is left, and the unit run as before.
-fn as_found(name: &UnitName, record: &SystemdUnitRecord, observed: &SystemdUnitObservation) -> UnitPlan {
-    let unit = &observed.unit;
-    let mut actions: Vec<UnitAction> = record.unread.then_some(UnitAction::Reload).into_iter().collect();
-    let before = record.found;
-    if before.exists && !name.is_template() {
-        let is_changed = record.unread && record.run.as_ref().is_some_and(|run| run.digest.is_none());
-        actions.extend(match (before.active, unit.runs()) {
-            (true, true) => is_changed.then_some(UnitAction::Restart),
-            (true, false) => (!unit.runs_once).then_some(UnitAction::Start { again: false }),
-            (false, true) => Some(UnitAction::Stop),
-            (false, false) => None,
-        });
-    }
-    let plan = Plan::nothing(None, Standing::Gone);
-    if actions.is_empty() {
-        return plan;
-    }
-    Plan { intent: Some(record.clone()), steps: steps(name, actions), ..plan }
 }
 
 fn steps(unit: &UnitName, actions: Vec<UnitAction>) -> Vec<SystemdUnitStep> {

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use agent_model::{ContainerSpec, Digest, Failure, PullPolicy, RestartPolicy, Retry, Standing};
 
-use super::*;
+use super::{super::record::Refused, *};
 
 fn digest(of: &str) -> Digest {
     Digest::of_bytes(of.as_bytes())
@@ -154,6 +154,41 @@ fn what_does_not_start_gives_way_once_and_is_not_tried_again() {
     assert_eq!(steps(&plan(record.as_ref(), &seen)), ["stop it: it is declared otherwise now"]);
     let other = establish(&spec(), &digest("newer"), record.as_ref(), &seen);
     assert_eq!(steps(&other), ["stop it: it is declared otherwise now"]);
+}
+
+#[test]
+fn what_was_brought_back_is_kept_running() {
+    let refused = Refused {
+        digest: digest("new").to_string(),
+        image: "image of new".to_owned(),
+        reason: "NotStarted".to_owned(),
+        message: "no such command".to_owned(),
+    };
+    let record = ContainerRecord { refused: Some(refused), ..of_run("a") };
+    let after = |code, record: &ContainerRecord| {
+        plan(Some(record), &observed(found("a", "old", ended(code)), Slot::Empty))
+    };
+    let seen = observed(found("a", "old", running(Health::Ready)), Slot::Empty);
+    assert_eq!(
+        plan(Some(&record), &seen).record.as_ref(),
+        Some(&record),
+        "nothing is forgotten, nothing is new"
+    );
+    let waits = after(1, &record);
+    assert!(waits.steps.is_empty());
+    let retry = Retry::After { delay: Duration::from_secs(1), attempts: 1 };
+    assert_eq!((failure(&waits).reason.as_ref(), failure(&waits).retry), ("NotStarted", retry));
+    let mut later = observed(found("a", "old", ended(1)), Slot::Empty);
+    if let Slot::Ours(Found { state: State::Ended(ended), .. }) = &mut later.current {
+        ended.ended_ago = Duration::from_secs(1);
+    }
+    let again = plan(Some(&record), &later);
+    assert_eq!(steps(&again), ["start the container before it again"]);
+    let kept = again.record.as_ref().unwrap();
+    assert_eq!((&kept.refused, kept.crashes), (&record.refused, 1));
+    assert!(after(0, &record).steps.is_empty(), "what ended as it should is left so");
+    let earlier = ContainerRecord { boot: Some("before".to_owned()), ..record };
+    assert_eq!(steps(&after(0, &earlier)), ["start the container before it again"]);
 }
 
 #[test]

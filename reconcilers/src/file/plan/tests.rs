@@ -1,12 +1,18 @@
 use std::{collections::BTreeSet, sync::Arc};
 
-use agent_model::{Claim, Content, Digest, Mode, Step as _};
+use agent_model::{
+    Claim, Content, Declaration, DesiredStateBuilder, Digest, MaybeSealed, Mode, ResourceSpec, Step as _,
+    Unsealer as _,
+};
 use proptest::prelude::*;
 
 use super::*;
-use crate::file::{
-    observation::{FoundFile, Owner},
-    stamp::{Inode, Stamp, Time},
+use crate::{
+    fake_unsealer::{Transparent, transparent_box},
+    file::{
+        observation::{FoundFile, Owner},
+        stamp::{Inode, Stamp, Time},
+    },
 };
 
 const OWNER: Owner = Owner { uid: 10, gid: 20 };
@@ -21,20 +27,26 @@ struct Model {
     parent: bool,
     /// Stands in for time: each write leaves a stamp of its own.
     writes: i64,
+    /// Which key it has for what is sealed.
+    key: u8,
 }
 
 impl Model {
     fn new(found: Found) -> Self {
-        Self { found, kept: BTreeSet::new(), temporary: false, parent: true, writes: 100 }
+        Self { found, kept: BTreeSet::new(), temporary: false, parent: true, writes: 100, key: 0 }
     }
 
     fn observe(&self, record: Option<&FileRecord>) -> FileObservation {
+        let mut found = self.found.clone();
+        if let Found::File(file) = &mut found {
+            file.keyed = file.digest.and_then(|digest| Transparent { key: self.key }.fingerprint(digest));
+        }
         let original = match record {
-            Some(record) => record.contents().original_behind(&self.found),
-            None => self.found.fingerprint(),
+            Some(record) => record.contents().original_behind(&found),
+            None => found.fingerprint(),
         };
         FileObservation {
-            found: self.found.clone(),
+            found,
             missing_parents: if self.parent { vec![] } else { vec![path("/a")] },
             shared_parents: vec![],
             owner: OWNER,
@@ -56,7 +68,7 @@ impl Model {
                 assert_eq!(*over, self.found.stamp());
                 assert!(self.parent || parents.contains(&path("/a")));
                 self.parent = true;
-                self.found = file(spec.content.bytes(), *attributes, self.writes);
+                self.found = file(&bytes_of(spec), *attributes, self.writes);
             }
             (FileAction::SetAttributes { attributes, of }, _) => match &mut self.found {
                 Found::File(file) => {
@@ -74,7 +86,7 @@ impl Model {
                         assert!(self.kept.contains(&content.digest), "restored what was not kept");
                         let mut stamp = stamp(*attributes, content.size, self.writes);
                         stamp.links = 1;
-                        Found::File(FoundFile { stamp, digest: Some(content.digest) })
+                        found_file(stamp, content.digest)
                     }
                     Original::Symlink { target, .. } => link(target),
                 };
@@ -86,6 +98,7 @@ impl Model {
 
     /// Plans and does the first `until` steps; the record is then the one that survives.
     fn pass(&mut self, record: &mut Option<FileRecord>, goal: &Goal<FileSpec>, until: usize) -> Standing {
+        let goal = &opened(goal, self.key);
         let target = Target { claim: Claim::File(path("/a/f")), goal: goal.clone(), record: record.clone() };
         let plan = plan(&target, &self.observe(record.as_ref()));
         let done = plan.steps.len().min(until);
@@ -139,7 +152,42 @@ fn stamp(attributes: Attributes, size: u64, time: i64) -> Stamp {
 
 fn file(content: &[u8], attributes: Attributes, time: i64) -> Found {
     let stamp = stamp(attributes, content.len() as u64, time);
-    Found::File(FoundFile { stamp, digest: Some(Digest::of_bytes(content)) })
+    found_file(stamp, Digest::of_bytes(content))
+}
+
+fn found_file(stamp: Stamp, digest: Digest) -> Found {
+    Found::File(FoundFile { stamp, digest: Some(digest), keyed: None })
+}
+
+fn bytes_of(spec: &FileSpec) -> Vec<u8> {
+    match &spec.content {
+        MaybeSealed::Plain(content) => content.bytes().to_vec(),
+        MaybeSealed::Sealed(sealed) => sealed.open(&Transparent::default()).unwrap().to_vec(),
+    }
+}
+
+/// What is in the file once it is as declared.
+fn content_of(spec: &FileSpec) -> Fingerprint {
+    let bytes = bytes_of(spec);
+    Fingerprint::plain(Digest::of_bytes(&bytes), bytes.len() as u64)
+}
+
+/// The same with its content sealed, for its owner alone, as that has to be.
+fn sealed(content: &str) -> Goal<FileSpec> {
+    let Goal::Present { spec, digest } = declared(content, 0o600) else { unreachable!() };
+    let content = MaybeSealed::Sealed(transparent_box(content));
+    Goal::Present { spec: Arc::new(FileSpec { content, ..(*spec).clone() }), digest }
+}
+
+/// The same as a device knows it that has opened it with that key, which it was sealed to.
+fn opened(goal: &Goal<FileSpec>, key: u8) -> Goal<FileSpec> {
+    let Goal::Present { spec, .. } = goal else { return goal.clone() };
+    let mut builder = DesiredStateBuilder::default();
+    builder.declare(Declaration::new("", "sealed".parse().unwrap(), (**spec).clone()));
+    let state = builder.finish().unwrap().with_boxes_tried(&Transparent { key });
+    let [resource] = state.resources() else { unreachable!() };
+    let ResourceSpec::File(spec) = &resource.spec else { unreachable!() };
+    Goal::Present { spec: Arc::clone(spec), digest: resource.spec_digest() }
 }
 
 fn link(target: &str) -> Found {
@@ -155,14 +203,20 @@ fn attributes(mode: u32) -> Attributes {
 fn declared(content: &str, mode: u32) -> Goal<FileSpec> {
     let content = Content::from(content.as_bytes().to_vec());
     let digest = content.digest();
-    let spec =
-        FileSpec { path: path("/a/f"), content, mode: Mode::from_bits(mode), owner: None, group: None };
+    let spec = FileSpec {
+        path: path("/a/f"),
+        content: content.into(),
+        mode: Mode::from_bits(mode),
+        owner: None,
+        group: None,
+    };
     Goal::Present { spec: Arc::new(spec), digest }
 }
 
 /// The summaries of the steps of a pass that is carried out wholly.
 fn summaries(model: &Model, record: Option<&FileRecord>, goal: &Goal<FileSpec>) -> Vec<String> {
-    let target = Target { claim: Claim::File(path("/a/f")), goal: goal.clone(), record: record.cloned() };
+    let goal = opened(goal, model.key);
+    let target = Target { claim: Claim::File(path("/a/f")), goal, record: record.cloned() };
     plan(&target, &model.observe(record)).steps.iter().map(FileStep::summary).collect()
 }
 
@@ -224,7 +278,7 @@ fn what_is_no_file_is_left_alone_whether_declared_or_dropped() {
 #[test]
 fn an_original_too_large_to_keep_is_left_alone_but_does_not_stop_a_repair() {
     let mut huge = stamp(attributes(0o644), MAX_ORIGINAL + 1, 1);
-    let mut model = Model::new(Found::File(FoundFile { stamp: huge, digest: None }));
+    let mut model = Model::new(Found::File(FoundFile { stamp: huge, digest: None, keyed: None }));
     let mut record = None;
     let then = model.pass(&mut record, &declared("one", 0o644), usize::MAX);
     assert!(matches!(then, Standing::Failed(failure) if failure.reason == "OriginalTooLarge"));
@@ -233,7 +287,7 @@ fn an_original_too_large_to_keep_is_left_alone_but_does_not_stop_a_repair() {
     model.found = Found::Absent;
     model.pass(&mut record, &declared("one", 0o644), usize::MAX);
     huge.size += 1;
-    model.found = Found::File(FoundFile { stamp: huge, digest: None });
+    model.found = Found::File(FoundFile { stamp: huge, digest: None, keyed: None });
     assert_eq!(summaries(&model, record.as_ref(), &declared("one", 0o644)), ["write /a/f"]);
 }
 
@@ -312,6 +366,95 @@ fn a_claim_that_was_never_acted_on_is_given_up_without_a_step() {
     assert_eq!(summaries(&model, None, &Goal::Absent), [""; 0]);
 }
 
+/// A device on which that was there before, and that was written over it and sealed to a key that is lost since.
+fn with_lost_key(was: Found, content: &str) -> (Model, Option<FileRecord>) {
+    let mut model = Model::new(was);
+    let mut record = None;
+    model.pass(&mut record, &sealed(content), usize::MAX);
+    model.key += 1;
+    (model, record)
+}
+
+#[test]
+fn what_was_sealed_to_a_lost_key_goes_and_what_was_there_before_comes_back() {
+    for was in [
+        Found::Absent,
+        link("elsewhere"),
+        file(b"six", attributes(0o644), 1),
+        file(b"longer", attributes(0o600), 1),
+    ] {
+        let (mut model, mut record) = with_lost_key(was.clone(), "one");
+        assert_eq!(model.pass(&mut record, &Goal::Absent, usize::MAX), Standing::Gone);
+        assert_eq!((record, model.seen()), (None, Model::new(was).seen()));
+    }
+    // Nor does it stay where the agent noted no marks of keys yet.
+    let (mut model, mut record) = with_lost_key(Found::Absent, "one");
+    if let Some(content) = record.as_mut().and_then(|record| record.written.as_mut()) {
+        content.key = None;
+    }
+    model.pass(&mut record, &Goal::Absent, usize::MAX);
+    assert_eq!(model.found, Found::Absent);
+}
+
+#[test]
+fn what_others_may_read_is_not_taken_for_what_was_sealed_to_a_lost_key_and_nothing_is_lost() {
+    let (mut model, mut record) = with_lost_key(file(b"before", attributes(0o644), 1), "one");
+    model.found = file(b"two", attributes(0o640), 5);
+    let before = (record.clone(), model.seen(), model.kept.clone());
+    let then = model.pass(&mut record, &Goal::Absent, usize::MAX);
+    assert!(matches!(then, Standing::Failed(failure) if failure.reason == "SealingKeyLost"));
+    assert_eq!((record.clone(), model.seen(), model.kept.clone()), before);
+    // Each of what the message advises ends it.
+    for (found, key) in
+        [(Found::Absent, 1), (file(b"one", attributes(0o600), 6), 1), (file(b"one", attributes(0o640), 7), 0)]
+    {
+        let (mut model, mut record) = (Model { found, key, ..model.clone() }, record.clone());
+        assert_eq!(model.pass(&mut record, &Goal::Absent, usize::MAX), Standing::Gone);
+        assert_eq!(record, None);
+    }
+}
+
+#[test]
+fn nothing_is_taken_for_what_was_sealed_while_there_is_no_key() {
+    let (model, record) = with_lost_key(Found::Absent, "one");
+    let mut observed = model.observe(record.as_ref());
+    let Found::File(file) = &mut observed.found else { panic!("{observed:?}") };
+    file.keyed = None;
+    let target = Target { claim: Claim::File(path("/a/f")), goal: Goal::Absent, record };
+    let plan = plan(&target, &observed);
+    assert!(matches!(&plan.then, Standing::Failed(failure) if failure.reason == "SealingKeyLost"));
+    assert_eq!((plan.steps.len(), plan.record), (0, target.record));
+}
+
+#[test]
+fn what_was_not_begun_when_the_key_was_lost_lays_no_claim_to_what_lies_there() {
+    let mut model = Model::new(file(b"one", attributes(0o600), 1));
+    let mut record = None;
+    model.pass(&mut record, &sealed("two"), 0);
+    model.key += 1;
+    model.found = file(b"six", attributes(0o600), 5);
+    let by_hand = model.seen();
+    let (mut emptied, mut noted) = (model.clone(), record.clone());
+    assert_eq!(emptied.pass(&mut noted, &Goal::Absent, usize::MAX), Standing::Gone);
+    assert_eq!(emptied.seen(), by_hand);
+
+    model.pass(&mut record, &sealed("two"), usize::MAX);
+    assert_ne!(model.seen(), by_hand);
+    assert_eq!(model.pass(&mut record, &Goal::Absent, usize::MAX), Standing::Gone);
+    assert_eq!(model.seen(), by_hand);
+}
+
+#[test]
+fn what_is_plainly_another_than_what_was_sealed_to_a_lost_key_is_left_alone() {
+    let was = file(b"six", attributes(0o644), 1);
+    for now in [file(b"eleven", attributes(0o600), 5), link("elsewhere"), was.clone()] {
+        let (mut model, mut record) = with_lost_key(was.clone(), "one");
+        model.found = now.clone();
+        assert_eq!(model.pass(&mut record, &Goal::Absent, usize::MAX), Standing::Gone);
+        assert_eq!(model.found, now);
+    }
+}
+
 /// Few contents, so that collisions of ours and theirs are common.
 fn any_content() -> impl Strategy<Value = &'static str> {
     prop_oneof![Just("one"), Just("two"), Just("six"), Just("eleven")]
@@ -330,7 +473,8 @@ fn any_found() -> impl Strategy<Value = Found> {
 }
 
 fn any_goal() -> impl Strategy<Value = Goal<FileSpec>> {
-    (any_content(), prop_oneof![Just(0o644), Just(0o600)]).prop_map(|(content, mode)| declared(content, mode))
+    (any_content(), prop_oneof![Just(0o644), Just(0o600)], any::<bool>())
+        .prop_map(|(content, mode, seals)| if seals { sealed(content) } else { declared(content, mode) })
 }
 
 /// What befalls a device between two looks at it.
@@ -344,6 +488,8 @@ enum Event {
     CopyIsLost,
     /// Somebody puts the original back at the path.
     OriginalIsPutBack,
+    /// The device has another key for what is sealed.
+    KeyIsLost,
 }
 
 fn any_event() -> impl Strategy<Value = Event> {
@@ -354,6 +500,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         1 => Just(Event::LedgerIsDamaged),
         1 => Just(Event::CopyIsLost),
         1 => Just(Event::OriginalIsPutBack),
+        1 => Just(Event::KeyIsLost),
     ]
 }
 
@@ -367,10 +514,11 @@ fn renewed(found: &Found, time: i64) -> Found {
 }
 
 fn any_fingerprint() -> impl Strategy<Value = Option<Fingerprint>> {
-    proptest::option::of(any_content().prop_map(|content| Fingerprint {
-        digest: Digest::of_bytes(content.as_bytes()),
-        size: content.len() as u64,
-    }))
+    proptest::option::of(
+        any_content().prop_map(|content| {
+            Fingerprint::plain(Digest::of_bytes(content.as_bytes()), content.len() as u64)
+        }),
+    )
 }
 
 fn any_record() -> impl Strategy<Value = Option<FileRecord>> {
@@ -394,7 +542,7 @@ proptest! {
         model.parent = parent || model.found != Found::Absent;
         prop_assert_eq!(model.pass(&mut record, &goal, usize::MAX), Standing::in_sync());
         let Goal::Present { spec, .. } = &goal else { unreachable!() };
-        let expected = (Some(Fingerprint::of(&spec.content)), Some(attributes(spec.mode.bits())), None);
+        let expected = (Some(content_of(spec)), Some(attributes(spec.mode.bits())), None);
         prop_assert_eq!(model.seen(), expected);
         prop_assert!(!model.temporary);
 
@@ -445,6 +593,7 @@ proptest! {
         for event in events {
             match event {
                 Event::Pass(goal, until) => {
+                    let goal = opened(&goal, model.key);
                     let target =
                         Target { claim: Claim::File(path("/a/f")), goal: goal.clone(), record: record.clone() };
                     let plan = plan(&target, &model.observe(record.as_ref()));
@@ -469,6 +618,7 @@ proptest! {
                     model.found = renewed(&before, model.writes);
                     destroyed = false;
                 }
+                Event::KeyIsLost => model.key += 1,
             }
         }
         prop_assume!(!destroyed);
@@ -484,7 +634,7 @@ proptest! {
         let mut record = None;
         model.pass(&mut record, &goal, usize::MAX);
         let Goal::Present { spec, .. } = &goal else { unreachable!() };
-        prop_assume!(!now.holds(Some(Fingerprint::of(&spec.content))));
+        prop_assume!(!now.holds(Some(content_of(spec))));
         model.found = now;
         let theirs = model.seen();
         prop_assert_eq!(model.pass(&mut record, &Goal::Absent, usize::MAX), Standing::Gone);

@@ -322,6 +322,7 @@ async fn a_path_into_a_protected_folder_is_denied_in_every_pass_even_after_it_wa
         root: rig.dir.path().join("root"),
         originals: rig.dir.path().join("state/originals"),
         protected: vec![rig.at("/etc/agent")],
+        unsealer: Arc::<crate::fake_unsealer::Transparent>::default(),
     });
     assert_eq!(rig.pass_one().await.failure(), "PolicyDenied");
     rig.drop("/etc/agent/a");
@@ -337,6 +338,7 @@ async fn a_root_inside_a_protected_folder_is_denied_wholly() {
         root: state.join("sub"),
         originals: state.join("originals"),
         protected: vec![state.clone()],
+        unsealer: Arc::<crate::fake_unsealer::Transparent>::default(),
     });
     fs::create_dir(state.join("sub")).unwrap();
     rig.declare("/a", "one");
@@ -350,6 +352,7 @@ async fn a_step_never_follows_into_the_agents_own_files_what_was_a_folder_when_i
         root: rig.dir.path().join("root"),
         originals: rig.dir.path().join("state/originals"),
         protected: vec![rig.at("/var/agent"), rig.at("/etc/agent")],
+        unsealer: Arc::<crate::fake_unsealer::Transparent>::default(),
     });
     rig.put("/var/agent/ledger.json", "ledger");
     rig.mkdir("/etc");

@@ -91,6 +91,8 @@ struct State {
     declared: BTreeSet<Digest>,
     /// The bytes of whole lines in the file.
     len: u64,
+    /// Whether the folder was synced with the file in it.
+    is_placed: bool,
 }
 
 /// Whether the ledger remembers that jobs ran.
@@ -231,8 +233,7 @@ impl History {
         for line in lines {
             bytes.extend(line.encode()?);
         }
-        let is_new = !self.path.exists();
-        if is_new && state.len > 0 {
+        if state.len > 0 && !self.path.exists() {
             // Somebody has removed it: what it said is still known here.
             self.rewrite(state)?;
         }
@@ -245,8 +246,10 @@ impl History {
             let _ = file.set_len(state.len);
             return Err(error);
         }
-        if is_new {
+        // Not only of a new one: it may have been made when there was no room for a line, or before a crash.
+        if !state.is_placed {
             sync_folder(&self.path)?;
+            state.is_placed = true;
         }
         state.len += bytes.len() as u64;
         state.was_missing = false;

@@ -23,7 +23,11 @@ fn spec() -> SystemdUnitSpec {
 }
 
 fn regular(content: Digest, body: Digest) -> FoundFile {
-    FoundFile::Regular { file: OriginalFile { content, mode: MODE, uid: 0, gid: 0 }, size: 10, body }
+    FoundFile::Regular {
+        file: OriginalFile { content, mode: super::super::files::MODE, uid: 0, gid: 0 },
+        size: 10,
+        body,
+    }
 }
 
 /// The device without the unit.
