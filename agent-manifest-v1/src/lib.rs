@@ -37,6 +37,10 @@ impl ManifestFormat for AgentManifestV1 {
     }
 }
 
+/// The JSON Schema of each version, oldest first: what is committed in `schemas/AgentManifest`, byte for byte.
+pub const JSON_SCHEMAS: &[(Version, &str)] =
+    &[(Version::new(1, 0, 0), include_str!("../../schemas/AgentManifest/1.0.0.json"))];
+
 /// The JSON Schema (draft 2020-12) of a whole document of the newest version, as its author writes
 /// it; committed as `schemas/AgentManifest/1.0.0.json`.
 ///

@@ -221,7 +221,10 @@ impl Containers for DeviceTopology {
 
 impl Files for DeviceTopology {
     fn declare_file(&mut self, file: FileSpec, pointer: &str) -> Result<(), InterpretError> {
-        self.usage.count_content(file.content.len())?;
+        self.usage.count_content(file.content_len())?;
+        if let Some(problem) = file.problems().first() {
+            return Err(InterpretError::invalid(pointer, format!("no file can be like this: {problem}")));
+        }
         self.declare(FILES, ResourceSpec::File(Arc::new(file)), pointer)
     }
 }

@@ -85,6 +85,10 @@ impl ManifestFormat for ScoreBridge {
     }
 }
 
+/// The JSON Schema of each version, oldest first: what is committed in `schemas/Score`, byte for byte.
+pub const JSON_SCHEMAS: &[(Version, &str)] =
+    &[(Version::new(0, 1, 0), include_str!("../../schemas/Score/0.1.0.json"))];
+
 /// The JSON Schema (draft 2020-12) of a whole document, as its author writes it; committed as
 /// `schemas/Score/0.1.0.json`.
 ///

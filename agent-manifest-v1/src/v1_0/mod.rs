@@ -11,7 +11,8 @@ use agent_model::{
 pub use wire::{
     AgentManifest, ApiVersion, Container, ContainerLimits, ContainerUser, Cpus, Entry, Exec, File, Http,
     IdOrName, Kind, Limits, Log, Metadata, Mount, MountType, Port, Probe, Probes, Process, Protocol,
-    PullPolicy, ResourceEntry, Restart, Scheme, ShellJob, Size, Spec, SystemdUnit, Tcp, UnitState,
+    PullPolicy, ResourceEntry, Restart, Scheme, Sealed, SealedTo, ShellJob, Size, Spec, SystemdUnit, Tcp,
+    Text, UnitState, Variable,
 };
 
 /// Reads the spec and judges it as a whole.

@@ -6,6 +6,7 @@
 
 mod container;
 mod process;
+mod sealed;
 mod shell_job;
 mod systemd_unit;
 mod workload;
@@ -22,6 +23,7 @@ pub use container::{
     Container, ContainerLimits, ContainerUser, Mount, MountType, Port, Protocol, PullPolicy,
 };
 pub use process::Process;
+pub use sealed::{Sealed, SealedTo, Text, Variable};
 pub use shell_job::ShellJob;
 pub use systemd_unit::{SystemdUnit, UnitState};
 pub use workload::{Cpus, Exec, Http, Limits, Log, Probe, Probes, Restart, Scheme, Size, Tcp};
@@ -36,6 +38,8 @@ const SCHEMA_VERSION: &str = r"^1\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)$";
 const TARGET_PATH: &str = r"^(/([^/.][^/]*|\.[^/.][^/]*|\.\.[^/]+))+$";
 /// Three or four octal digits; one more leading zero is allowed.
 const MODE: &str = r"^0?[0-7]{3,4}$";
+/// The same with nothing for others than the owner.
+const SEALED_MODE: &str = r"^0?[0-7]{1,2}00$";
 /// A user's or group's name, or its id in digits.
 const PRINCIPAL: &str = r"^[^\s\x00-\x1f\x7f:/,-][^\s\x00-\x1f\x7f:/,]*$";
 /// The standard alphabet with padding (RFC 4648, section 4).
@@ -158,21 +162,24 @@ pub struct Entry<S> {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("oneOf" = [
-    {"required": ["content"], "properties": {"content": {"type": "string"}, "contentBase64": {"type": "null"}}},
+    {"required": ["content"], "properties": {"content": {"type": ["string", "object"]}, "contentBase64": {"type": "null"}}},
     {"required": ["contentBase64"], "properties": {"contentBase64": {"type": "string"}, "content": {"type": "null"}}},
 ]))]
+#[schemars(extend("if" = {"required": ["content"], "properties": {"content": {"type": "object"}}}))]
+#[schemars(extend("then" = {"properties": {"mode": {"pattern": SEALED_MODE}}}))]
 pub struct File {
     /// Where it lies: an absolute path without `.`, `..`, `//` or a closing `/`.
     #[schemars(regex(pattern = TARGET_PATH), length(max = 4095))]
     pub path: String,
-    /// What is in it, as text.
+    /// What is in it, as text, or sealed to the device.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub content: Option<String>,
+    pub content: Option<Text>,
     /// What is in it, as standard base64 with padding: for content that is not text.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = BASE64), extend("contentEncoding" = "base64"))]
     pub content_base64: Option<String>,
-    /// Its permissions: three or four octal digits in quotes. "0644" by default.
+    /// Its permissions: three or four octal digits in quotes. "0644" by default, and for a sealed content "0600", with
+    /// nothing for anybody but the owner.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = MODE))]
     pub mode: Option<String>,

@@ -54,7 +54,7 @@ fn old_documents_mean_what_they_always_meant() {
 }
 
 #[test]
-fn the_examples_are_valid_for_five_devices() {
+fn the_examples_are_valid_for_six_devices() {
     let folders = ["../examples", "../examples/processes", "../examples/gateway", "../examples/jobs"];
     let examples = folders.map(|folder| files_in(folder, "yaml")).concat();
     let names: Vec<Value> = examples

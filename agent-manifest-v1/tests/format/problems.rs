@@ -133,21 +133,64 @@ fn a_file_has_exactly_one_content() {
     );
 }
 
+/// A box that is long enough to be one, for some key.
+fn sealed() -> Value {
+    json!({"sealed": {"to": format!("X{}", "A".repeat(55)), "box": "A".repeat(136)}})
+}
+
 #[test]
-fn sealed_values_are_refused_in_clear_words() {
-    let sealed = json!({"sealed": {"to": "X", "box": "eA=="}});
-    for key in ["content", "contentBase64"] {
-        let problem = format!("/{key}: sealed values are not supported by this agent; give a string");
-        assert_eq!(problems_of_file(json!({key: sealed})), [problem]);
-    }
+fn a_variable_and_a_content_can_be_sealed_and_nothing_else() {
+    assert_eq!(problems_of_file(json!({"content": sealed()})), [""; 0]);
+    assert_eq!(problems_of_process(json!({"env": {"TOKEN": sealed()}})), [""; 0]);
     assert_eq!(
-        problems_of_process(json!({"env": {"TOKEN": sealed}})),
-        ["/env/TOKEN: sealed values are not supported by this agent; give a string"]
+        problems_of_file(json!({"contentBase64": sealed()})),
+        [
+            "/contentBase64: only the value of a variable and the \"content\" of a File can be sealed; give a string"
+        ]
     );
     assert_eq!(
         problems_of_file(json!({"content": {"other": 1}})),
         ["/content: expected a string, found an object"]
     );
+}
+
+#[test]
+fn what_is_wrong_with_a_box_is_named_with_its_place() {
+    let mut extended = sealed();
+    extended["from"] = json!("X");
+    assert_eq!(
+        problems_of_file(json!({"content": extended})),
+        ["/content/from: unknown key \"from\"; valid here: sealed"]
+    );
+    assert_eq!(
+        problems_of_process(json!({"env": {"T": {"sealed": {"to": "XA", "box": "eA=="}}}})),
+        [
+            "/env/T/sealed/to: \"XA\" is no key to seal to: expected X and 55 more of A-Z 2-7, as `harmony-agent status` \
+          shows it on the device"
+        ]
+    );
+    let mut cut_off = sealed();
+    cut_off["sealed"]["box"] = json!("A".repeat(132));
+    assert_eq!(
+        problems_of_file(json!({"content": cut_off})),
+        [
+            "/content/sealed/box: 99 bytes are too few for a box, which has 100 more than what is in it; is it cut off?"
+        ]
+    );
+}
+
+#[test]
+fn what_is_sealed_is_for_the_owner_of_its_file_alone() {
+    for mode in ["0600", "400", "0700"] {
+        assert_eq!(problems_of_file(json!({"content": sealed(), "mode": mode})), [""; 0], "{mode}");
+    }
+    for mode in ["0644", "640", "0604", "0610"] {
+        let problems = problems_of_file(json!({"content": sealed(), "mode": mode}));
+        assert!(
+            problems[0].starts_with("/mode: 0") && problems[0].contains("would let others"),
+            "{problems:?}"
+        );
+    }
 }
 
 #[test]

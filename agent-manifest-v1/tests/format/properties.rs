@@ -58,9 +58,15 @@ fn nearly_valid() -> impl Strategy<Value = Value> {
         .prop_map(|(unit, content, drop_ins, enabled, state)| {
             json!({"unit": unit, "content": content, "dropIns": drop_ins, "enabled": enabled, "state": state})
         });
+    let job = (or_any(json!("x")), or_any(json!("1")), or_any(json!(["/srv"])), or_any(json!("1s")), any_json()).prop_map(
+        |(script, run_id, paths, timeout, unless)| {
+            json!({"script": script, "runId": run_id, "writablePaths": paths, "timeout": timeout, "unless": unless})
+        },
+    );
     let resource = prop_oneof![
         container.prop_map(|spec| ("Container", spec)),
         file.prop_map(|spec| ("File", spec)),
+        job.prop_map(|spec| ("ShellJob", spec)),
         process.prop_map(|spec| ("Process", spec)),
         unit.prop_map(|spec| ("SystemdUnit", spec)),
     ];
@@ -149,6 +155,14 @@ fn container() -> BoxedStrategy<Value> {
         .boxed()
 }
 
+/// Values that are sealed, to whomever.
+fn sealed() -> impl Strategy<Value = Value> {
+    ("X[A-Z2-7]{55}", "[A-Za-z0-9+/]{136,160}").prop_map(|(to, mut text)| {
+        text.truncate(text.len() / 4 * 4);
+        json!({"sealed": {"to": to, "box": text}})
+    })
+}
+
 /// Valid processes.
 fn process() -> BoxedStrategy<Value> {
     let word = |pattern: &'static str| pattern.prop_map(Value::from);
@@ -180,7 +194,8 @@ fn process() -> BoxedStrategy<Value> {
         )
             .prop_map(|(memory, cpus, pids)| json!({"memory": memory, "cpus": cpus, "pids": pids})),
     );
-    let env = collection::btree_map("[^\0=]{1,8}", "[^\0]{0,8}", 0..3);
+    let value = prop_oneof![3 => word("[^\0]{0,8}"), 1 => sealed()];
+    let env = collection::btree_map("[^\0=]{1,8}", value, 0..3);
     let command = collection::vec("[^\0]{1,8}", 1..4);
     let restart = sample::select(vec![None, Some("Always"), Some("OnFailure"), Some("Never")]);
     let log = option::of("[1-9][0-9]{1,2}Ki".prop_map(|size| json!({"maxSize": size})));
@@ -197,23 +212,37 @@ fn process() -> BoxedStrategy<Value> {
 /// Valid resources, the i-th with a place or a port of its own, and each waiting only for earlier ones.
 fn valid_resources() -> impl Strategy<Value = Vec<Value>> {
     let content = prop_oneof![
-        any::<String>().prop_map(|text| ("content", text)),
-        "([A-Za-z0-9+/]{4}){0,4}([A-Za-z0-9+/]w==)?".prop_map(|text| ("contentBase64", text)),
+        any::<String>().prop_map(|text| ("content", text.into())),
+        "([A-Za-z0-9+/]{4}){0,4}([A-Za-z0-9+/]w==)?".prop_map(|text| ("contentBase64", text.into())),
+        sealed().prop_map(|value| ("content", value)),
     ];
     let id = prop_oneof![any::<u16>().prop_map(Value::from), "[a-z][a-z0-9-]{0,20}".prop_map(Value::from)];
-    let file =
-        (content, option::of("0?[0-7]{3,4}"), option::of(id)).prop_map(|((key, text), mode, owner)| {
-            ("File", json!({"path": null, key: text, "mode": mode, "owner": owner}))
-        });
+    let file = (content, option::of("0?[0-7]{3,4}"), option::of(id)).prop_map(
+        |((key, content), mode, owner): ((_, Value), _, _)| {
+            // What is sealed is for nobody but the owner.
+            let mode = mode.filter(|mode: &String| !content.is_object() || mode.ends_with("00"));
+            ("File", json!({"path": null, key: content, "mode": mode, "owner": owner}))
+        },
+    );
     let unit = (any::<bool>(), sample::select(vec![None, Some("Running"), Some("Stopped")]), "[a-z]{1,9}").prop_map(
         |(enabled, state, text)| {
             let drop_ins = json!({"b.conf": text, "a.conf": "x"});
             ("SystemdUnit", json!({"unit": null, "content": text, "enabled": enabled, "state": state, "dropIns": drop_ins}))
         },
     );
+    let job = (any::<bool>(), option::of("[a-z0-9]{0,9}"), "[a-z\n]{0,9}[a-z]").prop_map(
+        |(network, run_id, script)| {
+            let paths = json!(["/srv/a", "/srv/b"]);
+            (
+                "ShellJob",
+                json!({"script": script, "runId": run_id, "network": network, "writablePaths": paths}),
+            )
+        },
+    );
     let resource = prop_oneof![
         container().prop_map(|spec| ("Container", spec)),
         file,
+        job,
         process().prop_map(|spec| ("Process", spec)),
         unit
     ];

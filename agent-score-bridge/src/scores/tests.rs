@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, fs};
 
 use agent_model::{
-    ContainerSpec, FileSpec, ManifestFormat, ProcessSpec, Resource, ResourceKind, ResourceSpec, SpecDocument,
-    SystemdUnitSpec, UnknownKeys,
+    ContainerSpec, FileSpec, ManifestFormat, ProcessSpec, Resource, ResourceKind, ResourceSpec, ShellJobSpec,
+    SpecDocument, SystemdUnitSpec, UnknownKeys,
     reader::{Field, Findings},
 };
 use semver::Version;
@@ -76,6 +76,13 @@ fn process(resource: &Resource) -> Option<&ProcessSpec> {
     }
 }
 
+fn job(resource: &Resource) -> Option<&ShellJobSpec> {
+    match &resource.spec {
+        ResourceSpec::ShellJob(job) => Some(job),
+        _ => None,
+    }
+}
+
 fn unit(resource: &Resource) -> Option<&SystemdUnitSpec> {
     match &resource.spec {
         ResourceSpec::SystemdUnit(unit) => Some(unit),
@@ -105,6 +112,8 @@ fn every_example_lowers_and_says_in_scores_what_its_manifest_says() {
         };
         let of_manifest = specs(&manifest, ResourceKind::Container, ContainerSpec::read);
         assert_eq!(named(&resources, container), of_manifest, "{name}");
+        let of_manifest = specs(&manifest, ResourceKind::ShellJob, ShellJobSpec::read);
+        assert_eq!(named(&resources, job), of_manifest, "{name}");
         let of_manifest = specs(&manifest, ResourceKind::SystemdUnit, SystemdUnitSpec::read);
         assert_eq!(named(&resources, unit), of_manifest, "{name}");
         let of_manifest = specs(&manifest, ResourceKind::Process, ProcessSpec::read);
@@ -144,7 +153,7 @@ fn the_gateways_files_follow_its_facts_and_what_depends_on_the_set_waits_for_all
         ]
     );
     let content = |resources: &[Resource], path: &str| {
-        String::from_utf8(files(resources)[path].content.bytes().to_vec()).unwrap()
+        String::from_utf8(files(resources)[path].content.plain().unwrap().bytes().to_vec()).unwrap()
     };
     assert_eq!(
         content(&resources, "/etc/collector/collector.toml"),

@@ -95,5 +95,5 @@ fn children_of_two_entries_cannot_have_the_same_name() {
 fn a_score_knows_the_facts_of_the_device() {
     let state = lower(&spec(&[entry("Badge", "b", json!({}), json!({}))])).unwrap();
     let ResourceSpec::File(badge) = &state.resources()[0].spec else { panic!("a badge is a file") };
-    assert_eq!(badge.content.bytes(), b"edge-0001");
+    assert_eq!(badge.content.plain().unwrap().bytes(), b"edge-0001");
 }

@@ -73,7 +73,7 @@ fn the_files_are_rendered_into_their_folder_which_the_container_sees_and_cannot_
     let state = lower(&[app(body())]).unwrap();
     let ResourceSpec::File(main) = &state.resources()[0].spec else { panic!("no file") };
     assert_eq!(main.path.as_str(), "/etc/broker/main.conf");
-    assert_eq!(main.content.bytes(), b"listener 1883\n");
+    assert_eq!(main.content.plain().unwrap().bytes(), b"listener 1883\n");
     let mounts: Vec<_> = container(&state)
         .mounts
         .iter()

@@ -5,7 +5,7 @@ use std::time::Duration;
 use agent_model::{
     ContainerSpec, Declaration, DesiredState, DesiredStateBuilder, Environment, FileSpec, Limits, Mode,
     Mount, MountSource, Principal, Probe, ProbeAction, Probes, ProcessSpec, ResourceName, ResourceSpec,
-    RestartPolicy, StopSignal, SystemdUnitSpec, UnitState,
+    RestartPolicy, ShellJobSpec, StopSignal, SystemdUnitSpec, UnitState,
 };
 use agent_score_bridge::express;
 use proptest::{collection, option, prelude::*, sample};
@@ -108,7 +108,35 @@ fn unit_spec() -> impl Strategy<Value = SystemdUnitSpec> {
     )
 }
 
-/// States of containers, files, processes and units that wait only for earlier ones, some for one of them twice.
+fn job_spec() -> impl Strategy<Value = ShellJobSpec> {
+    let script = || "[^\0]{0,9}[a-z]\n";
+    let run_id = "[^\\p{Cc}]{0,9}";
+    let paths = collection::btree_set("/[a-z]{1,4}", 0..3)
+        .prop_map(|paths| paths.iter().map(|path| path.parse().unwrap()).collect());
+    let creates = option::of("/[a-z]{1,4}".prop_map(|path| path.parse().unwrap()));
+    let bounds = (1..=86_400_u64, 0..=100_u64);
+    let of_process = process_spec();
+    (script(), option::of(script()), run_id, paths, creates, any::<bool>(), bounds, of_process).prop_map(
+        |(script, unless, run_id, writable_paths, creates, network, (timeout, retry), process)| {
+            ShellJobSpec {
+                interpreter: process.command,
+                run_id,
+                unless,
+                creates,
+                timeout: Duration::from_secs(timeout),
+                retry,
+                env: process.env,
+                user: process.user,
+                network,
+                writable_paths,
+                limits: process.limits,
+                ..ShellJobSpec::new(script)
+            }
+        },
+    )
+}
+
+/// States of all kinds that wait only for earlier ones, some for one of them twice.
 pub(super) fn state() -> impl Strategy<Value = DesiredState> {
     let name = "[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?";
     let earlier = || collection::vec(any::<sample::Index>(), 0..4);
@@ -118,6 +146,7 @@ pub(super) fn state() -> impl Strategy<Value = DesiredState> {
         1 => container_spec().prop_map(ResourceSpec::from),
         1 => process_spec().prop_map(ResourceSpec::from),
         1 => unit_spec().prop_map(ResourceSpec::from),
+        1 => job_spec().prop_map(ResourceSpec::from),
     ];
     let resource = (spec, earlier(), earlier(), is_chained);
     let resources = collection::btree_map(name, resource, 0..10).prop_map(Vec::from_iter).prop_shuffle();

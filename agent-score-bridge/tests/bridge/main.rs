@@ -13,6 +13,7 @@ mod registry;
 mod schema;
 mod scores;
 mod service_app;
+mod shell_jobs;
 
 use agent_model::{
     DesiredState, Lowered, ManifestFormat, ResourceKind, ResourceName, SpecDocument, UnknownKeys,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use agent_model::{
-    ProcessSpec, ResourceKind, ResourceSpec, UnknownKeys,
+    MaybeSealed, ProcessSpec, ResourceKind, ResourceSpec, UnknownKeys,
     reader::{Field, Findings},
 };
 use agent_score_bridge::{
@@ -28,7 +28,7 @@ fn a_process_is_declared_as_its_body_says_and_claims_the_name_of_its_entry() {
     let app = &state.resources()[1];
     let ResourceSpec::Process(process) = &app.spec else { panic!("{app:?}") };
     assert_eq!(process.command, ["/bin/app", "--serve"]);
-    assert_eq!(process.env.iter().collect::<Vec<_>>(), [("LOG", "info")]);
+    assert_eq!(process.env.iter().collect::<Vec<_>>(), [("LOG", &MaybeSealed::Plain("info".to_owned()))]);
     assert_eq!(process.stop_timeout, Duration::from_secs(5));
     assert_eq!(app.claim().to_string(), "Process:app");
     assert_eq!(super::names(&app.restart_on), ["config"]);

@@ -13,7 +13,7 @@ fn any_json() -> impl Strategy<Value = Value> {
         4 => sample::select(vec![
             "scores", "score", "version", "name", "dependsOn", "restartOn", "with", "path", "content",
             "contentBase64", "mode", "owner", "files", "depth", "File", "Bundle", "Nested", "0.1.0", "a", "/etc/a",
-            "Container", "image", "ports", "mounts", "network", "Process", "command", "env", "probes", "liveness", "tcp", "port", "stopTimeout", "30s",
+            "Container", "image", "ports", "mounts", "network", "ShellJob", "script", "writablePaths", "SystemdUnit", "unit", "Process", "command", "env", "probes", "liveness", "tcp", "port", "stopTimeout", "30s",
         ])
         .prop_map(str::to_owned),
         1 => any::<String>(),
@@ -45,6 +45,11 @@ fn nearly_valid() -> impl Strategy<Value = Value> {
             or_any(json!({"image": "x", "ports": [{"host": 1, "container": 1}], "network": "n"}))
         ),
         (or_any(json!("Process")), or_any(json!({"command": ["x"], "env": {"A": "1"}, "stopTimeout": "1s"}))),
+        (or_any(json!("ShellJob")), or_any(json!({"script": "x", "timeout": "1s", "writablePaths": ["/a"]}))),
+        (
+            or_any(json!("SystemdUnit")),
+            or_any(json!({"unit": "a.service", "content": "[Unit]\n", "state": "Running"}))
+        ),
         (or_any(json!("Nested")), or_any(json!({"depth": 3}))),
         (or_any(json!("Fussy")), or_any(json!({}))),
         (or_any(json!("Picky")), or_any(json!({}))),
@@ -66,11 +71,11 @@ fn nearly_valid() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Entries of files, containers, processes, bundles and chains, the i-th with names and paths of its own and naming only
+/// Entries of all kinds, bundles and chains, the i-th with names and paths of its own and naming only
 /// earlier ones.
 fn valid_entries() -> impl Strategy<Value = Vec<Value>> {
     let earlier = || collection::vec(any::<sample::Index>(), 0..3);
-    let shape = (0..5_usize, earlier(), earlier());
+    let shape = (0..7_usize, earlier(), earlier());
     collection::vec(shape, 0..8).prop_map(|shapes| {
         let shapes = shapes.into_iter().enumerate();
         let mut has_chain = false;
@@ -88,6 +93,8 @@ fn valid_entries() -> impl Strategy<Value = Vec<Value>> {
                     0 => entry("File", &name, json!({"path": format!("/file/{i}"), "content": name}), fields),
                     3 => entry("Container", &name, json!({"image": name}), fields),
                     4 => entry("Process", &name, json!({"command": [name]}), fields),
+                    5 => entry("ShellJob", &name, json!({"script": name}), fields),
+                    6 => entry("SystemdUnit", &name, json!({"unit": format!("{name}.service")}), fields),
                     // The files of a chain are always the same, so there can only be one.
                     1 if !has_chain => {
                         has_chain = true;

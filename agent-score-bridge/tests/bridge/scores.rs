@@ -5,7 +5,7 @@ use agent_model::{
     reader::{Field, Findings},
 };
 use agent_score_bridge::{
-    Child, Container, FILES, File, Files, Interpret, InterpretError, Process, Score, ScoreRegistry,
+    Child, Container, FILES, File, Files, Interpret, InterpretError, Process, Score, ScoreRegistry, ShellJob,
     SystemdUnit, WireForm,
 };
 use semver::Version;
@@ -16,6 +16,7 @@ pub(super) fn registry() -> ScoreRegistry {
         .with::<Container>()
         .with::<File>()
         .with::<Process>()
+        .with::<ShellJob>()
         .with::<SystemdUnit>()
         .with::<Bundle>()
         .with::<Chain>()

@@ -52,7 +52,7 @@ fn the_unit_has_the_entrys_name_and_waits_for_the_files_whose_change_restarts_it
         assert_eq!(names(references), ["collector-program", "collector-main"]);
     }
     let ResourceSpec::File(main) = &state.resources()[1].spec else { panic!("no file") };
-    assert_eq!(main.content.bytes(), b"every=5\n");
+    assert_eq!(main.content.plain().unwrap().bytes(), b"every=5\n");
 }
 
 #[test]

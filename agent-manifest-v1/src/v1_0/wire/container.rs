@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    TARGET_PATH,
+    TARGET_PATH, Variable,
     process::{ARGUMENT, DURATION, FOLDER, PROGRAM, SIGNAL, VARIABLE},
     workload::{Cpus, Log, Probes, Restart, Size},
 };
@@ -66,13 +66,10 @@ pub struct Container {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024), inner(regex(pattern = ARGUMENT)))]
     pub args: Option<Vec<String>>,
-    /// Variables on top of the image's. Values are strings: put numbers and booleans in quotes.
+    /// Variables on top of the image's. Values are strings, or sealed to the device: put numbers and booleans in quotes.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend(
-        "propertyNames" = {"pattern": VARIABLE, "maxLength": 255},
-        "additionalProperties" = {"type": "string", "pattern": ARGUMENT}
-    ))]
-    pub env: Option<BTreeMap<String, String>>,
+    #[schemars(extend("propertyNames" = {"pattern": VARIABLE, "maxLength": 255}))]
+    pub env: Option<BTreeMap<String, Variable>>,
     /// Ports of the device that lead into it; not in the networks Host and None.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ports: Option<Vec<Port>>,

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    IdOrName,
+    IdOrName, Variable,
     workload::{Limits, Log, Probes, Restart},
 };
 
@@ -36,13 +36,10 @@ pub struct Process {
     )]
     pub command: Vec<String>,
     /// Its environment, besides PATH, HOME, USER, LOGNAME and SHELL; nothing of the agent's. Values are
-    /// strings: put numbers and booleans in quotes.
+    /// strings, or sealed to the device: put numbers and booleans in quotes.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend(
-        "propertyNames" = {"pattern": VARIABLE, "maxLength": 255},
-        "additionalProperties" = {"type": "string", "pattern": ARGUMENT}
-    ))]
-    pub env: Option<BTreeMap<String, String>>,
+    #[schemars(extend("propertyNames" = {"pattern": VARIABLE, "maxLength": 255}))]
+    pub env: Option<BTreeMap<String, Variable>>,
     /// The folder it starts in: an absolute path without `.`, `..`, `//` or a closing `/`. `/` by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = FOLDER), length(max = 4095))]

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    IdOrName, TARGET_PATH,
+    IdOrName, TARGET_PATH, Variable,
     process::{ARGUMENT, DURATION, PROGRAM, VARIABLE},
     workload::Limits,
 };
@@ -54,13 +54,10 @@ pub struct ShellJob {
     #[schemars(range(max = 100))]
     pub retry: Option<u64>,
     /// Its environment, besides PATH, HOME, USER, LOGNAME and SHELL; nothing of the agent's. Values are
-    /// strings: put numbers and booleans in quotes.
+    /// strings, or sealed to the device: put numbers and booleans in quotes.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend(
-        "propertyNames" = {"pattern": VARIABLE, "maxLength": 255},
-        "additionalProperties" = {"type": "string", "pattern": ARGUMENT}
-    ))]
-    pub env: Option<BTreeMap<String, String>>,
+    #[schemars(extend("propertyNames" = {"pattern": VARIABLE, "maxLength": 255}))]
+    pub env: Option<BTreeMap<String, Variable>>,
     /// The user it runs as; 65534 (nobody) by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<IdOrName>,

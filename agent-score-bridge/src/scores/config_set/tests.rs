@@ -73,7 +73,7 @@ fn each_file_is_rendered_from_values_and_facts_and_named_after_the_score_and_its
         .iter()
         .map(|resource| {
             let ResourceSpec::File(file) = &resource.spec else { panic!("{} is no file", resource.name) };
-            let content = std::str::from_utf8(file.content.bytes()).unwrap();
+            let content = std::str::from_utf8(file.content.plain().unwrap().bytes()).unwrap();
             (
                 resource.name.as_str(),
                 file.path.as_str(),

@@ -8,6 +8,8 @@ use serde::{Serialize, Serializer, ser::Error as _};
 
 /// What anybody may run and only its owner may change.
 const EXECUTABLE: u32 = 0o755;
+/// What is sealed is for its owner alone.
+const SEALED_EXECUTABLE: u32 = 0o700;
 
 /// A program or script: a regular file that can be executed, unless its mode is declared otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +19,8 @@ impl Program {
     pub(super) fn read(field: Field<'_>, findings: &mut Findings) -> Option<Self> {
         let declares_mode = field.value.get("mode").is_some_and(|mode| !mode.is_null());
         let file = FileSpec::read(field, findings)?;
-        Some(Self(if declares_mode { file } else { FileSpec { mode: Mode::from_bits(EXECUTABLE), ..file } }))
+        let default = if file.content.sealed().is_some() { SEALED_EXECUTABLE } else { EXECUTABLE };
+        Some(Self(if declares_mode { file } else { FileSpec { mode: Mode::from_bits(default), ..file } }))
     }
 }
 
