@@ -5,6 +5,7 @@ use agent_core::{
     authoring,
     envelope::{Glance, Received},
     kv::names::DESIRED_STATE_BUCKET,
+    signing::{KeyId, PublicKey, Sealed},
 };
 use agent_model::{AgentId, Digest, Timestamp};
 use bytes::Bytes;
@@ -29,10 +30,11 @@ pub struct DesiredEntry {
 /// A document as it lies in the bucket; it may be one that no device accepts.
 #[derive(Debug, Clone)]
 pub struct StoredDocument {
-    /// The bytes.
-    pub bytes: Bytes,
+    /// The bytes of the envelope; of a sealed document those that are sealed.
+    pub envelope: Bytes,
     /// Their digest, as devices report it.
     pub digest: Digest,
+    sealed: Option<Sealed>,
     /// What can be read of it.
     pub glance: Glance,
     /// The digest of what its author meant; `None` when it is no envelope.
@@ -50,14 +52,33 @@ impl DesiredEntry {
 }
 
 impl StoredDocument {
-    pub(crate) fn read(bytes: Bytes) -> Self {
+    /// What can be said of a value of the bucket.
+    pub fn read(bytes: Bytes) -> Self {
         let received = Received::read(&bytes);
+        let sealed = Sealed::in_entry(&bytes);
+        let envelope = sealed.as_ref().map_or(bytes, |sealed| sealed.payload().to_owned().into());
         Self {
-            intent: authoring::intent_digest(&bytes),
+            intent: authoring::intent_digest(&envelope),
             digest: received.digest,
             glance: received.glance,
-            bytes,
+            envelope,
+            sealed,
         }
+    }
+
+    /// Whether it is sealed, by whomever.
+    pub fn is_sealed(&self) -> bool {
+        self.sealed.is_some()
+    }
+
+    /// The keys that are said to have signed it.
+    pub fn claimed_keys(&self) -> Vec<KeyId> {
+        self.sealed.iter().flat_map(Sealed::claimed_keys).collect()
+    }
+
+    /// Whether that key has signed it.
+    pub fn is_signed_by(&self, key: &PublicKey) -> bool {
+        self.sealed.as_ref().is_some_and(|sealed| sealed.is_signed_by(key))
     }
 }
 

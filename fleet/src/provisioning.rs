@@ -9,13 +9,19 @@ mod contract;
 mod server_version;
 
 use agent_core::kv::names;
-use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind, RequestErrorKind};
+use async_nats::jetstream::{
+    context::{CreateStreamErrorKind, GetStreamErrorKind, RequestErrorKind},
+    stream::Config,
+};
 
 use self::{
     contract::{STORES, Store, unusable},
     server_version::ServerVersion,
 };
 use crate::Fleet;
+
+/// How many streams are made.
+pub(crate) const STREAMS: usize = STORES.len();
 
 /// Total size of the event stream unless somebody says otherwise, in bytes: 10 GiB.
 pub const DEFAULT_EVENTS_MAX_BYTES: i64 = 10 << 30;
@@ -145,7 +151,7 @@ pub enum ProvisioningError {
 /// The first bucket that could not be brought about; those before it are done.
 pub async fn provision(fleet: &Fleet, layout: &Layout) -> Result<Vec<Provisioned>, ProvisioningError> {
     let found = fleet.server_version();
-    if !ServerVersion::parse(&found).is_some_and(ServerVersion::is_safe) {
+    if !is_safe(&found) {
         return Err(ProvisioningError::ServerTooOld { found });
     }
     let mut done = Vec::with_capacity(STORES.len());
@@ -155,24 +161,31 @@ pub async fn provision(fleet: &Fleet, layout: &Layout) -> Result<Vec<Provisioned
     Ok(done)
 }
 
+/// What [`provision`] would do about each bucket and stream; nothing is done.
+///
+/// # Errors
+/// See [`ProvisioningError`].
+pub async fn plan(fleet: &Fleet, layout: &Layout) -> Result<Vec<Provisioned>, ProvisioningError> {
+    let mut planned = Vec::with_capacity(STORES.len());
+    for store in &STORES {
+        let change = match existing(fleet, store).await? {
+            None => Change::Created,
+            Some(existing) if existing == store.config(Some(&existing), layout) => Change::Unchanged,
+            Some(_) => Change::Updated,
+        };
+        planned.push(Provisioned { name: store.name, change });
+    }
+    Ok(planned)
+}
+
+/// Whether that release of the server has no known hole by which one device writes into another's entry.
+pub(crate) fn is_safe(version: &str) -> bool {
+    ServerVersion::parse(version).is_some_and(ServerVersion::is_safe)
+}
+
 async fn bring_about(fleet: &Fleet, store: &Store, layout: &Layout) -> Result<Change, ProvisioningError> {
     let stream = store.stream();
-    let existing = match fleet.jetstream().get_stream(&stream).await {
-        Ok(stream) => Some(stream.cached_info().config.clone()),
-        Err(error) => match error.kind() {
-            GetStreamErrorKind::JetStream(error) if error.error_code().0 == STREAM_NOT_FOUND => None,
-            GetStreamErrorKind::JetStream(error) if is_not_enabled(error.error_code().0) => {
-                return Err(ProvisioningError::NoJetStream { server: fleet.server().to_owned() });
-            }
-            GetStreamErrorKind::Request if has_no_responders(&error) => {
-                return Err(ProvisioningError::NoJetStream { server: fleet.server().to_owned() });
-            }
-            _ => return Err(no_answer(fleet, store, error)),
-        },
-    };
-    if let Some(why) = existing.as_ref().and_then(unusable) {
-        return Err(ProvisioningError::Unusable { name: store.name, stream, why });
-    }
+    let existing = existing(fleet, store).await?;
     let wanted = store.config(existing.as_ref(), layout);
     let replicas = wanted.num_replicas;
     let (done, change) = match existing {
@@ -195,6 +208,28 @@ async fn bring_about(fleet: &Fleet, store: &Store, layout: &Layout) -> Result<Ch
             }
             _ => no_answer(fleet, store, error),
         }),
+    }
+}
+
+/// The settings of a bucket's or the events' stream, where there is one that can serve.
+async fn existing(fleet: &Fleet, store: &Store) -> Result<Option<Config>, ProvisioningError> {
+    let stream = store.stream();
+    let existing = match fleet.jetstream().get_stream(&stream).await {
+        Ok(stream) => Some(stream.cached_info().config.clone()),
+        Err(error) => match error.kind() {
+            GetStreamErrorKind::JetStream(error) if error.error_code().0 == STREAM_NOT_FOUND => None,
+            GetStreamErrorKind::JetStream(error) if is_not_enabled(error.error_code().0) => {
+                return Err(ProvisioningError::NoJetStream { server: fleet.server().to_owned() });
+            }
+            GetStreamErrorKind::Request if has_no_responders(&error) => {
+                return Err(ProvisioningError::NoJetStream { server: fleet.server().to_owned() });
+            }
+            _ => return Err(no_answer(fleet, store, error)),
+        },
+    };
+    match existing.as_ref().and_then(unusable) {
+        Some(why) => Err(ProvisioningError::Unusable { name: store.name, stream, why }),
+        None => Ok(existing),
     }
 }
 

@@ -31,7 +31,7 @@ pub struct Target {
     /// The entry's revision.
     pub revision: u64,
     /// The document's digest, by which the device's answers are recognised: it covers the
-    /// generation, so that no two documents share it.
+    /// generation, so that no two documents share it. It does not cover signatures.
     pub digest: Digest,
     /// The document's generation, for messages.
     pub generation: Option<Generation>,
@@ -150,15 +150,16 @@ fn judge_document(target: &Target, status: &AgentStatus) -> Verdict {
     if in_force && applied && converged.is_some_and(|condition| condition.status == ConditionStatus::True) {
         return Verdict::Reached;
     }
-    let newest = status.desired.as_ref().is_some_and(|desired| desired.digest == target.digest);
+    let newest = status.desired.as_ref().filter(|desired| desired.digest == target.digest);
+    // The same document may have been refused in an earlier entry, for the signature that it had there.
     if let Some(accepted) = status.condition(ConditionType::Accepted)
-        && newest
+        && newest.is_some_and(|desired| desired.revision >= target.revision)
         && accepted.status == ConditionStatus::False
     {
         return Verdict::Refused { reason: accepted.reason.clone(), message: accepted.message.clone() };
     }
     if let Some(safe_mode) = status.condition(ConditionType::SafeMode)
-        && (in_force || newest)
+        && (in_force || newest.is_some())
         && safe_mode.status == ConditionStatus::True
     {
         return Verdict::InSafeMode { message: safe_mode.message.clone() };

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use agent_core::kv::names;
+use agent_core::{
+    enrollment::{MAX_ANSWER_BYTES, MAX_REQUEST_BYTES},
+    kv::names,
+};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, Republish, RetentionPolicy, StorageType};
 
 use super::{DEFAULT_EVENTS_MAX_BYTES, Layout};
@@ -26,10 +29,21 @@ enum Shape {
         republish_headers_to: Option<&'static str>,
     },
     Events,
+    /// Messages of devices that want to be let in, or to them. The oldest go where there are too many.
+    Enrollment {
+        subjects: &'static str,
+        per_subject: i64,
+        messages: i64,
+        bytes: i64,
+        /// Largest message in bytes.
+        max_message: usize,
+        max_age: Duration,
+        republish_headers_to: Option<&'static str>,
+    },
 }
 
 /// All of them, in the order in which they are made.
-pub(super) const STORES: [Store; 5] = [
+pub(super) const STORES: [Store; 7] = [
     Store {
         name: names::DESIRED_STATE_BUCKET,
         description: "What each device should be",
@@ -66,7 +80,38 @@ pub(super) const STORES: [Store; 5] = [
         shape: Shape::Bucket { history: 4, max_value: -1, allow_rollup: true, republish_headers_to: None },
     },
     Store { name: names::EVENTS_STREAM, description: "What happened on the devices", shape: Shape::Events },
+    Store {
+        name: names::ENROLLMENT_REQUESTS_STREAM,
+        description: "Which devices ask to be let in",
+        shape: Shape::Enrollment {
+            subjects: names::ENROLLMENT_REQUESTS_SUBJECTS,
+            // A device asks again with one key, and somebody else with another: both are shown. Whoever asks often
+            // enough pushes out that of the device, so that what decides names the key.
+            per_subject: 4,
+            messages: 100_000,
+            bytes: 64 << 20,
+            max_message: MAX_REQUEST_BYTES,
+            max_age: Duration::from_secs(7 * 24 * 60 * 60),
+            republish_headers_to: None,
+        },
+    },
+    Store {
+        name: names::ENROLLMENT_ANSWERS_STREAM,
+        description: "What devices are answered that ask to be let in",
+        shape: Shape::Enrollment {
+            subjects: names::ENROLLMENT_ANSWERS_SUBJECTS,
+            per_subject: 1,
+            messages: 1_000_000,
+            bytes: 256 << 20,
+            max_message: MAX_ANSWER_BYTES,
+            max_age: Duration::from_secs(90 * 24 * 60 * 60),
+            republish_headers_to: Some("enroll-hints.>"),
+        },
+    },
 ];
+
+/// What the headers of a message may add to its size, in bytes.
+const HEADERS: usize = 1 << 10;
 
 const EVENTS_MAX_AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
@@ -75,7 +120,7 @@ impl Store {
     pub(super) fn stream(&self) -> String {
         match self.shape {
             Shape::Bucket { .. } => names::bucket_stream(self.name),
-            Shape::Events => self.name.to_owned(),
+            Shape::Events | Shape::Enrollment { .. } => self.name.to_owned(),
         }
     }
 
@@ -131,6 +176,30 @@ impl Store {
                 config.allow_direct = true;
                 let bound = Some(config.max_bytes).filter(|bytes| *bytes > 0);
                 config.max_bytes = layout.events_max_bytes.or(bound).unwrap_or(DEFAULT_EVENTS_MAX_BYTES);
+            }
+            Shape::Enrollment {
+                subjects,
+                per_subject,
+                messages,
+                bytes,
+                max_message,
+                max_age,
+                republish_headers_to,
+            } => {
+                config.subjects = vec![subjects.to_owned()];
+                config.max_messages_per_subject = per_subject;
+                config.max_messages = messages;
+                config.max_bytes = bytes;
+                config.max_message_size = i32::try_from(max_message + HEADERS).unwrap_or(i32::MAX);
+                config.max_age = max_age;
+                config.discard = DiscardPolicy::Old;
+                config.allow_rollup = false;
+                config.allow_direct = true;
+                config.republish = republish_headers_to.map(|destination| Republish {
+                    source: subjects.replace('*', ">"),
+                    destination: destination.to_owned(),
+                    headers_only: true,
+                });
             }
         }
         config

@@ -118,9 +118,13 @@ fn a_refusal_counts_for_the_document_that_was_refused_and_no_other() {
         Verdict::Refused { reason: "StaleGeneration".into(), message: "older than 9".into() }
     );
     assert!(verdict_on_refused.asks_for_higher_generation());
-    let mut of_another = refused;
+    let mut of_another = refused.clone();
     of_another["desired"]["digest"] = digest("before").to_string().into();
     assert_eq!(verdict(of_another), Verdict::InProgress);
+    // The same in an earlier entry, where nobody had signed it.
+    let mut before = refused;
+    before["desired"]["revision"] = 39.into();
+    assert_eq!(verdict(before), Verdict::InProgress);
 }
 
 #[test]
