@@ -26,13 +26,27 @@ pub(crate) enum Command {
     /// Each setting can be given as a flag, as an environment variable or as a key of the
     /// configuration file (with _ for -); the flag wins, then the variable, then the file.
     Run(RunArgs),
+    /// Ask the platform for credentials of this device's own, and wait until somebody has decided.
+    ///
+    /// Makes a key on this device, which never leaves it, asks with the bootstrap credentials, and writes the file of
+    /// --creds when the device is approved. Does nothing where that file is there already. Ended at any moment,
+    /// it goes on the next time with the same key. To begin anew with another key, remove the file.
+    ///
+    /// Takes the settings of `run` from the same places, and uses those that name this device, the server and files for
+    /// it. Exits with 0 when there are credentials, 3 when the device is denied, 4 when nobody answered in time.
+    #[command(after_help = "\
+Examples:
+  harmony-agent enroll
+  harmony-agent enroll --agent-id auto:serial --nats-url tls://nats.example:4222 \\
+    --bootstrap-creds /etc/harmony-agent/bootstrap.creds --creds /etc/harmony-agent/device.creds --timeout 10m")]
+    Enroll(EnrollArgs),
     /// Reconcile one document without a server and print the status as JSON.
     ///
     /// Exits with 0 when converged, 3 when not, 2 when the document is invalid.
     Once(OnceArgs),
     /// Show how this device stands; works offline and beside a running agent.
     Status(StatusArgs),
-    /// Show what a process printed, each stream on the one of its name.
+    /// Show what a process or job printed, each stream on the one of its name.
     ///
     /// Works offline and beside a running agent. All that is kept is shown, also of earlier runs of the
     /// process. Lines that are no lines of a log, as after a crash of the device, are shown as they are.
@@ -73,6 +87,15 @@ pub(crate) struct RunArgs {
     pub(crate) settings: Settings,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct EnrollArgs {
+    /// How long to wait for an answer [default: as long as it takes].
+    #[arg(long, value_name = "DURATION", env = "HARMONY_AGENT_TIMEOUT", value_parser = patience)]
+    pub(crate) timeout: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
 /// The settings of `run`, from any one source. What is `None` was not given there.
 #[derive(Debug, Default, Args, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -85,9 +108,12 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "URL", env = "HARMONY_AGENT_NATS_URL", value_delimiter = ',')]
     #[serde(deserialize_with = "one_or_many")]
     pub(crate) nats_url: Vec<String>,
-    /// File with this device's NATS credentials (JWT and seed).
+    /// File with this device's NATS credentials (JWT and seed); `enroll` writes it.
     #[arg(long, value_name = "FILE", env = "HARMONY_AGENT_CREDS")]
     pub(crate) creds: Option<PathBuf>,
+    /// File with the credentials that may do nothing but ask for a device's own, for `enroll`.
+    #[arg(long, value_name = "FILE", env = "HARMONY_AGENT_BOOTSTRAP_CREDS")]
+    pub(crate) bootstrap_creds: Option<PathBuf>,
     /// PEM file with who may vouch for the server [default: those that this system trusts]. No connection
     /// is made without TLS then.
     #[arg(long, value_name = "FILE", env = "HARMONY_AGENT_TLS_CA")]
@@ -104,6 +130,10 @@ pub(crate) struct Settings {
     /// Put in front of the paths of File resources [default: /].
     #[arg(long, value_name = "DIR", env = "HARMONY_AGENT_ROOT")]
     pub(crate) root: Option<PathBuf>,
+    /// Folder with the public keys (*.pem) of those who may say what this device should be [default:
+    /// /etc/harmony-agent/trust, if there is one].
+    #[arg(long, value_name = "DIR", env = "HARMONY_AGENT_TRUST_DIR")]
+    pub(crate) trust_dir: Option<PathBuf>,
     /// Accept documents that nobody signed. Whoever can write the bucket then rules this device.
     #[arg(
         long,
@@ -134,7 +164,7 @@ pub(crate) struct Settings {
     /// How much is logged [default: info].
     #[arg(long, value_enum, env = "HARMONY_AGENT_LOG_LEVEL")]
     pub(crate) log_level: Option<LogLevel>,
-    /// How often the entry is read though nothing hints at a change [default: 1h].
+    /// How often the entry is read though nothing hints at a change [default: 4h].
     #[arg(long, value_name = "DURATION", env = "HARMONY_AGENT_RESYNC_INTERVAL", value_parser = interval)]
     #[serde(deserialize_with = "optional_interval")]
     pub(crate) resync_interval: Option<Duration>,
@@ -185,7 +215,7 @@ pub(crate) struct StatusArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct LogsArgs {
-    /// The process, by its name in the document.
+    /// The process or job, by its name in the document.
     #[arg(value_name = "NAME")]
     pub(crate) name: ResourceName,
     /// Go on with what it prints, also when it is started again, until it is declared no longer.
@@ -352,6 +382,19 @@ fn interval(text: &str) -> Result<Duration, String> {
         Ok(duration)
     } else {
         Err("must be between 1s and 7days".to_owned())
+    }
+}
+
+/// How long an answer is waited for: at least a second, at most a year.
+fn patience(text: &str) -> Result<Duration, String> {
+    const SHORTEST: Duration = Duration::from_secs(1);
+    const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+    let duration =
+        humantime::parse_duration(text).map_err(|error| format!("{error}; write it like 30s, 10m or 1h"))?;
+    if (SHORTEST..=LONGEST).contains(&duration) {
+        Ok(duration)
+    } else {
+        Err("must be between 1s and 366days; leave it out to wait as long as it takes".to_owned())
     }
 }
 

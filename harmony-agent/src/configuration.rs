@@ -10,6 +10,7 @@ use agent_core::{
     kv::{Access, DesiredWatchSettings, HeartbeatTask, Login, Tls},
     policy::{self, Policy},
     runtime::DEFAULT_DRIFT_INTERVAL,
+    signing::{self, Trust},
 };
 use agent_model::AgentId;
 use reconcilers::{container_sockets, registry_logins};
@@ -23,6 +24,8 @@ use crate::{
 
 /// Read when no other file is named, and only if it is there.
 const DEFAULT_CONFIG: &str = "/etc/harmony-agent/config.toml";
+/// The same for the folder of trusted keys.
+const DEFAULT_TRUST_DIR: &str = "/etc/harmony-agent/trust";
 /// The same for the policy.
 const DEFAULT_POLICY: &str = "/etc/harmony-agent/policy.toml";
 const VARIABLE_PREFIX: &str = "HARMONY_AGENT_";
@@ -32,6 +35,8 @@ const VARIABLE_PREFIX: &str = "HARMONY_AGENT_";
 pub(crate) struct Configuration {
     pub(crate) agent: AgentId,
     pub(crate) access: Access,
+    /// Whose documents are accepted.
+    pub(crate) trust: Trust,
     pub(crate) ground: Ground,
     pub(crate) log_format: LogFormat,
     pub(crate) log_level: LogLevel,
@@ -110,7 +115,17 @@ impl Ground {
         let (policy, policy_file) = policy(either(|settings| &settings.policy))?;
         let set_up_with = [given, from_file]
             .into_iter()
-            .flat_map(|it| [&it.creds, &it.tls_ca, &it.tls_cert, &it.tls_key, &it.registry_auth])
+            .flat_map(|it| {
+                [
+                    &it.creds,
+                    &it.bootstrap_creds,
+                    &it.tls_ca,
+                    &it.tls_cert,
+                    &it.tls_key,
+                    &it.registry_auth,
+                    &it.trust_dir,
+                ]
+            })
             .filter_map(Option::as_deref);
         let own_files = set_up_with.chain(file).chain(policy_file.as_deref()).map(Path::to_owned).collect();
         Ok(Self {
@@ -126,18 +141,19 @@ impl Ground {
 
 /// The policy in the file that is named, or where it usually lies.
 fn policy(named: Option<PathBuf>) -> Result<(Policy, Option<PathBuf>), CommandError> {
-    // A link that leads nowhere, as to a disk that is not there yet, does not mean that there is no policy.
-    let is_none = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
-    let usual = || {
-        let absent = fs::symlink_metadata(DEFAULT_POLICY).is_err_and(is_none);
-        (!absent).then(|| DEFAULT_POLICY.into())
-    };
+    let usual = || there_is(DEFAULT_POLICY).then(|| DEFAULT_POLICY.into());
     let file = named.or_else(usual);
     let read = file.as_deref().map(policy::read).transpose();
     let mut policy = read.map_err(|error| CommandError::Usage(error.to_string()))?.unwrap_or_default();
     // Written out, so that whoever looks at the policy sees what it can say.
     policy.formats.insert(SCORE.to_owned(), scores::switch(&policy.formats));
     Ok((policy, file))
+}
+
+/// Whether something is there, be it a link that leads nowhere, as to a disk that is not there yet: that does not
+/// mean that nobody has said anything.
+fn there_is(path: &str) -> bool {
+    !fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 impl Configuration {
@@ -147,32 +163,15 @@ impl Configuration {
         let (file, from_file) = settings_file(args.config)?;
         let given = args.settings;
         let ground = Ground::of(file.as_deref(), &given, &from_file)?;
-        // An empty variable, as service files set them, is none.
-        let given_urls: Vec<String> = given.nats_url.into_iter().filter(|url| !url.is_empty()).collect();
-        let urls = if given_urls.is_empty() { from_file.nats_url } else { given_urls };
-        if !given.allow_unsigned.or(from_file.allow_unsigned).unwrap_or(false) {
-            return Err(CommandError::Usage(
-                "documents are not signed yet, so whoever can write the bucket rules this device; give --allow-unsigned if that is meant"
-                    .into(),
-            ));
-        }
-        if urls.is_empty() {
-            return Err(CommandError::Usage("no server is given; give --nats-url nats://HOST:4222".into()));
-        }
-        let name = given.agent_id.or(from_file.agent_id).ok_or_else(|| {
-            CommandError::Usage("this device has no name; give --agent-id ID, the key of its entry".into())
-        })?;
-        let agent = name.find().map_err(|error| CommandError::Usage(with_causes(&error)))?;
-        let tls = Tls::of(
-            given.tls_ca.or(from_file.tls_ca),
-            given.tls_cert.or(from_file.tls_cert),
-            given.tls_key.or(from_file.tls_key),
-        )
-        .map_err(|error| CommandError::Usage(error.to_string()))?;
+        let allows_unsigned = given.allow_unsigned.or(from_file.allow_unsigned).unwrap_or(false);
+        let trust_dir = given.trust_dir.clone().or_else(|| from_file.trust_dir.clone());
+        let trust = trust(trust_dir, allows_unsigned)?;
+        let Way { agent, urls, tls } = Way::of(&given, &from_file)?;
         let login = given.creds.or(from_file.creds).map_or(Login::AsInUrls, Login::Credentials);
         Ok(Self {
             agent,
             access: Access { urls, login, tls },
+            trust,
             ground,
             log_format: given.log_format.or(from_file.log_format).unwrap_or(LogFormat::Text),
             log_level: given.log_level.or(from_file.log_level).unwrap_or(LogLevel::Info),
@@ -190,6 +189,93 @@ impl Configuration {
                 .unwrap_or(HeartbeatTask::DEFAULT_INTERVAL),
             file,
         })
+    }
+}
+
+/// Who this device is and where it connects to.
+struct Way {
+    agent: AgentId,
+    urls: Vec<String>,
+    tls: Tls,
+}
+
+impl Way {
+    fn of(given: &Settings, from_file: &Settings) -> Result<Self, CommandError> {
+        let either =
+            |get: fn(&Settings) -> &Option<PathBuf>| get(given).clone().or_else(|| get(from_file).clone());
+        // An empty variable, as service files set them, is none.
+        let given_urls: Vec<String> = given.nats_url.iter().filter(|url| !url.is_empty()).cloned().collect();
+        let urls = if given_urls.is_empty() { from_file.nats_url.clone() } else { given_urls };
+        if urls.is_empty() {
+            return Err(CommandError::Usage("no server is given; give --nats-url nats://HOST:4222".into()));
+        }
+        let name = given.agent_id.clone().or_else(|| from_file.agent_id.clone()).ok_or_else(|| {
+            CommandError::Usage("this device has no name; give --agent-id ID, the key of its entry".into())
+        })?;
+        let agent = name.find().map_err(|error| CommandError::Usage(with_causes(&error)))?;
+        let tls = Tls::of(either(|it| &it.tls_ca), either(|it| &it.tls_cert), either(|it| &it.tls_key))
+            .map_err(|error| CommandError::Usage(error.to_string()))?;
+        Ok(Self { agent, urls, tls })
+    }
+}
+
+/// All that `enroll` needs to know.
+#[derive(Debug)]
+pub(crate) struct EnrollmentConfiguration {
+    pub(crate) agent: AgentId,
+    /// With the bootstrap credentials.
+    pub(crate) access: Access,
+    /// Where the device's own credentials go.
+    pub(crate) creds: PathBuf,
+    pub(crate) state_dir: PathBuf,
+    pub(crate) log_format: LogFormat,
+    pub(crate) log_level: LogLevel,
+}
+
+impl EnrollmentConfiguration {
+    /// As [`Configuration::load`], of the same settings.
+    pub(crate) fn load(args: RunArgs) -> Result<Self, CommandError> {
+        let (_, from_file) = settings_file(args.config)?;
+        let given = args.settings;
+        let Way { agent, urls, tls } = Way::of(&given, &from_file)?;
+        let bootstrap = given.bootstrap_creds.or(from_file.bootstrap_creds).ok_or_else(|| {
+            CommandError::Usage(
+                "there is nothing to ask with; give --bootstrap-creds FILE, as `harmonyctl init --operator` made it"
+                    .into(),
+            )
+        })?;
+        let creds = given.creds.or(from_file.creds).ok_or_else(|| {
+            CommandError::Usage("give --creds FILE, where this device's own credentials are to be".into())
+        })?;
+        if creds == bootstrap {
+            return Err(CommandError::Usage(
+                "--creds and --bootstrap-creds are the same file; the device's own need another one".into(),
+            ));
+        }
+        Ok(Self {
+            agent,
+            access: Access { urls, login: Login::Credentials(bootstrap), tls },
+            creds,
+            state_dir: given.state_dir.or(from_file.state_dir).unwrap_or_else(|| DEFAULT_STATE_DIR.into()),
+            log_format: given.log_format.or(from_file.log_format).unwrap_or(LogFormat::Text),
+            log_level: given.log_level.or(from_file.log_level).unwrap_or(LogLevel::Info),
+        })
+    }
+}
+
+/// Whose documents are accepted: those of the keys in the folder that is named, or where it usually lies.
+fn trust(named: Option<PathBuf>, allows_unsigned: bool) -> Result<Trust, CommandError> {
+    let usual = || there_is(DEFAULT_TRUST_DIR).then(|| DEFAULT_TRUST_DIR.into());
+    match named.or_else(usual) {
+        Some(folder) => signing::read_trust_folder(&folder)
+            .map(|keys| Trust::in_keys(keys, allows_unsigned))
+            .map_err(|error| CommandError::Usage(with_causes(&error))),
+        None if allows_unsigned => Ok(Trust::in_anybody()),
+        None => Err(CommandError::Usage(format!(
+            "nobody is trusted to say what this device should be; give --trust-dir DIR with the public keys of those who \
+             sign for it, or put them in {DEFAULT_TRUST_DIR} (--allow-unsigned instead lets whoever can write the bucket \
+             rule this device)"
+        ))),
     }
 }
 

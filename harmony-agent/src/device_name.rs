@@ -90,6 +90,17 @@ impl DeviceName {
         self.find_in(Path::new("/"))
     }
 
+    /// What the device has of that kind, whether or not that makes a name.
+    pub(crate) fn text_of(source: Source) -> Option<String> {
+        let system = Path::new("/");
+        let found = match source {
+            Source::MachineId => machine_id(system),
+            Source::Mac => mac(system),
+            Source::Serial => serial(system),
+        };
+        found.ok()
+    }
+
     fn find_in(self, system: &Path) -> Result<AgentId, Nameless> {
         let (what, found) = match self {
             Self::Given(id) => return Ok(id),

@@ -11,10 +11,12 @@
 mod accounts;
 mod audit;
 mod check;
+mod claims;
 mod cli;
 mod configuration;
 mod device_name;
 mod document_file;
+mod enroll;
 mod facts;
 mod holds;
 mod logging;
@@ -57,8 +59,10 @@ enum Exit {
     Error = 1,
     /// The command line, the configuration or the document is wrong.
     Usage = 2,
-    /// Not converged.
+    /// Not converged; or somebody, or the policy, said no.
     NotConverged = 3,
+    /// Nobody answered in time.
+    TimedOut = 4,
 }
 
 /// Why a command ended without doing what it was asked to.
@@ -130,6 +134,7 @@ impl Agent {
 
     /// The program: reads the command line, does what it says, and tells how that went.
     pub fn main(self) -> ExitCode {
+        agent_core::core_dumps::forbid();
         let exit = match execute(Cli::parse(), self) {
             Ok(exit) => exit,
             Err(error) => {
@@ -154,6 +159,7 @@ fn execute(cli: Cli, agent: Agent) -> Result<Exit, CommandError> {
         .map_err(CommandError::failed)?;
     let exit = match cli.command {
         Command::Run(args) => runtime.block_on(run::run(args, agent)),
+        Command::Enroll(args) => runtime.block_on(enroll::enroll(args)),
         Command::Once(args) => runtime.block_on(once::once(args, agent)),
         Command::Status(args) => status::status(&args),
         Command::Logs(args) => logs::logs(&args),

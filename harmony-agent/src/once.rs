@@ -1,6 +1,6 @@
 //! `harmony-agent once`: one document, no server.
 
-use agent_core::{once::reconcile, state_dir::StateDir};
+use agent_core::{once::reconcile, signing::Trust, state_dir::StateDir};
 
 use crate::{
     Agent, CommandError, Exit,
@@ -19,7 +19,7 @@ pub(crate) async fn once(args: OnceArgs, program: Agent) -> Result<Exit, Command
     let given = Settings { root: Some(root), policy, container_socket, ..Settings::default() };
     let ground = Ground::load(None, &given)?;
     run::raise_open_files();
-    let wired = wiring::wire(program, &agent, &state, ground).await?;
+    let wired = wiring::wire(program, &agent, &state, ground, Trust::in_anybody()).await?;
     let schema_version = document_file::schema_version(&document, &wired.formats);
     let outcome = reconcile(wired.device, &document, &schema_version, wired.registry.wakes()).await;
     let text = serde_json::to_string_pretty(&outcome.status).map_err(CommandError::failed)? + "\n";

@@ -36,7 +36,7 @@ pub(crate) async fn run(args: RunArgs, program: Agent) -> Result<Exit, CommandEr
     let state = StateDir::open(&configuration.ground.state_dir).await.map_err(CommandError::failed)?;
     let agent = configuration.agent.clone();
     raise_open_files();
-    let mut wired = wiring::wire(program, &agent, &state, configuration.ground).await?;
+    let mut wired = wiring::wire(program, &agent, &state, configuration.ground, configuration.trust).await?;
     tracing::info!(%agent, version = env!("CARGO_PKG_VERSION"), state_dir = %state.layout().path().display(), "starting");
     // Not by `once`: whoever runs that sees how it ends.
     wired.device.guard_against_crashes(state.layout());

@@ -5,6 +5,7 @@ use std::{error::Error, path::PathBuf};
 use agent_core::{
     kv::{Access, Connection, DesiredWatchSettings, HeartbeatTask},
     runtime::DEFAULT_DRIFT_INTERVAL,
+    signing::Trust,
     state_dir::StateDir,
 };
 use agent_model::AgentId;
@@ -45,7 +46,7 @@ impl SimulatedAgent {
         let Self { agent, url, state_dir, root } = self;
         let state = StateDir::open(state_dir).await?;
         let ground = Ground::built_in(state.layout().path().to_owned(), root);
-        let mut wired = wiring::wire(Agent::new(), &agent, &state, ground).await?;
+        let mut wired = wiring::wire(Agent::new(), &agent, &state, ground, Trust::in_anybody()).await?;
         wired.device.guard_against_crashes(state.layout());
         let access = Access { urls: vec![url], ..Access::default() };
         let (_never, stop) = watch::channel(false);

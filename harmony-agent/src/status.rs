@@ -3,7 +3,10 @@
 use std::fmt::Write as _;
 
 use agent_core::{state_dir::StateLayout, status::snapshot::Snapshot};
-use agent_model::status::{AgentStatus, ConditionStatus};
+use agent_model::{
+    SealingKey,
+    status::{AgentStatus, ConditionStatus},
+};
 
 use crate::{
     CommandError, Exit,
@@ -42,6 +45,7 @@ fn table(snapshot: &Snapshot, running: bool) -> String {
     };
     line("Device", status.agent.to_string());
     line("Agent", format!("{} {agent}", status.agent_info.version));
+    line("Sealing key", status.agent_info.sealing_key.as_ref().map_or("none", SealingKey::as_str).to_owned());
     line("Phase", format!("{:?}", status.phase));
     line("Accepted", generation(status.accepted.as_ref().map(|accepted| accepted.generation)));
     line("Applied", generation(status.applied.as_ref().map(|applied| applied.generation)));

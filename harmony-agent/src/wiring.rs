@@ -11,12 +11,14 @@ use agent_core::{
     executor::{Executor, Registry},
     ledger::Ledger,
     pause::Pause,
-    policy::{DevicePolicy, LimitRule},
+    policy::{DevicePolicy, Tolerance},
     protected_paths::ProtectedPaths,
+    secrets::DeviceSecrets,
+    signing::Trust,
     state_dir::{StateDir, StateLayout},
     status::{report::Reporter, snapshot::Snapshot},
 };
-use agent_model::{AgentId, status::AgentInfo};
+use agent_model::{AgentId, Unsealer, status::AgentInfo};
 use reconcilers::{
     ContainerReconciler, ContainerReconcilerSettings, FileReconciler, FileReconcilerSettings,
     ProcessReconciler, ProcessReconcilerSettings, ShellJobReconciler, ShellJobReconcilerSettings,
@@ -40,10 +42,16 @@ const UNIT_FOLDERS: [&str; 7] = [
     "/usr/local/lib/systemd/system",
 ];
 
-/// The agent's unit there, and what changes it: a drop-in may be for it alone, for all units whose names begin as
+/// The agent's unit there and the one that starts it, and what changes them: a drop-in may be for it alone, for all units whose names begin as
 /// its own does, or for all services.
-const UNIT_FILES: [&str; 4] =
-    ["harmony-agent.service", "harmony-agent.service.d", "harmony-.service.d", "service.d"];
+const UNIT_FILES: [&str; 6] = [
+    "harmony-agent.service",
+    "harmony-agent.service.d",
+    "harmony-agent-enroll.service",
+    "harmony-agent-enroll.service.d",
+    "harmony-.service.d",
+    "service.d",
+];
 
 /// A device ready to work, and what feeds its loop.
 pub(crate) struct Wired {
@@ -63,6 +71,7 @@ pub(crate) async fn wire(
     agent: &AgentId,
     state: &StateDir,
     ground: Ground,
+    trust: Trust,
 ) -> Result<Wired, CommandError> {
     let Ground { policy, root, own_files, containers, .. } = ground;
     std::fs::create_dir_all(&root).map_err(|source| CommandError::unusable_root(&root, &source))?;
@@ -70,11 +79,13 @@ pub(crate) async fn wire(
     let loaded = Ledger::load(layout, agent).map_err(CommandError::failed)?;
     let protected = ProtectedPaths::new(root.clone(), own_paths(layout, own_files));
     let writers_protect = protected.paths().to_vec();
-    let tolerates_unenforceable_limits = policy.unenforceable_limits == LimitRule::Tolerated;
+    let tolerates_unenforceable_limits = policy.unenforceable_limits == Tolerance::Tolerated;
     let switches = policy.formats.clone();
     let policy = Arc::new(DevicePolicy::new(policy, protected, DeviceAccounts));
     // By the one name by which they are always known, whatever the folder was called this time.
     let real = StateLayout::of(layout.path().canonicalize().map_err(CommandError::failed)?);
+    let secrets = Arc::new(DeviceSecrets::load_or_make(layout));
+    let unsealer: Arc<dyn Unsealer> = secrets.clone();
     let registry = Registry::none()
         .with(ContainerReconciler::new(ContainerReconcilerSettings {
             agent: agent.clone(),
@@ -84,22 +95,26 @@ pub(crate) async fn wire(
             images_kept_for: containers.images_kept_for,
             protected: writers_protect.clone(),
             tolerates_unenforceable_limits,
+            unsealer: Arc::clone(&unsealer),
         }))
         .with(FileReconciler::new(FileReconcilerSettings {
             root,
             originals: layout.originals(),
             protected: writers_protect.clone(),
+            unsealer: Arc::clone(&unsealer),
         }))
         .with(ProcessReconciler::new(ProcessReconcilerSettings {
             processes: real.processes(),
             shim: shim(),
             tolerates_unenforceable_limits,
+            unsealer: Arc::clone(&unsealer),
         }))
         .with(ShellJobReconciler::new(ShellJobReconcilerSettings {
             jobs: real.jobs(),
             history: real.job_history(),
             shim: shim(),
             own: writers_protect,
+            unsealer: Arc::clone(&unsealer),
         }))
         .with(SystemdUnitReconciler::new(SystemdUnitReconcilerSettings {
             agent: agent.clone(),
@@ -114,6 +129,7 @@ pub(crate) async fn wire(
         scores,
         reconcilers: registry.kinds().map(|kind| kind.as_str().to_owned()).collect(),
         facts: facts.clone(),
+        sealing_key: secrets.public().cloned(),
         boot_id: facts::boot_id(),
         started_at: clock.now().wall,
     };
@@ -125,6 +141,8 @@ pub(crate) async fn wire(
         kinds: registry.kinds().collect(),
         policy: Arc::clone(&policy),
         facts,
+        trust,
+        unsealer,
     };
     let audit = AuditLog::open(layout, loaded.ledger.body().audit_head(), clock.now().wall);
     let mut device = Device::new(DeviceParts {

@@ -1,4 +1,4 @@
-//! `harmony-agent logs`: what a process printed, for whoever stands in front of the device.
+//! `harmony-agent logs`: what a process or job printed, for whoever stands in front of the device.
 //!
 //! ```text
 //! log.2 ──▶ log.1 ──▶ log ──▶ Reader ──▶ Printer ──▶ stdout, stderr
@@ -13,9 +13,10 @@ mod reader;
 mod tail;
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::{self, ErrorKind},
-    path::Path,
+    path::{Path, PathBuf},
     time::SystemTime,
 };
 
@@ -32,13 +33,8 @@ use self::{
 use crate::{CommandError, Exit, cli::LogsArgs};
 
 pub(crate) fn logs(args: &LogsArgs) -> Result<Exit, CommandError> {
-    let processes = StateLayout::of(&args.state_dir).processes();
-    let folder = ProcessFolder::of(processes.join(args.name.as_str()));
-    match fs::metadata(folder.path()) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Err(unknown(&processes, &args.name)),
-        Err(error) => return Err(cannot_read(folder.path(), &error)),
-        Ok(_) => {}
-    }
+    let layout = StateLayout::of(&args.state_dir);
+    let folder = find(&[layout.processes(), layout.jobs()], &args.name)?;
     match show(args, &folder) {
         Ok(()) => Ok(Exit::Done),
         Err(Failed::Printing(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(Exit::Done),
@@ -46,6 +42,10 @@ pub(crate) fn logs(args: &LogsArgs) -> Result<Exit, CommandError> {
         Err(Failed::Reading(error)) => Err(cannot_read(folder.path(), &error)),
     }
 }
+
+/// Where what other kinds print is.
+const ELSEWHERE: &str =
+    "those of a container are in `podman logs NAME`, of a unit in `journalctl --unit UNIT`";
 
 /// Why not all was shown.
 #[derive(Debug)]
@@ -83,37 +83,46 @@ fn is_held(folder: &ProcessFolder) -> bool {
         .is_ok_and(|record| record.is_some_and(|record| record.shim.is_alive()))
 }
 
-/// The names of the processes that there is a folder of, sorted.
-fn names(processes: &Path) -> io::Result<Vec<String>> {
-    let entries = match fs::read_dir(processes) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries?,
-    };
-    let mut names: Vec<String> = entries
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| name.parse::<ResourceName>().is_ok())
-        .collect();
-    names.sort();
-    Ok(names)
+/// The folder of that name in one of these.
+fn find(places: &[PathBuf], name: &ResourceName) -> Result<ProcessFolder, CommandError> {
+    for place in places {
+        let folder = place.join(name.as_str());
+        match fs::metadata(&folder) {
+            Ok(_) => return Ok(ProcessFolder::of(folder)),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(cannot_read(&folder, &error)),
+        }
+    }
+    Err(unknown(places, name))
 }
 
-fn unknown(processes: &Path, name: &ResourceName) -> CommandError {
-    let names = match names(processes) {
-        Ok(names) => names,
-        Err(error) => return cannot_read(processes, &error),
+/// The names that there is a folder of.
+fn names(place: &Path) -> Result<Vec<String>, CommandError> {
+    let entries = match fs::read_dir(place) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(|error| cannot_read(place, &error))?,
     };
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let names = entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.parse::<ResourceName>().is_ok());
+    Ok(names.collect())
+}
+
+fn unknown(places: &[PathBuf], name: &ResourceName) -> CommandError {
+    let mut found = BTreeSet::new();
+    for place in places {
+        match names(place) {
+            Ok(names) => found.extend(names),
+            Err(error) => return error,
+        }
+    }
     let name = name.as_str();
-    CommandError::failed(match names[..] {
-        [] => format!(
-            "no process has been started in {}; is this in the agent's --state-dir?",
-            processes.display()
-        ),
-        _ => format!(
-            "this device has the processes {}, and no {name:?}{}",
-            names.join(", "),
-            Suggestions::default().hint(name, names.iter().copied())
-        ),
+    let hint = Suggestions::default().hint(name, found.iter().map(String::as_str));
+    let names = Vec::from_iter(found).join(", ");
+    CommandError::failed(if names.is_empty() {
+        format!("no process or job has been started here; is this the agent's --state-dir? ({ELSEWHERE})")
+    } else {
+        format!("there are logs of {names} and none of {name:?} ({ELSEWHERE}){hint}")
     })
 }
 
@@ -129,20 +138,25 @@ fn cannot_read(path: &Path, error: &io::Error) -> CommandError {
 mod tests {
     use super::*;
 
-    fn words(names: &[&str], asked: &str) -> String {
+    fn words(processes: &[&str], jobs: &[&str], asked: &str) -> String {
         let folder = tempfile::tempdir().unwrap();
-        for name in names {
-            fs::create_dir(folder.path().join(name)).unwrap();
+        let [of_processes, of_jobs] = ["processes", "jobs"].map(|place| folder.path().join(place));
+        for (place, names) in [(&of_processes, processes), (&of_jobs, jobs)] {
+            for name in names {
+                fs::create_dir_all(place.join(name)).unwrap();
+            }
         }
-        unknown(folder.path(), &asked.parse().unwrap()).to_string()
+        find(&[of_processes, of_jobs], &asked.parse().unwrap()).unwrap_err().to_string()
     }
 
     #[test]
-    fn an_unknown_name_is_answered_with_those_that_there_are() {
-        let names = ["web", "db", "No-Name"];
-        let message = "this device has the processes db, web, and no \"wbe\"; did you mean \"web\"?";
-        assert_eq!(words(&names, "wbe"), message);
-        assert_eq!(words(&names, "cache"), "this device has the processes db, web, and no \"cache\"");
-        assert!(words(&[], "web").contains("no process has been started"), "{}", words(&[], "web"));
+    fn an_unknown_name_is_answered_with_those_that_there_are_and_where_else_to_look() {
+        let known = words(&["web", "db", "No-Name"], &["backup"], "wbe");
+        let begin =
+            "there are logs of backup, db, web and none of \"wbe\" (those of a container are in `podman logs";
+        assert!(known.starts_with(begin) && known.ends_with("; did you mean \"web\"?"), "{known}");
+        let none = words(&[], &[], "web");
+        assert!(none.starts_with("no process or job has been started here"), "{none}");
+        assert!(none.contains("journalctl"), "{none}");
     }
 }
