@@ -56,6 +56,15 @@ pub(crate) fn parse_named(words: &[String]) -> Result<Vec<AgentId>, String> {
     }
 }
 
+/// The devices that `ID…` or `agent/ID…` name, after a command that is about nothing else.
+///
+/// # Errors
+/// What would be right, for a person.
+pub(crate) fn parse_ids(words: &[String]) -> Result<Vec<AgentId>, String> {
+    let with_noun = |word: &String| if word.contains('/') { word.clone() } else { format!("agent/{word}") };
+    parse_named(&words.iter().map(with_noun).collect::<Vec<_>>())
+}
+
 /// As [`parse_named`], for commands about a single device, whose id is then enough.
 ///
 /// # Errors

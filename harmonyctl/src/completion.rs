@@ -4,7 +4,7 @@
 //! Tab key, with `HARMONYCTL_COMPLETE` set. Nothing may then be printed but candidates: where the
 //! server cannot be asked, there are none.
 
-use std::{ffi::OsStr, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, ffi::OsStr, path::PathBuf, time::Duration};
 
 use clap::Command;
 use clap_complete::{CompleteEnv, CompletionCandidate, engine::ValueCompleter, env::Shells};
@@ -14,7 +14,7 @@ use crate::{
     access,
     cli::{Connection, Shell},
     failure::Failure,
-    nats_context,
+    nats_context, schemas,
 };
 
 const VARIABLE: &str = "HARMONYCTL_COMPLETE";
@@ -86,6 +86,27 @@ impl ValueCompleter for OneAgent {
     }
 }
 
+/// Completes `ID` and `agent/ID`, where nothing but devices can stand.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ids;
+
+impl ValueCompleter for Ids {
+    fn complete(&self, current: &OsStr) -> Vec<CompletionCandidate> {
+        let Some(current) = current.to_str() else { return Vec::new() };
+        let words: Vec<String> = std::env::args().collect();
+        let noun = current.split_once('/').map(|(noun, _)| format!("{noun}/")).unwrap_or_default();
+        let ids = ids(&words).into_iter().map(|id| format!("{noun}{id}"));
+        ids.filter(|id| id.starts_with(current)).map(CompletionCandidate::new).collect()
+    }
+}
+
+/// Completes the value of an option that names a device.
+pub(crate) fn agent_ids(current: &OsStr) -> Vec<CompletionCandidate> {
+    let Some(current) = current.to_str() else { return Vec::new() };
+    let words: Vec<String> = std::env::args().collect();
+    ids(&words).into_iter().filter(|id| id.starts_with(current)).map(CompletionCandidate::new).collect()
+}
+
 const NOUNS: [&str; 2] = ["agent", "agents"];
 
 /// Whether a noun stands before the word being completed, which is the last.
@@ -101,7 +122,11 @@ fn ids(words: &[String]) -> Vec<String> {
     };
     let read = async {
         let fleet = Fleet::connect(&endpoint).await.ok()?;
-        fleet::roster::ids(&fleet).await.ok()
+        let mut ids = fleet::roster::ids(&fleet).await.ok()?;
+        // Those who ask only; where that cannot be read, the others are worth having.
+        let asking = fleet::enrollment::Requests::read(&fleet).await.unwrap_or_default();
+        ids.extend(asking.iter().map(|asking| asking.agent.clone()));
+        Some(ids)
     };
     let ids = runtime.block_on(async { tokio::time::timeout(PATIENCE, read).await });
     ids.ok().flatten().unwrap_or_default().into_iter().map(String::from).collect()
@@ -129,6 +154,14 @@ fn endpoint(words: &[String]) -> Option<Endpoint> {
         offline_after: Duration::ZERO,
     };
     Some(Endpoint { access: access::of(&connection).ok()?, timeout: PATIENCE })
+}
+
+/// Completes `KIND` and `KIND@VERSION`.
+pub(crate) fn schema_names(current: &OsStr) -> Vec<CompletionCandidate> {
+    let Some(current) = current.to_str() else { return Vec::new() };
+    let names = schemas::all().flat_map(|schema| [schema.kind.to_owned(), schema.name()]);
+    let names: BTreeSet<String> = names.filter(|name| name.starts_with(current)).collect();
+    names.into_iter().map(CompletionCandidate::new).collect()
 }
 
 /// Completes the name of a context of the NATS command line.
@@ -163,6 +196,16 @@ mod tests {
         assert!(names_noun(&words("harmonyctl get agents edge-1 e")));
         assert!(!names_noun(&words("harmonyctl get agent")));
         assert!(!names_noun(&words("harmonyctl get ")));
+    }
+
+    #[test]
+    fn schemas_are_completed_by_kind_and_version() {
+        let names = |current: &str| {
+            let names = schema_names(OsStr::new(current)).into_iter();
+            names.map(|name| name.get_value().to_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(names("Agent"), ["AgentManifest", "AgentManifest@1.0.0"]);
+        assert_eq!(names("Score@"), ["Score@0.1.0"]);
     }
 
     #[test]

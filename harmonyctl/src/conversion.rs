@@ -26,9 +26,9 @@ const FILLED_IN: [&str; 2] = ["generation", "issuedAt"];
 /// # Errors
 /// Why it cannot be converted without loss.
 pub(crate) fn to_scores(manifest: &Manifest, facts: &DeviceFacts) -> Result<Manifest, Vec<Problem>> {
-    let check = |document| Manifest::check_with(document, facts.clone()).map_err(|broken| broken.problems);
     if manifest.envelope.kind == KIND {
-        return check(document(manifest, manifest.document.fields().clone()));
+        let same = document(manifest, manifest.document.fields().clone());
+        return Manifest::check_as_it_is(same, facts.clone()).map_err(|broken| broken.problems);
     }
     let lowered = manifest.lower(facts)?;
     if !lowered.ignored.is_empty() {
@@ -42,7 +42,7 @@ pub(crate) fn to_scores(manifest: &Manifest, facts: &DeviceFacts) -> Result<Mani
     let converted =
         document(manifest, fields.map(|(key, value)| (key.to_owned(), value)).into_iter().collect());
     refuse_too_large(&manifest.document, &converted)?;
-    let converted = check(converted)?;
+    let converted = Manifest::check_with(converted, facts.clone()).map_err(|broken| broken.problems)?;
     let again = converted.lower(facts)?.state;
     if again.digest() != lowered.state.digest() {
         let first = lowered.state.differences(&again).into_iter().next();

@@ -2,7 +2,16 @@
 
 use std::{error::Error, io, path::PathBuf};
 
-use fleet::{ConnectError, StoreError, generation::Exhausted, provisioning::ProvisioningError};
+use agent_core::signing::InvalidKey;
+use fleet::{
+    ConnectError, StoreError,
+    enrollment::AnswerError,
+    generation::Exhausted,
+    operator::OperatorError,
+    provisioning::ProvisioningError,
+    registry::{NotApproved, RegistryError},
+};
+use nats_operator::FolderError;
 
 use crate::{nats_context::ContextError, outcome::Outcome};
 
@@ -17,16 +26,36 @@ pub(crate) enum Failure {
     Store(#[from] StoreError),
     #[error(transparent)]
     Provisioning(#[from] ProvisioningError),
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    #[error(transparent)]
+    NotApproved(#[from] NotApproved),
+    #[error(transparent)]
+    Answer(#[from] AnswerError),
     #[error("no generation is left for agent/{agent}")]
     Exhausted { agent: agent_model::AgentId, source: Exhausted },
+    /// It cannot be done as things are; the message says what can.
+    #[error("{0}")]
+    Refused(String),
     /// What was asked for makes no sense; the message says what would.
     #[error("{0}")]
     Usage(String),
+    /// Whoever wanted a key ended has to know that it is good.
+    #[error("nothing was ended")]
+    NothingEnded(#[source] Box<Failure>),
     /// The documents are wrong; everything about that was said already.
     #[error("nothing was done: {0}")]
     InvalidDocuments(String),
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    #[error(transparent)]
+    Operator(#[from] OperatorError),
     #[error("cannot read {}", path.display())]
     File { path: PathBuf, source: io::Error },
+    #[error("cannot write {}", path.display())]
+    Unwritable { path: PathBuf, source: io::Error },
+    #[error("{}", path.display())]
+    Key { path: PathBuf, source: InvalidKey },
     #[error("cannot write the output")]
     Output { source: io::Error },
     #[error("cannot write {what} as text")]
@@ -44,15 +73,26 @@ impl Failure {
             Self::Usage(_)
             | Self::InvalidDocuments(_)
             | Self::File { .. }
+            | Self::Key { .. }
             | Self::Context(_)
+            | Self::Folder(FolderError::NotAFolder(_) | FolderError::NotEmpty(_))
             | Self::Connect(ConnectError::Access(_)) => Outcome::Usage,
-            Self::Store(StoreError::Conflict { .. }) => Outcome::Conflict,
+            Self::Store(StoreError::Conflict { .. })
+            | Self::Registry(RegistryError::Store(StoreError::Conflict { .. })) => Outcome::Conflict,
             Self::ReaderGone => Outcome::Done,
+            Self::NothingEnded(why) => why.outcome(),
             Self::Connect(_)
             | Self::Store(_)
             | Self::Provisioning(_)
+            | Self::Registry(_)
+            | Self::NotApproved(_)
+            | Self::Answer(_)
+            | Self::Operator(_)
+            | Self::Folder(_)
+            | Self::Refused(_)
             | Self::Exhausted { .. }
             | Self::Output { .. }
+            | Self::Unwritable { .. }
             | Self::Format { .. }
             | Self::Runtime { .. } => Outcome::Error,
         }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use agent_model::{AgentId, Timestamp};
 use fleet::{
-    Roster, StoreError, desired_state, generation,
+    Roster, StoreError, desired_state,
     waiting::{self, Goal, Patience, Target, Verdict},
 };
 use tokio::time::Instant;
@@ -16,12 +16,14 @@ use crate::{
     outcome::Outcome,
     output::Output,
     progress::{Progress, state_line},
+    sealing::Sealing,
     words,
 };
 
 /// What a command waits for.
 pub(crate) struct Following<'a> {
     pub(crate) roster: Roster,
+    pub(crate) sealing: &'a Sealing,
     pub(crate) goals: BTreeMap<AgentId, Goal>,
     /// Documents that may be written once more, under a higher generation, should the device say
     /// that it has seen a newer one.
@@ -95,15 +97,10 @@ impl Following<'_> {
     async fn resubmit(&mut self, manifest: &Manifest, output: &mut Output) -> Result<Target, Failure> {
         let agent = &manifest.agent;
         let known = self.roster.get(agent);
-        let writing = generation::decide(
-            manifest.intent(),
-            self.roster.entry(agent),
-            known.and_then(fleet::Agent::status),
-        )
-        .map_err(|source| Failure::Exhausted { agent: agent.clone(), source })?;
-        let document = manifest.complete(writing.generation(), Timestamp::now());
-        let entry =
-            desired_state::write(self.roster.fleet(), agent, self.roster.entry(agent), document).await?;
+        let replaced = self.roster.entry(agent);
+        let writing = self.sealing.decide(manifest, replaced, known.and_then(fleet::Agent::status))?;
+        let document = self.sealing.value(manifest, writing, replaced)?;
+        let entry = desired_state::write(self.roster.fleet(), agent, replaced, document).await?;
         read_or_not(output.line(format_args!(
             "agent/{agent} configured (generation {}, because the device has seen newer ones)",
             writing.generation()

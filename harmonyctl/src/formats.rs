@@ -4,6 +4,7 @@ use agent_core::dispatcher::Formats;
 use agent_manifest_v1::AgentManifestV1;
 use agent_model::{COMMON_FACTS, DeviceFacts, ResourceKind};
 use agent_score_bridge::{KIND, Requirement, ScoreBridge, ScoreId, ScoreRegistry, UnknownScore, choose};
+use semver::Version;
 use serde_json::Value;
 
 /// Every format that documents are written in.
@@ -11,6 +12,10 @@ pub(crate) fn known() -> Formats {
     let scores = ScoreBridge::new(ScoreRegistry::built_in(), ResourceKind::ALL);
     Formats::none().with(AgentManifestV1).with(scores)
 }
+
+/// The JSON Schemas of each kind, oldest version first.
+pub(crate) const SCHEMAS: [(&str, &[(Version, &str)]); 2] =
+    [(agent_manifest_v1::KIND, agent_manifest_v1::JSON_SCHEMAS), (KIND, agent_score_bridge::JSON_SCHEMAS)];
 
 /// Architectures that templates may look up in lists of those that there are.
 const ARCHITECTURES: [&str; 4] = ["x86_64", "aarch64", "arm", "riscv64"];
@@ -38,6 +43,11 @@ pub(crate) fn unknown_scores(kind: &str, spec: &Value) -> Vec<Requirement> {
 /// The Scores that are known here.
 pub(crate) fn known_scores() -> Vec<String> {
     ScoreRegistry::built_in().ids().map(ToString::to_string).collect()
+}
+
+/// Whether what documents of a kind come to depends on the facts of the device.
+pub(crate) fn reads_facts(kind: &str) -> bool {
+    kind == KIND
 }
 
 /// The Scores that a document asks for.

@@ -4,6 +4,7 @@
 //! cli (arguments) ──▶ command::* ──▶ fleet (NATS) ──▶ output (stdout: data, stderr: messages)
 //!                        │
 //!                        ├──▶ reading, manifest (files, validation by every known format)
+//!                        ├──▶ schemas, least_version, schema_comparison (the versions of formats), skew (those of a fleet)
 //!                        └──▶ conversion, parity (to Scores, and whether that changes anything)
 //! ```
 //!
@@ -19,6 +20,7 @@ mod document_text;
 mod failure;
 mod following;
 mod formats;
+mod least_version;
 mod legacy_command;
 mod manifest;
 mod nats_context;
@@ -29,6 +31,10 @@ mod parity;
 mod progress;
 mod quantity;
 mod reading;
+mod schema_comparison;
+mod schemas;
+mod sealing;
+mod skew;
 mod table;
 mod visible;
 mod words;
@@ -40,6 +46,8 @@ use clap::{CommandFactory as _, Parser as _};
 use crate::{cli::Cli, failure::Failure, outcome::Outcome, output::Output};
 
 fn main() -> ExitCode {
+    // It has keys and plain secrets in memory.
+    agent_core::core_dumps::forbid();
     match completion::answer(Cli::command()) {
         Ok(false) => {}
         Ok(true) => return ExitCode::SUCCESS,

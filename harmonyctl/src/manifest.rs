@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use agent_core::{
+    acceptance::all_makeable,
     authoring::{AuthoredDocument, Completion},
-    dispatcher::{Formats, choose_reader},
+    dispatcher::{Formats, are_of_one_line, choose_reader},
     envelope::{Envelope, Received, strict_json},
 };
 use agent_model::{
-    AgentId, DeviceFacts, Generation, Lowered, ManifestFormat, Problem, RefusalReason, SpecDocument,
-    Suggestions, Timestamp, UnknownKeys, pointer_to,
+    AgentId, DeviceFacts, Generation, Lowered, ManifestFormat, Problem, RefusalReason, ResourceKind,
+    SpecDocument, Suggestions, Timestamp, UnknownKeys, pointer_to,
     reader::shown,
     status::{AgentInfo, AgentStatus},
 };
@@ -17,8 +18,13 @@ use agent_score_bridge::Requirement;
 use semver::Version;
 use serde_json::Value;
 
-use crate::formats;
+use crate::{
+    formats,
+    least_version::{self, Versions},
+};
 
+/// The key by which a document says which readers suffice.
+const MIN_SCHEMA_VERSION: &str = "minSchemaVersion";
 /// Most Scores of a document that are named in messages about it.
 const MAX_SCORES_NAMED: usize = 20;
 
@@ -51,13 +57,8 @@ impl Manifest {
     /// # Errors
     /// The problems.
     pub(crate) fn check(document: AuthoredDocument) -> Result<Self, Broken> {
-        let [first, others @ ..] = formats::stand_in_facts();
-        let verdict = Self::check_with(document.clone(), first);
-        if verdict.is_ok() {
-            return verdict;
-        }
-        let mut by_others = others.into_iter().map(|facts| Self::check_with(document.clone(), facts));
-        by_others.find(Result::is_ok).unwrap_or(verdict)
+        let (document, too_low) = with_least_version(document);
+        Self::judge_for_any(&document, too_low.as_ref())
     }
 
     /// As [`check`](Self::check), for a device with these facts.
@@ -65,15 +66,43 @@ impl Manifest {
     /// # Errors
     /// The problems.
     pub(crate) fn check_with(document: AuthoredDocument, facts: DeviceFacts) -> Result<Self, Broken> {
+        let (document, too_low) = with_least_version(document);
+        Self::judge(document, too_low, facts)
+    }
+
+    /// As [`check_with`](Self::check_with), for what is written already or was checked before: no version is filled in,
+    /// and none that it says is doubted.
+    ///
+    /// # Errors
+    /// The problems.
+    pub(crate) fn check_as_it_is(document: AuthoredDocument, facts: DeviceFacts) -> Result<Self, Broken> {
+        Self::judge(document, None, facts)
+    }
+
+    fn judge_for_any(document: &AuthoredDocument, too_low: Option<&Problem>) -> Result<Self, Broken> {
+        let judge = |facts| Self::judge(document.clone(), too_low.cloned(), facts);
+        let [first, others @ ..] = formats::stand_in_facts();
+        let verdict = judge(first);
+        if verdict.is_ok() {
+            return verdict;
+        }
+        others.into_iter().map(judge).find(Result::is_ok).unwrap_or(verdict)
+    }
+
+    /// `too_low` is what is wrong with the readers that the document says suffice.
+    fn judge(
+        document: AuthoredDocument,
+        too_low: Option<Problem>,
+        facts: DeviceFacts,
+    ) -> Result<Self, Broken> {
         let formats = formats::known();
         let kind = document.kind().unwrap_or_default();
-        // What documents are written against that do not say. Of an unknown kind, any would do.
-        let newest = formats.newest_schema_version(kind).unwrap_or(Version::new(1, 0, 0));
+        let newest = newest_version(kind);
         let schema_version = newest.to_string();
         let completion = completion(&schema_version, Generation::FIRST, Timestamp::UNIX_EPOCH);
         let agent = document.agent();
         let envelope = document.open(&completion);
-        let mut problems: Vec<Problem> = agent.as_ref().err().cloned().into_iter().collect();
+        let mut problems: Vec<Problem> = agent.as_ref().err().cloned().into_iter().chain(too_low).collect();
         let mut unjudged = Vec::new();
         match &envelope {
             Ok(envelope) => {
@@ -124,8 +153,8 @@ impl Manifest {
         };
         let document = AuthoredDocument::from_fields(place.clone(), fields);
         let checked = match facts {
-            Some(facts) => Self::check_with(document, facts.clone()),
-            None => Self::check(document),
+            Some(facts) => Self::check_as_it_is(document, facts.clone()),
+            None => Self::judge_for_any(&document, None),
         };
         let manifest = checked.map_err(|broken| Broken { place: place.clone(), ..broken })?;
         if manifest.agent != *agent {
@@ -142,6 +171,11 @@ impl Manifest {
     pub(crate) fn lower(&self, facts: &DeviceFacts) -> Result<Lowered, Vec<Problem>> {
         let formats = formats::known();
         formats.lower(&self.envelope, facts).map_err(|_| problems_of(&formats, &self.envelope, facts))
+    }
+
+    /// When its time ran out, if it did by then: no device accepts it newly.
+    pub(crate) fn expired_at(&self, now: Timestamp) -> Option<Timestamp> {
+        self.envelope.metadata.expires_at.filter(|expires_at| *expires_at <= now)
     }
 
     /// File, number and device, for messages.
@@ -163,8 +197,19 @@ impl Manifest {
     pub(crate) fn problems_on(&self, status: &AgentStatus) -> Vec<String> {
         let mut problems = self.not_readable_by(&status.agent_info);
         if problems.is_empty() && self.unjudged.is_empty() {
-            let lowered = self.lower(&status.agent_info.facts);
-            problems.extend(lowered.err().into_iter().flatten().map(|problem| problem.to_string()));
+            match self.lower(&status.agent_info.facts) {
+                Ok(lowered) => {
+                    let has = |kind: &ResourceKind| {
+                        status.agent_info.reconcilers.iter().any(|it| it == kind.as_str())
+                    };
+                    let kinds: Vec<ResourceKind> = ResourceKind::ALL.into_iter().filter(has).collect();
+                    let refusal = all_makeable(&lowered.state, &kinds).err();
+                    problems.extend(
+                        refusal.map(|refusal| format!("the device cannot make it: {}", refusal.message)),
+                    );
+                }
+                Err(wrong) => problems.extend(wrong.iter().map(ToString::to_string)),
+            }
         }
         problems
     }
@@ -211,6 +256,56 @@ impl Manifest {
             known.join(", "),
             scores.join(", ")
         ))
+    }
+}
+
+/// The document with the smallest `minSchemaVersion` that suffices, where that can be told, its author wrote none and it
+/// is not the default; and what is wrong with the one that its author wrote.
+fn with_least_version(document: AuthoredDocument) -> (AuthoredDocument, Option<Problem>) {
+    let kind = document.kind().unwrap_or_default();
+    let (newest, versions) = (newest_version(kind), least_version::of_kind(kind));
+    with_least_version_of(document, &newest, versions)
+}
+
+/// What documents are written against that do not say. Of an unknown kind, any would do.
+fn newest_version(kind: &str) -> Version {
+    formats::known().newest_schema_version(kind).unwrap_or(Version::new(1, 0, 0))
+}
+
+/// As [`with_least_version`], of these versions; `newest` is what it is written against if it does not say.
+fn with_least_version_of(
+    document: AuthoredDocument,
+    newest: &Version,
+    versions: Option<&Versions>,
+) -> (AuthoredDocument, Option<Problem>) {
+    // A version that is none is a problem of the envelope, which tells it.
+    let version = |key: &str| match document.fields().get(key) {
+        None | Some(Value::Null) => Some(None),
+        Some(version) => Some(Some(Version::parse(version.as_str()?).ok()?)),
+    };
+    let (Some(written), Some(said)) = (version("schemaVersion"), version(MIN_SCHEMA_VERSION)) else {
+        return (document, None);
+    };
+    let written = written.as_ref().unwrap_or(newest);
+    // Of an unknown kind no version is known either.
+    let Some(versions) = versions else { return (document, None) };
+    let problem = |message| Some(Problem { pointer: format!("/{MIN_SCHEMA_VERSION}"), message });
+    if let Some(said) = said.as_ref().filter(|said| !are_of_one_line(said, written)) {
+        let message = format!(
+            "{said} is of another version line than the document, which is written against {written}: no reader of that \
+             line reads it; write one of the line of {written}, or leave it out and it is filled in"
+        );
+        return (document, problem(message));
+    }
+    match (versions.least(written, document.fields()), said) {
+        (None, _) => (document, None),
+        // It says so by itself: its bytes stay as they were.
+        (Some(least), None) if least == *written => (document, None),
+        (Some(least), None) => (document.with_min_schema_version(&least), None),
+        (Some(least), Some(said)) => {
+            let message = versions.too_low(&said, &least, document.fields());
+            (document, message.and_then(problem))
+        }
     }
 }
 

@@ -27,6 +27,23 @@ impl Notation {
         Ok(visible::json(&json).into_owned())
     }
 
+    /// Prints one document by itself where one was asked for, and a `List` otherwise; nothing, where that one is missing.
+    ///
+    /// # Errors
+    /// As [`print_list`](Self::print_list).
+    pub(crate) fn print(
+        self,
+        what: &'static str,
+        mut documents: impl ExactSizeIterator<Item = Value>,
+        is_single: bool,
+        output: &mut Output,
+    ) -> Result<(), Failure> {
+        if !is_single {
+            return self.print_list(what, documents, output);
+        }
+        documents.try_for_each(|document| output.line(self.written(what, &document)?))
+    }
+
     /// Prints a `List` item by item: those of a large fleet together would fill the memory.
     ///
     /// # Errors
@@ -95,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_status_with_hidden_characters_stays_readable_in_every_notation() {
-        let status = json!({"message": "a\u{7f}\u{202e}b\n\tc", "\u{9b}": 1});
+        let status = json!({"message": "a\u{7f}\u{202e}b\n\tc\u{200b}\u{e0041}", "\u{9b}": 1});
         for notation in [Notation::Json, Notation::Yaml] {
             let written = notation.written("it", &status).unwrap();
             assert_eq!(visible::text(&written), written, "{notation:?}");

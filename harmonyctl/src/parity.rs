@@ -97,7 +97,7 @@ pub(crate) fn judge(agent: &Agent, given: Option<&Manifest>, now: Timestamp) -> 
         (Some(entry), Some(status)) => {
             verdict.parity = Parity::Unknown;
             verdict.remarks.extend(not_accepted(entry, status));
-            let entry = Manifest::of_entry(&agent.id, &entry.bytes, Some(&status.agent_info.facts));
+            let entry = Manifest::of_entry(&agent.id, &entry.envelope, Some(&status.agent_info.facts));
             if let Err(why_not) = verdict.compare(entry.as_ref(), given, status, now) {
                 // An entry that consists of Scores is its own conversion.
                 verdict.ask(given.or(entry.as_ref().ok()), status);
@@ -235,7 +235,7 @@ fn not_accepted(entry: &StoredDocument, status: &AgentStatus) -> Option<String> 
 
 /// That the device would not newly accept the Scores, though their document may be in force.
 fn expired(scores: &Manifest, now: Timestamp) -> Option<String> {
-    let expires_at = scores.envelope.metadata.expires_at.filter(|expires_at| *expires_at <= now)?;
+    let expires_at = scores.expired_at(now)?;
     Some(format!("the device would refuse the Scores as Expired: metadata.expiresAt is {expires_at}"))
 }
 

@@ -1,6 +1,6 @@
 //! How things are put to people.
 
-use std::time::Duration;
+use std::{fmt::Display, time::Duration};
 
 use agent_model::{Generation, Timestamp};
 
@@ -30,6 +30,18 @@ pub(crate) fn last_seen(seen: Option<Timestamp>, now: Timestamp, offline_after: 
     }
 }
 
+/// Most names that a message lists.
+const MAX_NAMES: usize = 5;
+
+/// Names with commas between; of many, the first and how many more there are.
+pub(crate) fn some_of<T: Display>(names: &[T]) -> String {
+    let first: Vec<String> = names.iter().take(MAX_NAMES).map(T::to_string).collect();
+    match names.len().saturating_sub(MAX_NAMES) {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
+}
+
 /// A generation, or the sign for none.
 pub(crate) fn generation(generation: Option<Generation>) -> String {
     generation.map_or_else(|| NOTHING.to_owned(), |generation| generation.to_string())
@@ -43,6 +55,12 @@ mod tests {
     fn times_are_told_by_their_greatest_unit() {
         let told = |seconds| age(Duration::from_secs(seconds));
         assert_eq!([0, 119, 120, 7199, 7200, 172_800].map(told), ["0s", "119s", "2m", "119m", "2h", "2d"]);
+    }
+
+    #[test]
+    fn of_many_names_the_first_are_listed() {
+        assert_eq!(some_of(&["a", "b"]), "a, b");
+        assert_eq!(some_of(&["a"; 7]), "a, a, a, a, a and 2 more");
     }
 
     #[test]

@@ -5,10 +5,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use agent_model::{AgentId, Timestamp};
+use agent_model::AgentId;
 use fleet::{
     Agent, Roster, Selection, desired_state,
-    generation::{self, Writing},
+    generation::Writing,
     waiting::{Goal, Target},
 };
 
@@ -21,39 +21,58 @@ use crate::{
     outcome::Outcome,
     output::Output,
     reading,
+    sealing::Sealing,
+    words,
 };
+
+/// What becomes of documents that their devices, as they describe themselves, cannot accept.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Unfit {
+    /// They are written all the same.
+    Written,
+    /// Nothing is written. What else there is to do, for a person.
+    Refused(&'static str),
+}
 
 pub(crate) async fn run(
     connection: &Connection,
     arguments: &Apply,
     output: &mut Output,
 ) -> Result<Outcome, Failure> {
+    let sealing = Sealing::with(arguments.sign_key.as_deref(), output)?;
     let manifests = all_valid(reading::read(&arguments.files.filename)?, output)?;
     let fleet = connect(connection).await?;
     let selection = Selection::of(manifests.iter().map(|manifest| &manifest.agent));
     let roster = Roster::read(&fleet, selection).await?;
+    let unfit = match arguments.force {
+        true => Unfit::Written,
+        false => Unfit::Refused("`harmonyctl apply --force` writes them all the same"),
+    };
     if arguments.dry_run {
-        for (manifest, writing) in plan(&manifests, &roster, output)? {
+        for (manifest, writing) in plan(&manifests, &sealing, &roster, unfit, output)? {
             output.line(format_args!("agent/{} {} (dry run)", manifest.agent, told(writing)))?;
         }
         return Ok(Outcome::Done);
     }
-    submit(roster, &manifests, connection.offline_after, &arguments.waiting, output).await
+    let (offline_after, waiting) = (connection.offline_after, &arguments.waiting);
+    submit(roster, &manifests, &sealing, unfit, offline_after, waiting, output).await
 }
 
 /// Writes the documents, and waits. The roster holds their devices.
 pub(super) async fn submit(
     mut roster: Roster,
     manifests: &[Manifest],
+    sealing: &Sealing,
+    unfit: Unfit,
     offline_after: Duration,
     waiting: &Waiting,
     output: &mut Output,
 ) -> Result<Outcome, Failure> {
-    let planned = plan(manifests, &roster, output)?;
+    let planned = plan(manifests, sealing, &roster, unfit, output)?;
     let mut outcome = Outcome::Done;
     let mut goals = BTreeMap::new();
     for (manifest, writing) in planned {
-        match write(manifest, writing, &mut roster).await {
+        match write(manifest, writing, sealing, &mut roster).await {
             Ok(target) => {
                 read_or_not(output.line(format_args!("agent/{} {}", manifest.agent, told(writing))))?;
                 goals.extend(target.map(|target| (manifest.agent.clone(), Goal::Converged(target))));
@@ -71,6 +90,7 @@ pub(super) async fn submit(
         manifests.iter().map(|manifest| (manifest.agent.clone(), manifest)).collect();
     let following = Following {
         roster,
+        sealing,
         resubmittable: written.into_iter().filter(|(agent, _)| goals.contains_key(agent)).collect(),
         goals,
         timeout: waiting.limit.timeout,
@@ -82,36 +102,62 @@ pub(super) async fn submit(
     Ok(outcome.and(following.finish(output).await?))
 }
 
-/// Decides about every document, once it is sure that all devices can read theirs, each with its own
-/// Scores and facts.
+/// Decides about every document, once it is sure that all devices can accept theirs, each with its own
+/// Scores, reconcilers and facts, or that they are to get them all the same.
 fn plan<'a>(
     manifests: &'a [Manifest],
+    sealing: &Sealing,
     roster: &Roster,
+    unfit: Unfit,
     output: &mut Output,
 ) -> Result<Vec<(&'a Manifest, Writing)>, Failure> {
-    let mut unreadable = 0;
+    let mut refused = 0;
+    let mut unknown = Vec::new();
     let mut planned = Vec::with_capacity(manifests.len());
     for manifest in manifests {
         let status = roster.get(&manifest.agent).and_then(Agent::status);
         let problems = status.map(|status| manifest.problems_on(status)).unwrap_or_default();
-        unreadable += usize::from(!problems.is_empty());
+        refused += usize::from(!problems.is_empty());
         for problem in problems {
-            output.error(format_args!("{}: {problem}", manifest.place()));
+            match unfit {
+                Unfit::Written => output.message(format_args!("warning: {}: {problem}", manifest.place())),
+                Unfit::Refused(_) => output.error(format_args!("{}: {problem}", manifest.place())),
+            }
         }
-        let writing = generation::decide(manifest.intent(), roster.entry(&manifest.agent), status)
-            .map_err(|source| Failure::Exhausted { agent: manifest.agent.clone(), source })?;
+        if status.is_none() {
+            unknown.push(&manifest.agent);
+        }
+        let entry = roster.entry(&manifest.agent);
+        let writing = sealing.decide(manifest, entry, status)?;
+        if let Some(signers) = sealing.downgraded(writing, entry) {
+            output.message(format_args!(
+                "warning: agent/{}: the document that is there is signed by {signers}, and this one is not signed; a device \
+                 that asks for signatures refuses it: give --sign-key FILE",
+                manifest.agent
+            ));
+        }
         planned.push((manifest, writing));
     }
-    if unreadable > 0 {
-        return Err(Failure::InvalidDocuments(format!("{unreadable} cannot be accepted by their devices")));
+    if !unknown.is_empty() {
+        output.message(format_args!(
+            "warning: whether it can accept its document is not known of a device that has said nothing that can be read \
+             here: {}",
+            words::some_of(&unknown)
+        ));
     }
-    Ok(planned)
+    match unfit {
+        Unfit::Refused(hint) if refused > 0 => {
+            Err(Failure::InvalidDocuments(format!("{refused} cannot be accepted by their devices; {hint}")))
+        }
+        Unfit::Written | Unfit::Refused(_) => Ok(planned),
+    }
 }
 
 /// Brings the entry about, and returns what to wait for.
 async fn write(
     manifest: &Manifest,
     writing: Writing,
+    sealing: &Sealing,
     roster: &mut Roster,
 ) -> Result<Option<Target>, Failure> {
     let agent = &manifest.agent;
@@ -119,7 +165,7 @@ async fn write(
     if matches!(writing, Writing::Unchanged(_)) {
         return Ok(replaced.and_then(Target::of));
     }
-    let document = manifest.complete(writing.generation(), Timestamp::now());
+    let document = sealing.value(manifest, writing, replaced)?;
     let entry = desired_state::write(roster.fleet(), agent, replaced, document).await?;
     let target = Target::of(&entry);
     roster.note_written(agent, entry);
@@ -130,6 +176,7 @@ fn told(writing: Writing) -> String {
     let verb = match writing {
         Writing::Create(_) => "created",
         Writing::Configure(_) => "configured",
+        Writing::Sign(_) => "signed",
         Writing::Unchanged(_) => "unchanged",
     };
     format!("{verb} (generation {})", writing.generation())

@@ -144,8 +144,9 @@ async fn legacy_commands(
     let roster = Roster::read(&connect(connection).await?, selection(&wanted)).await?;
     let (agents, outcome) = found(&roster, &wanted, output);
     let of_agents = agents.into_iter().filter_map(|agent| {
-        let fields =
-            serde_json::from_slice::<Map<String, Value>>(&agent.desired.as_ref()?.document.as_ref()?.bytes);
+        let fields = serde_json::from_slice::<Map<String, Value>>(
+            &agent.desired.as_ref()?.document.as_ref()?.envelope,
+        );
         let place = format!("the entry of agent/{}", agent.id);
         Some(match fields {
             Ok(fields) => converted(&fields, &agent.id, place),
@@ -194,7 +195,7 @@ async fn from_entries(
             continue;
         };
         let facts = agent.status().map(|status| &status.agent_info.facts);
-        converted.push(Manifest::of_entry(&agent.id, &entry.bytes, facts).and_then(|manifest| {
+        converted.push(Manifest::of_entry(&agent.id, &entry.envelope, facts).and_then(|manifest| {
             let place = format!("the entry of agent/{}", agent.id);
             to_scores(&manifest, &manifest.facts).map_err(|problems| Broken { place, problems })
         }));

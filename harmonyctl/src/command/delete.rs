@@ -6,7 +6,10 @@ use agent_model::{AgentId, status::API_VERSION};
 use fleet::{Roster, Selection, desired_state};
 use serde_json::{Value, json};
 
-use super::{apply, connect, not_found, read_or_not};
+use super::{
+    apply::{self, Unfit},
+    connect, not_found, read_or_not,
+};
 use crate::{
     agent_words,
     cli::{Connection, Delete},
@@ -14,13 +17,19 @@ use crate::{
     manifest::Manifest,
     outcome::Outcome,
     output::Output,
+    sealing::Sealing,
 };
+
+/// What to do about a device that does not read the empty document.
+const TEARDOWN_BY_HAND: &str =
+    "for one that reads only Scores, `harmonyctl apply` a document of the kind Score with \"scores\": []";
 
 pub(crate) async fn run(
     connection: &Connection,
     arguments: &Delete,
     output: &mut Output,
 ) -> Result<Outcome, Failure> {
+    let sealing = Sealing::with(arguments.sign_key.as_deref(), output)?;
     let agents = agent_words::parse_named(&arguments.agents.words).map_err(Failure::Usage)?;
     let fleet = connect(connection).await?;
     let roster = Roster::read(&fleet, Selection::of(&agents)).await?;
@@ -40,8 +49,10 @@ pub(crate) async fn run(
         if empty.is_empty() {
             return Ok(outcome);
         }
+        let (offline_after, waiting) = (connection.offline_after, &arguments.waiting);
+        let unfit = Unfit::Refused(TEARDOWN_BY_HAND);
         let submitted =
-            apply::submit(roster, &empty, connection.offline_after, &arguments.waiting, output).await?;
+            apply::submit(roster, &empty, &sealing, unfit, offline_after, waiting, output).await?;
         return Ok(outcome.and(submitted));
     }
     for agent in known {

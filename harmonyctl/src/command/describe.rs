@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agent_model::{AgentId, Timestamp, status::AgentStatus};
+use agent_model::{AgentId, SealingKey, Timestamp, status::AgentStatus};
 use fleet::{Agent, Events, Fleet, Roster, Selection};
 
 use super::{
@@ -16,6 +16,7 @@ use crate::{
     failure::Failure,
     outcome::Outcome,
     output::Output,
+    sealing,
     table::{Table, row},
     words::{self, NOTHING},
 };
@@ -116,12 +117,17 @@ fn entry(agent: &Agent) -> String {
     match &entry.document {
         None => format!("deleted at {}", entry.written_at),
         Some(document) => format!(
-            "generation {}, revision {}, {} {}, {}, written at {}",
+            "generation {}, revision {}, {} {}, {}, {}, written at {}",
             words::generation(document.glance.generation),
             entry.revision,
             document.glance.kind.as_deref().unwrap_or(NOTHING),
             document.glance.schema_version.as_deref().unwrap_or(NOTHING),
             document.digest,
+            if document.is_sealed() {
+                format!("signed by {}", sealing::signers(document))
+            } else {
+                "not signed".to_owned()
+            },
             entry.written_at
         ),
     }
@@ -213,6 +219,7 @@ fn agent_info(status: &AgentStatus, now: Timestamp) -> Vec<Vec<String>> {
         row(["Scores:", &list(&info.scores)]),
         row(["Reconcilers:", &list(&info.reconcilers)]),
         row(["Started:", &format!("{} ago, at {}", words::age(now.since(info.started_at)), info.started_at)]),
+        row(["Sealing key:", info.sealing_key.as_ref().map_or(NOTHING, SealingKey::as_str)]),
         row(["Boot id:", info.boot_id.as_deref().unwrap_or(NOTHING)]),
     ];
     rows.extend(info.facts.iter().map(|(name, value)| row([&format!("{name}:"), value])));

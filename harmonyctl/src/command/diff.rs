@@ -3,6 +3,7 @@
 //! Both sides are written the same way first, without what `apply` fills in anew each time, so
 //! that only what an author has changed is shown.
 
+use agent_model::{Digest, SEALED};
 use fleet::{DesiredEntry, Roster, Selection};
 use serde_json::Value;
 use similar::TextDiff;
@@ -15,6 +16,9 @@ use crate::{
     output::Output,
     reading, words,
 };
+
+/// As much of the digest of a box is shown, in hex digits.
+const BOX_SHOWN: usize = 12;
 
 pub(crate) async fn run(
     connection: &Connection,
@@ -31,7 +35,7 @@ pub(crate) async fn run(
         if stored.is_some_and(|stored| stored.intent == Some(manifest.intent())) {
             continue;
         }
-        let old = stored.map(|stored| normalised(&stored.bytes)).transpose()?.unwrap_or_default();
+        let old = stored.map(|stored| normalised(&stored.envelope)).transpose()?.unwrap_or_default();
         let document = manifest.complete(agent_model::Generation::FIRST, agent_model::Timestamp::UNIX_EPOCH);
         let new = normalised(&document)?;
         let before = header(&manifest.agent, roster.entry(&manifest.agent));
@@ -63,8 +67,25 @@ fn normalised(document: &[u8]) -> Result<String, Failure> {
         metadata.remove("generation");
         metadata.remove("issuedAt");
     }
+    veil(&mut value);
     serde_saphyr::to_string(&value)
         .map_err(|error| Failure::Format { what: "the document", source: Box::new(error) })
+}
+
+/// Puts a short word in the place of each sealed value: whose it is, and what tells one box from another.
+fn veil(value: &mut Value) {
+    let sealed = value.get("sealed").filter(|_| value.as_object().is_some_and(|fields| fields.len() == 1));
+    let parts = sealed.and_then(|sealed| Some((sealed.get("to")?.as_str()?, sealed.get("box")?.as_str()?)));
+    if let Some((to, boxed)) = parts {
+        let digest = Digest::of_bytes(boxed.as_bytes()).hex();
+        *value = format!("{SEALED} to {to}, box {}", &digest[..BOX_SHOWN]).into();
+        return;
+    }
+    match value {
+        Value::Object(fields) => fields.values_mut().for_each(veil),
+        Value::Array(items) => items.iter_mut().for_each(veil),
+        _ => {}
+    }
 }
 
 #[cfg(test)]
@@ -82,6 +103,17 @@ mod tests {
         assert_eq!(changed[..2], ["--- old", "+++ new"]);
         assert!(changed[2].starts_with('-') && changed[2].ends_with('2'), "{diff}");
         assert!(changed[3].starts_with('+') && changed[3].ends_with('3'), "{diff}");
+    }
+
+    #[test]
+    fn of_a_sealed_value_only_whose_it_is_and_that_it_is_another_is_shown() {
+        let document = |boxed: &str| {
+            let sealed = serde_json::json!({"sealed": {"to": "XABC", "box": boxed}});
+            serde_json::json!({"spec": {"resources": [{"env": {"TOKEN": sealed}}]}}).to_string()
+        };
+        let shown = |boxed: &str| normalised(document(boxed).as_bytes()).unwrap();
+        assert!(shown("AAAA").contains("<sealed> to XABC, box ") && !shown("AAAA").contains("AAAA"));
+        assert_ne!(shown("AAAA"), shown("BBBB"));
     }
 
     #[test]

@@ -123,11 +123,7 @@ impl Listing {
         output: &mut Output,
     ) -> Result<(), Failure> {
         let is_single = matches!(wanted, Wanted::These(ids) if ids.len() == 1);
-        match agents {
-            [agent] if is_single => output.line(notation.written(WHAT, &document(agent))?),
-            [] if is_single => Ok(()),
-            agents => notation.print_list(WHAT, agents.iter().map(|agent| document(agent)), output),
-        }
+        notation.print(WHAT, agents.iter().map(|agent| document(agent)), is_single, output)
     }
 
     fn print_change(&mut self, agent: &Agent, output: &mut Output) -> Result<(), Failure> {

@@ -1,8 +1,8 @@
-//! `init`: the buckets and the stream.
+//! `init`: the buckets and the stream; or, with `--operator`, what servers in operator mode need.
 
 use fleet::provisioning::{Change, Layout, provision};
 
-use super::connect;
+use super::{connect, operator};
 use crate::{
     cli::{Connection, Init},
     failure::Failure,
@@ -15,6 +15,9 @@ pub(crate) async fn run(
     arguments: &Init,
     output: &mut Output,
 ) -> Result<Outcome, Failure> {
+    if let Some(folder) = &arguments.operator {
+        return operator::make(folder, output);
+    }
     let fleet = connect(connection).await?;
     let layout = Layout {
         replicas: arguments.replicas.map(usize::from),

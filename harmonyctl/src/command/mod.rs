@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod agents;
 mod apply;
 mod convert;
 mod delete;
@@ -8,7 +9,14 @@ mod diff;
 mod events;
 mod get;
 mod init;
+mod keygen;
+mod nats;
+mod operator;
+mod schema;
+mod secret;
+mod sign;
 mod validate;
+mod verify;
 mod wait;
 
 use fleet::{Agent, Endpoint, Fleet, Roster, Selection};
@@ -16,7 +24,7 @@ use fleet::{Agent, Endpoint, Fleet, Roster, Selection};
 use crate::{
     access,
     agent_words::Wanted,
-    cli::{Cli, Command, Connection},
+    cli::{Cli, Command, Connection, Secret},
     completion,
     failure::Failure,
     manifest::Manifest,
@@ -45,6 +53,15 @@ pub(crate) async fn run(cli: Cli, output: &mut Output) -> Result<Outcome, Failur
         Command::Wait(arguments) => wait::run(&connection, &arguments, output).await,
         Command::Convert(arguments) => convert::run(&connection, &arguments, output).await,
         Command::Validate(arguments) => validate::run(&arguments, output),
+        Command::Keygen(arguments) => keygen::run(&arguments, output),
+        Command::Secret { command: Secret::Seal(arguments) } => {
+            secret::run_seal(&connection, &arguments, output).await
+        }
+        Command::Sign(arguments) => sign::run(&arguments, output),
+        Command::Verify(arguments) => verify::run(&arguments, output),
+        Command::Agents(command) => agents::run(&connection, &command, output).await,
+        Command::Schema(command) => schema::run(&connection, &command, output).await,
+        Command::Nats { command } => nats::run(&connection, &command, output).await,
         Command::Completion { shell } => {
             output.line(completion::script(shell)?)?;
             Ok(Outcome::Done)

@@ -15,6 +15,7 @@ use crate::{
     following::Following,
     outcome::Outcome,
     output::Output,
+    sealing::Sealing,
 };
 
 pub(crate) async fn run(
@@ -48,6 +49,7 @@ pub(crate) async fn run(
     }
     let following = Following {
         roster,
+        sealing: &Sealing::with(None, output)?,
         goals,
         resubmittable: BTreeMap::new(),
         timeout: arguments.limit.timeout,

@@ -160,6 +160,57 @@ fn container() -> impl Strategy<Value = Value> {
     )
 }
 
+/// Texts of several lines that YAML might take for something else, and which end as units and scripts do.
+fn text() -> impl Strategy<Value = String> {
+    let line = sample::select(vec![
+        "",
+        " ",
+        "#!",
+        "- a",
+        "a: b",
+        "---",
+        "\t[Unit]",
+        "x=%h $1 'ä\"",
+        "~",
+        "\u{feff}x",
+    ]);
+    collection::vec(line, 0..4).prop_map(|lines| lines.join("\n") + "true\n")
+}
+
+/// Valid units but for their names.
+fn unit() -> impl Strategy<Value = Value> {
+    let drop_ins = option::of(collection::btree_map("[a-z]{1,5}[.]conf", text(), 0..3));
+    let state = option::of(sample::select(vec!["Running", "Stopped"]));
+    (option::of(text()), drop_ins, option::of(any::<bool>()), state).prop_map(
+        |(content, drop_ins, enabled, state)| {
+            json!({"content": content, "dropIns": drop_ins, "enabled": enabled, "state": state})
+        },
+    )
+}
+
+/// Valid jobs, some of which they have as processes do.
+fn job() -> impl Strategy<Value = Value> {
+    let amount = |amounts: &[Value]| sample::select([amounts, &[Value::Null]].concat());
+    let run_id = amount(&[json!(""), json!("1"), json!("yes"), json!("2026-01-31")]);
+    let creates = amount(&[json!("/srv/a b"), json!("/~")]);
+    let timeout = amount(&[json!("1m 30s"), json!("1s"), json!("24h")]);
+    let retry = amount(&[json!(0), json!(100)]);
+    let paths = amount(&[json!([]), json!(["/srv/ä", "/var/lib/#"])]);
+    let network = option::of(any::<bool>());
+    (text(), option::of(text()), run_id, creates, timeout, retry, paths, network, process()).prop_map(
+        |(script, unless, run_id, creates, timeout, retry, paths, network, process)| {
+            let mut spec = json!({
+                "script": script, "unless": unless, "runId": run_id, "creates": creates, "timeout": timeout, "retry": retry,
+                "writablePaths": paths, "network": network, "interpreter": process["command"],
+            });
+            for same in ["env", "user", "limits"] {
+                spec[same] = process[same].clone();
+            }
+            spec
+        },
+    )
+}
+
 /// Valid manifests, in which each resource waits for earlier ones only.
 fn valid_manifest() -> impl Strategy<Value = Value> {
     let mode = prop_oneof![2 => Just(Value::Null), 3 => "0?[0-7]{3,4}".prop_map(Value::from)];
@@ -173,7 +224,9 @@ fn valid_manifest() -> impl Strategy<Value = Value> {
     let resource = prop_oneof![
         2 => file.boxed(),
         1 => container().prop_map(|spec| ("Container", spec)).boxed(),
+        1 => job().prop_map(|spec| ("ShellJob", spec)).boxed(),
         1 => process().prop_map(|spec| ("Process", spec)).boxed(),
+        1 => unit().prop_map(|spec| ("SystemdUnit", spec)).boxed(),
     ];
     let resource = (resource, earlier(), earlier(), any::<bool>());
     let labels = option::of(collection::btree_map("[a-z/. ]{0,8}", any::<String>(), 0..3));
@@ -183,6 +236,9 @@ fn valid_manifest() -> impl Strategy<Value = Value> {
             let (kind, mut spec) = resource;
             if kind == "File" {
                 spec["path"] = format!("/etc/{i}/{}", spec["path"].as_str().unwrap()).into();
+            }
+            if kind == "SystemdUnit" {
+                spec["unit"] = format!("u{i}.service").into();
             }
             for port in spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
                 port["host"] = (1 + i).into();
@@ -227,7 +283,7 @@ proptest! {
 #[test]
 fn every_example_and_its_conversion_ask_for_the_identical_state() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
-    let folders = [folder.clone(), folder.join("gateway"), folder.join("processes")];
+    let folders = [folder.clone(), folder.join("gateway"), folder.join("jobs"), folder.join("processes")];
     let files = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap());
     let mut count = 0;
     for file in files.map(|entry| entry.unwrap().path()) {

@@ -105,6 +105,119 @@ fn what_the_device_advertises_decides_whether_it_can_read_a_document() {
     assert!(!supported(advertised("AgentManifest", &["0.2.0"]), "0.1.0", "0.1.0"));
 }
 
+#[test]
+fn a_kind_of_resource_that_the_device_cannot_make_is_told_in_the_agents_own_words() {
+    let process =
+        VALID.replace("kind: File, spec: {path: /etc/a, content: x}", "kind: Process, spec: {command: [a]}");
+    let formats = BTreeMap::from([("AgentManifest".to_owned(), vec!["1.0.0".to_owned()])]);
+    let mut status = status(formats);
+    assert_eq!(manifest(VALID).problems_on(&status), Vec::<String>::new());
+    let problems = manifest(&process).problems_on(&status);
+    assert_eq!(
+        problems,
+        [
+            "the device cannot make it: \"a\" is a Process, for which this agent has no reconciler; it has File"
+        ]
+    );
+    status.agent_info.reconcilers = vec!["Tea".to_owned(), "Process".to_owned()];
+    assert_eq!(manifest(&process).problems_on(&status), Vec::<String>::new());
+}
+
+#[test]
+fn the_smallest_version_that_suffices_is_filled_in_unless_it_is_the_default_or_the_author_says_one() {
+    let min = |versions: &str| {
+        let text = VALID.replace("kind: AgentManifest\n", &format!("kind: AgentManifest\n{versions}\n"));
+        let written = manifest(&text).complete(Generation::FIRST, Timestamp::UNIX_EPOCH);
+        let written: serde_json::Value = serde_json::from_slice(&written).unwrap();
+        let text = |key: &str| written.get(key).and_then(|version| version.as_str()).map(str::to_owned);
+        (text("schemaVersion").unwrap(), text("minSchemaVersion"))
+    };
+    let said = |written: &str, needed: &str| (written.to_owned(), Some(needed.to_owned()));
+    assert_eq!(min(""), ("1.0.0".to_owned(), None), "the default says so already");
+    assert_eq!(min("schemaVersion: 1.0.0"), ("1.0.0".to_owned(), None));
+    assert_eq!(min("schemaVersion: 1.7.0"), said("1.7.0", "1.0.0"), "it uses nothing that is newer");
+    assert_eq!(min("schemaVersion: 1.7.0\nminSchemaVersion: 1.0.0"), said("1.7.0", "1.0.0"));
+    assert_eq!(min("minSchemaVersion: null"), ("1.0.0".to_owned(), None));
+    assert_eq!(min("schemaVersion: 1.7.0\nminSchemaVersion: null"), said("1.7.0", "1.0.0"));
+    let unknown = VALID.replace("spec:\n", "schemaVersion: 1.7.0\nspec:\n  newer: 1\n");
+    let problems = reading(&unknown).problems();
+    assert!(problems[0].contains("needs a reader of at least 1.7.0"), "{problems:?}");
+}
+
+#[test]
+fn of_a_format_with_several_versions_the_least_is_written_and_one_that_is_too_low_is_refused_with_the_field()
+{
+    let planted = crate::least_version::tests::planted();
+    let judged = |versions: &str, spec: &str| {
+        let text = format!("{{kind: Tea, metadata: {{name: edge-1}}, {versions}spec: {{{spec}}}}}");
+        let document = agent_core::authoring::read_documents(&text, "f").unwrap().remove(0);
+        let (document, problem) = with_least_version_of(document, &Version::new(1, 10, 0), Some(&planted));
+        let min = document.fields().get("minSchemaVersion").and_then(|min| min.as_str()).map(str::to_owned);
+        (min.unwrap_or_default(), problem.map(|problem| problem.to_string()).unwrap_or_default())
+    };
+    let fine = |min: &str| (min.to_owned(), String::new());
+    let rollback = "rollback: {deadline: 1m}";
+    assert_eq!(judged("", ""), fine("1.0.0"));
+    assert_eq!(judged("", rollback), fine("1.1.0"));
+    assert_eq!(judged("schemaVersion: 1.10.0, ", rollback), fine("1.1.0"));
+    assert_eq!(judged("schemaVersion: 1.1.0, ", rollback), fine(""), "that is the default");
+    assert_eq!(judged("minSchemaVersion: 1.10.0, ", rollback), fine("1.10.0"));
+    assert_eq!(judged("minSchemaVersion: 1.1.0, ", rollback), fine("1.1.0"));
+    assert_eq!(judged("schemaVersion: 1.12.0, ", "newer: 1"), fine(""), "nothing here knows it");
+    let (min, problem) = judged("minSchemaVersion: 1.0.0, ", rollback);
+    assert_eq!(min, "1.0.0");
+    assert_eq!(
+        problem,
+        "/minSchemaVersion: 1.0.0 is too low: Tea 1.0.0 does not know /spec/rollback; write 1.1.0, or leave it out and it \
+         is filled in"
+    );
+}
+
+#[test]
+fn readers_of_another_line_than_the_documents_cannot_be_said_to_suffice() {
+    let problems = |versions: &str| {
+        let text = VALID.replace("spec:\n", &format!("{versions}\nspec:\n"));
+        reading(&text).problems()
+    };
+    for (versions, told) in [
+        (
+            "minSchemaVersion: 0.9.0",
+            "0.9.0 is of another version line than the document, which is written against 1.0.0",
+        ),
+        ("minSchemaVersion: 2.0.0", "2.0.0 is of another version line"),
+        ("schemaVersion: 1.7.0\nminSchemaVersion: 0.1.0", "0.1.0 is of another version line"),
+    ] {
+        let told_of = problems(versions);
+        let is_told = |line: &String| line.contains(&format!("/minSchemaVersion: {told}"));
+        assert!(told_of.iter().any(is_told), "{versions}: {told_of:?}");
+    }
+    let scores = SCORES.replace("spec:\n", "minSchemaVersion: 0.2.0\nspec:\n");
+    assert!(reading(&scores).problems()[0].contains("/minSchemaVersion: 0.2.0 is of another version line"));
+}
+
+#[test]
+fn an_entry_is_judged_by_the_versions_that_it_has() {
+    let agent: AgentId = "edge-1".parse().unwrap();
+    let text = VALID.replace("spec:\n", "schemaVersion: 1.7.0\nspec:\n");
+    let document = agent_core::authoring::read_documents(&text, "f").unwrap().remove(0);
+    let entry = document.complete(&completion("1.0.0", Generation::FIRST, Timestamp::UNIX_EPOCH));
+    for facts in [None, Some(DeviceFacts::new())] {
+        // Its author said of no older reader that it suffices, and no device takes it for less.
+        let problems = Manifest::of_entry(&agent, &entry, facts.as_ref()).unwrap_err().problems;
+        assert!(problems[0].message.contains("needs a reader of at least 1.7.0"), "{problems:?}");
+    }
+    // The same, as a document that is yet to be written.
+    assert_eq!(manifest(&text).envelope.min_schema_version, Version::new(1, 0, 0));
+}
+
+#[test]
+fn a_version_that_is_none_is_told_and_nothing_is_filled_in() {
+    for key in ["schemaVersion", "minSchemaVersion"] {
+        let problems = reading(&VALID.replace("spec:\n", &format!("{key}: tea\nspec:\n"))).problems();
+        assert!(problems.len() == 1 && problems[0].contains(&format!("/{key}: ")), "{problems:?}");
+    }
+}
+
 /// Two Scores, the second of which is not known here.
 const SCORES: &str = "\
 apiVersion: harmony/v1
@@ -224,7 +337,7 @@ fn status(formats: BTreeMap<String, Vec<String>>) -> AgentStatus {
         "writer": {"instance": "i", "epoch": 1, "op": 1}, "phase": "Unassigned", "desired": null,
         "highestGeneration": null, "accepted": null, "applied": null, "conditions": [],
         "summary": {"total": 0, "ready": 0, "failed": 0, "pending": 0}, "resources": [],
-        "agentInfo": {"version": "0.1.0", "formats": formats, "scores": [], "reconcilers": [], "facts": {},
+        "agentInfo": {"version": "0.1.0", "formats": formats, "scores": [], "reconcilers": ["File"], "facts": {},
                       "bootId": null, "startedAt": "2026-01-31T12:00:00Z"},
     }))
     .unwrap()

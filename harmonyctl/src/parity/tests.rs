@@ -1,15 +1,12 @@
-use agent_core::{
-    authoring::read_documents,
-    envelope::{Glance, Received},
-};
+use agent_core::{authoring::read_documents, envelope::Glance};
 use agent_model::Timestamp;
 use fleet::{DesiredEntry, roster::Report};
 
 use super::*;
 
 fn entry(text: &str) -> DesiredEntry {
-    let Received { digest, glance, .. } = Received::read(text.as_bytes());
-    let document = StoredDocument { bytes: text.to_owned().into(), digest, glance, intent: None };
+    let mut document = StoredDocument::read(text.to_owned().into());
+    document.intent = None;
     DesiredEntry { revision: 1, written_at: Timestamp::UNIX_EPOCH, document: Some(document) }
 }
 
@@ -215,10 +212,8 @@ fn a_device_that_does_not_enforce_the_entry_is_told_of() {
         "message": "", "lastTransitionTime": "2026-01-31T12:00:00Z", "observedGeneration": 7}]);
     let verdict = judge(&agent(Some(v1_entry()), Some(&refused)), None, NOW);
     assert_eq!(verdict.remarks, ["the device refuses generation 7: PolicyDenied"]);
-    let unnumbered = DesiredEntry {
-        document: Some(StoredDocument { glance: Glance::default(), ..v1_entry().document.unwrap() }),
-        ..v1_entry()
-    };
+    let mut unnumbered = v1_entry();
+    unnumbered.document.as_mut().unwrap().glance = Glance::default();
     let older = status(BOTH, &entry("older"));
     let verdict = judge(&agent(Some(unnumbered), Some(&older)), None, NOW);
     assert_eq!(verdict.remarks, ["the device has not accepted generation - yet"]);

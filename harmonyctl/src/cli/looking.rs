@@ -1,0 +1,67 @@
+//! The arguments of what shows devices: `get`, `describe` and `events`.
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum, builder::BoolishValueParser};
+use clap_complete::engine::ArgValueCompleter;
+
+use crate::completion;
+
+#[derive(Debug, Args)]
+pub(crate) struct Get {
+    /// agents, agent ID… or agent/ID…
+    #[arg(required = true, value_name = "AGENTS", add = ArgValueCompleter::new(completion::Agents))]
+    pub(crate) words: Vec<String>,
+    /// How to print it
+    #[arg(short, long, env = "HARMONYCTL_OUTPUT", value_enum, default_value_t = Format::Table)]
+    pub(crate) output: Format,
+    /// Go on printing what changes
+    #[arg(short, long, env = "HARMONYCTL_WATCH", value_parser = BoolishValueParser::new())]
+    pub(crate) watch: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Named {
+    /// agent ID… or agent/ID…
+    #[arg(required = true, value_name = "AGENT", add = ArgValueCompleter::new(completion::Agents))]
+    pub(crate) words: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Events {
+    /// ID, agent ID or agent/ID
+    #[arg(required = true, value_name = "AGENT", add = ArgValueCompleter::new(completion::OneAgent))]
+    pub(crate) words: Vec<String>,
+    /// How to print them
+    #[arg(short, long, env = "HARMONYCTL_OUTPUT", value_enum, default_value_t = EventFormat::Table)]
+    pub(crate) output: EventFormat,
+    /// Go on printing what happens; json is one object a line then
+    #[arg(short, long, env = "HARMONYCTL_WATCH", value_parser = BoolishValueParser::new())]
+    pub(crate) watch: bool,
+    /// Only what happened so long ago or later, and all that comes with --watch
+    #[arg(long, env = "HARMONYCTL_SINCE", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub(crate) since: Option<Duration>,
+    /// Only the last so many, and all that come with --watch
+    #[arg(short = 'n', long, env = "HARMONYCTL_TAIL", value_name = "N")]
+    pub(crate) tail: Option<usize>,
+    /// Only events of this type; may be repeated
+    #[arg(long = "type", env = "HARMONYCTL_TYPE", value_name = "TYPE", value_delimiter = ',')]
+    pub(crate) types: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Table,
+    Wide,
+    Json,
+    Yaml,
+    Name,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EventFormat {
+    Table,
+    Wide,
+    Json,
+    Yaml,
+}

@@ -1,0 +1,77 @@
+//! `verify`: whether a device with these keys would take a signed document for one of theirs.
+
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
+
+use agent_core::{
+    envelope::{Envelope, MAX_ENTRY_BYTES, Received, Refusal},
+    expiry::Present,
+    policy::Tolerance,
+    signing::{Trust, TrustedKey, parse_trusted_key, read_trust_folder},
+};
+use agent_model::{RefusalReason, Timestamp};
+
+use crate::{cli::Verify, failure::Failure, outcome::Outcome, output::Output, sealing};
+
+pub(crate) fn run(arguments: &Verify, output: &mut Output) -> Result<Outcome, Failure> {
+    let trust = Trust::in_keys(keys(arguments)?, false);
+    let mut outcome = Outcome::Done;
+    for file in &arguments.filename {
+        match verified(&bytes_of(file)?, &trust) {
+            Ok(found) => output.line(format_args!("{}: {found}", file.display()))?,
+            Err(refusal) => {
+                output.error(format_args!("{}: {refusal}", file.display()));
+                outcome = outcome.and(match refusal.reason {
+                    RefusalReason::Unsigned | RefusalReason::UntrustedSignature => Outcome::Rejected,
+                    _ => Outcome::Usage,
+                });
+            }
+        }
+    }
+    Ok(outcome)
+}
+
+fn keys(arguments: &Verify) -> Result<Vec<TrustedKey>, Failure> {
+    if arguments.key.is_empty() && arguments.trust_dir.is_none() {
+        return Err(Failure::Usage("nobody is trusted: give --key or --trust-dir".to_owned()));
+    }
+    let mut keys = Vec::new();
+    for file in &arguments.key {
+        let problem = |problem| Failure::Usage(format!("{}: {problem}", file.display()));
+        keys.push(parse_trusted_key(&sealing::key_text(file)?).map_err(problem)?);
+    }
+    if let Some(folder) = &arguments.trust_dir {
+        keys.extend(read_trust_folder(folder).map_err(|error| Failure::Usage(error.to_string()))?);
+    }
+    Ok(keys)
+}
+
+/// Who signed it, and for whom it is.
+fn verified(raw: &[u8], trust: &Trust) -> Result<String, Refusal> {
+    let received = Received::judge(raw, trust, Present::new(Timestamp::now(), None, Tolerance::Tolerated));
+    let signer = received.signer;
+    let envelope = Envelope::open(received)?;
+    let signer = signer.map_or_else(|| "nobody".to_owned(), |key| key.to_string());
+    Ok(format!(
+        "signed by {signer}: {} for {}, generation {}",
+        envelope.kind, envelope.metadata.name, envelope.metadata.generation
+    ))
+}
+
+/// A file's bytes, or those of stdin; no more than show that they are too many. A line feed at the end is not the
+/// document's.
+fn bytes_of(file: &PathBuf) -> Result<Vec<u8>, Failure> {
+    let unreadable = |source| Failure::File { path: file.clone(), source };
+    let most = MAX_ENTRY_BYTES as u64 + 2;
+    let mut bytes = Vec::new();
+    if file == Path::new("-") {
+        io::stdin().lock().take(most).read_to_end(&mut bytes).map_err(unreadable)?;
+    } else {
+        File::open(file).map_err(unreadable)?.take(most).read_to_end(&mut bytes).map_err(unreadable)?;
+    }
+    bytes.pop_if(|last| *last == b'\n');
+    Ok(bytes)
+}
