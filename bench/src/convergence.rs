@@ -2,24 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use agent_model::status::{AgentStatus, Phase};
-use async_nats::jetstream::consumer::{
-    DeliverPolicy,
-    push::{Ordered, OrderedConfig},
-};
-use futures_util::StreamExt;
 use tests::{
     agent::Agent,
     document::{file, manifest},
-    eventually::PATIENCE,
     nats_server::{NatsServer, Settings},
-    platform::{ACTUAL_STATE, Platform, provision_all},
+    platform::{Platform, provision_all},
 };
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{
     bare_device::{BareDevice, Likeness},
     samples::Comparison,
+    status_watch::StatusWatch,
 };
 
 /// How many samples of each are taken.
@@ -57,19 +51,22 @@ impl Sync {
 /// The samples of one server.
 pub(crate) struct Convergence {
     pub(crate) sync: Sync,
-    pub(crate) server_version: String,
-    pub(crate) agent_version: String,
     pub(crate) status_len: usize,
     pub(crate) ledger_len: usize,
     pub(crate) comparison: Comparison,
 }
 
-pub(crate) async fn measure(sync: Sync) -> Convergence {
+/// With each kind of server.
+pub(crate) async fn measure() -> [Convergence; 2] {
+    [measure_at(Sync::Default).await, measure_at(Sync::Always).await]
+}
+
+async fn measure_at(sync: Sync) -> Convergence {
     let sync_always = matches!(sync, Sync::Always);
     let server = NatsServer::start(Settings { sync_always, ..Settings::default() }).await;
     provision_all(&server).await;
     let platform = Platform::connect(&server).await;
-    let mut statuses = Statuses::watch(&platform).await;
+    let mut statuses = StatusWatch::begin(&platform).await;
 
     let mut agent = Agent::new(AGENT, &server.url());
     agent.start();
@@ -78,7 +75,6 @@ pub(crate) async fn measure(sync: Sync) -> Convergence {
     let status_len = serde_json::to_vec(&status).unwrap().len();
     let ledger = std::fs::metadata(agent.state_dir().join("ledger.json")).unwrap();
     let ledger_len = usize::try_from(ledger.len()).unwrap();
-    let agent_version = status.agent_info.version.clone();
     let bare_device = BareDevice::start(&server, BARE_DEVICE, Likeness { status, ledger_len }).await;
 
     let mut comparison = Comparison::default();
@@ -100,11 +96,10 @@ pub(crate) async fn measure(sync: Sync) -> Convergence {
     }
     drop(bare_device);
     agent.stop().await;
-    let server_version = platform.client.server_info().version;
-    Convergence { sync, server_version, agent_version, status_len, ledger_len, comparison }
+    Convergence { sync, status_len, ledger_len, comparison }
 }
 
-async fn once(platform: &Platform, statuses: &mut Statuses, device: &str, generation: u64) -> Duration {
+async fn once(platform: &Platform, statuses: &mut StatusWatch, device: &str, generation: u64) -> Duration {
     let document = document(device, generation);
     let start = Instant::now();
     platform.put(device, &document).await;
@@ -116,39 +111,4 @@ async fn once(platform: &Platform, statuses: &mut Statuses, device: &str, genera
 pub(crate) fn document(device: &str, generation: u64) -> serde_json::Value {
     let content = format!("generation = {generation}\n{:#<CONTENT_LEN$}", "");
     manifest(device, generation, &[file("app-config", "/etc/app/app.conf", &content[..CONTENT_LEN])])
-}
-
-/// All statuses as they are stored: what a dashboard watches.
-struct Statuses(Ordered);
-
-impl Statuses {
-    async fn watch(platform: &Platform) -> Self {
-        let stream = platform.jetstream.get_stream(format!("KV_{ACTUAL_STATE}")).await.unwrap();
-        let consumer = stream.create_consumer(OrderedConfig {
-            deliver_subject: platform.client.new_inbox(),
-            filter_subject: format!("$KV.{ACTUAL_STATE}.*"),
-            deliver_policy: DeliverPolicy::New,
-            ..OrderedConfig::default()
-        });
-        Self(consumer.await.unwrap().messages().await.unwrap())
-    }
-
-    /// Waits until the device says that this generation is in force and everything is as it says.
-    async fn converged(&mut self, device: &str, generation: u64) -> AgentStatus {
-        let seen = async {
-            loop {
-                let message = self.0.next().await.expect("a watch never ends").unwrap();
-                let status: AgentStatus = serde_json::from_slice(&message.payload).unwrap();
-                let applied = status.applied.as_ref().map(|applied| applied.generation.get());
-                if status.agent.as_str() == device
-                    && status.phase == Phase::Converged
-                    && applied == Some(generation)
-                {
-                    return status;
-                }
-            }
-        };
-        let late = |_| panic!("{device} did not converge on generation {generation} within {PATIENCE:?}");
-        timeout(PATIENCE, seen).await.unwrap_or_else(late)
-    }
 }

@@ -10,7 +10,7 @@ use tests::{
     platform::{Platform, provision_all},
 };
 
-use crate::process_cost::{pss_kib, ticks};
+use crate::process_cost::{AtRest, pss_kib};
 
 /// The processes that it keeps.
 pub(crate) const PROCESSES: [&str; 3] = ["one", "two", "three"];
@@ -18,28 +18,15 @@ pub(crate) const PROCESSES: [&str; 3] = ["one", "two", "three"];
 /// How long it is watched.
 pub(crate) const DURATION: Duration = Duration::from_secs(60);
 /// How long it is left alone before.
-const UNTIL_QUIET: Duration = Duration::from_secs(5);
+pub(crate) const UNTIL_QUIET: Duration = Duration::from_secs(5);
 
 const AGENT: &str = "edge-0001";
 
-/// The agent's share of the machine.
+/// What was found.
 pub(crate) struct Idle {
-    /// Proportional set size at the end, in KiB.
-    pub(crate) pss_kib: u64,
-    /// Processor time in user and system mode, in ticks of the kernel.
-    pub(crate) ticks: u64,
-    /// How many ticks are a second.
-    pub(crate) ticks_per_second: u64,
+    pub(crate) agent: AtRest,
     /// Proportional set size of the largest shim at the end, in KiB.
     pub(crate) shim_pss_kib: u64,
-}
-
-impl Idle {
-    /// Processor time in percent of one core.
-    pub(crate) fn percent_of_a_core(&self) -> f64 {
-        let seconds = self.ticks as f64 / self.ticks_per_second as f64;
-        100.0 * seconds / DURATION.as_secs_f64()
-    }
 }
 
 pub(crate) async fn measure() -> Idle {
@@ -54,18 +41,8 @@ pub(crate) async fn measure() -> Idle {
     platform.status_where(AGENT, "Converged", |status| status.phase == Phase::Converged).await;
     tokio::time::sleep(UNTIL_QUIET).await;
 
-    let before = ticks(agent.pid());
-    tokio::time::sleep(DURATION).await;
-    let idle = Idle {
-        ticks: ticks(agent.pid()) - before,
-        pss_kib: pss_kib(agent.pid()),
-        ticks_per_second: rustix::param::clock_ticks_per_second(),
-        shim_pss_kib: PROCESSES
-            .map(|name| pss_kib(agent.shim_record(name).shim.pid))
-            .into_iter()
-            .max()
-            .unwrap(),
-    };
+    let at_rest = AtRest::watch(agent.pid(), DURATION).await;
+    let shims = PROCESSES.map(|name| pss_kib(agent.shim_record(name).shim.pid));
     agent.stop().await;
-    idle
+    Idle { agent: at_rest, shim_pss_kib: shims.into_iter().max().unwrap() }
 }

@@ -5,94 +5,95 @@
 //!
 //! ```text
 //! convergence   agent (a process) │ bare_device (a loop)
-//! noop_pass     executor + files  │ stat                   ──▶ report ──▶ RESULTS.md
+//! noop_pass     executor + files  │ stat                      ──▶ report ──▶ its section of RESULTS.md
 //! idle          agent (a process) │ bounds
 //! traffic       agent on a wire   │ bound
 //! endurance     agent (a process) │ bounds
+//! containers    agent (a process) │ the runtime's socket, bounds
 //! crowd         many agents       │ as many loops
 //! ```
 //!
-//! To look into one part alone, `cargo bench --package bench -- noop`, `traffic`, `convergence` or `crowd`, prints
-//! what it found and writes nothing down.
+//! `cargo bench --package bench -- noop idle` measures these two parts and replaces their sections only.
 
 #![allow(
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
+    clippy::print_stderr,
     clippy::unwrap_used,
     reason = "a measurement that cannot be made ends there, with its reason on the terminal"
 )]
 
 mod bare_device;
+mod containers;
 mod convergence;
 mod crowd;
 mod endurance;
 mod idle;
 mod machine;
 mod noop_pass;
+mod part;
 mod process_cost;
 mod replacing;
 mod report;
+mod results;
 mod samples;
+mod status_watch;
+mod table;
 mod traffic;
 mod wire;
 
-use std::{env, fs, path::Path};
+use std::{
+    env,
+    process::{Command, ExitCode},
+};
 
-use convergence::{Convergence, Sync};
-use report::Report;
+use agent_model::Timestamp;
 
-fn main() {
+use part::Part;
+use results::{Section, record};
+
+fn main() -> ExitCode {
     if let Some(work) = crowd::assignment() {
-        return work();
+        work();
+        return ExitCode::SUCCESS;
     }
+    let parts = match Part::chosen(env::args().skip(1)) {
+        Ok(parts) => parts,
+        Err(message) => {
+            eprintln!("{message}");
+            return ExitCode::from(2);
+        }
+    };
+    build_programs();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(measure());
+    runtime.block_on(measure(&parts));
+    ExitCode::SUCCESS
 }
 
-async fn measure() {
-    let only = |part: &str| env::args().any(|argument| argument == part);
-    if only("noop") {
-        return print!("{}", report::noop_pass(&noop_pass::measure().await));
-    }
-    if only("convergence") {
-        return print!("{}", report::convergence(&converge().await));
-    }
-    if only("traffic") {
-        let traffic = traffic::measure().await;
-        return println!("{}\n{}", report::traffic(&traffic), report::traffic_check(&traffic));
-    }
-    let sizes = crowd::sizes();
-    if only("crowd") {
-        return println!("{}", crowd::words(&crowd::measure(&sizes).await));
+/// So that what is measured is of the commit that the results name. By themselves, as they ship: built together
+/// with the benches they would have these' features.
+fn build_programs() {
+    let programs =
+        ["build", "--release", "--locked", "--package", "harmony-agent", "--package", "process-shim"];
+    let built = Command::new(env!("CARGO")).args(programs).current_dir(env!("CARGO_MANIFEST_DIR")).status();
+    assert!(built.unwrap().success(), "the programs that are to be measured cannot be built");
+}
+
+async fn measure(parts: &[Part]) {
+    // At once and not after some of the measurements: it asks for more than every machine gives.
+    if parts.contains(&Part::Crowd) {
+        crowd::sizes();
     }
     // First, so that it tells what is measured and not what this run leaves behind.
     let machine = machine::describe();
-
-    let convergence = converge().await;
-    println!("pass without changes over {} files: {} rounds", noop_pass::FILES, noop_pass::ROUNDS);
-    let noop_pass = noop_pass::measure().await;
-    println!("idle agent: {} s", idle::DURATION.as_secs());
-    let idle = idle::measure().await;
-    println!("control traffic: some seven minutes");
-    let traffic = traffic::measure().await;
-
-    println!("memory after {} documents and {} touches", endurance::DOCUMENTS, endurance::TOUCHES);
-    let endurance = endurance::measure().await;
-    println!("crowds of {sizes:?} agents, then of bare devices");
-    let crowds = crowd::measure(&sizes).await;
-
-    let report = Report { machine, convergence, noop_pass, idle, traffic, endurance, crowds };
-    let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("RESULTS.md");
-    fs::write(results, report.to_string()).unwrap();
-    println!("\n{}\nWritten to bench/RESULTS.md.", report.tables());
-}
-
-async fn converge() -> Vec<Convergence> {
-    let mut convergence = Vec::new();
-    for sync in [Sync::Default, Sync::Always] {
-        println!("put -> Converged, sync_interval {}: {} rounds", sync.as_str(), convergence::ROUNDS);
-        convergence.push(convergence::measure(sync).await);
+    for part in parts {
+        println!("{}", part.announcement());
+        let taken = Timestamp::now();
+        let figures = part.measure().await;
+        println!(
+            "{}\nWritten to bench/RESULTS.md.\n",
+            record(*part, &Section { taken, machine: &machine, figures })
+        );
     }
-    convergence
 }

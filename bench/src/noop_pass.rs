@@ -9,9 +9,10 @@ use std::{
 
 use agent_core::{
     clock::Clock,
-    executor::{Executor, Inventory, Registry},
+    executor::{DocumentPast, Executor, Inventory, Registry},
     policy::{Accounts, DevicePolicy, Policy, Rights},
     protected_paths::ProtectedPaths,
+    secrets::DeviceSecrets,
 };
 use agent_model::{
     Declaration, DesiredState, DesiredStateBuilder, FileSpec, Goal, Principal, Reconciler, Resource, Target,
@@ -55,14 +56,20 @@ pub(crate) async fn measure() -> NoopPass {
     let desired = desired(&names);
     let originals = folder.path().join("originals");
     let protected = ProtectedPaths::new(root.clone(), Vec::new());
-    let settings = FileReconcilerSettings { root, originals, protected: Vec::new() };
+    let settings = FileReconcilerSettings {
+        root,
+        originals,
+        protected: Vec::new(),
+        unsealer: Arc::new(DeviceSecrets::default()),
+    };
     let registry = Registry::none().with(FileReconciler::new(settings.clone()));
     let policy = Arc::new(DevicePolicy::new(Policy::default(), protected, NoAccounts));
     let mut executor = Executor::new(registry, policy, 0);
     // One more, to see what it does apart from the executor.
     let reconciler = FileReconciler::new(settings);
 
-    let created = executor.prepare(&desired, &Inventory::new(), Clock::system().now()).await;
+    let created =
+        executor.prepare(&desired, DocumentPast::default(), &Inventory::new(), Clock::system().now()).await;
     let mut inventory = created.run(|| false, ()).await.inventory;
     tokio::time::sleep(UNTIL_SETTLED).await;
 
@@ -87,7 +94,7 @@ pub(crate) async fn measure() -> NoopPass {
 
         let now = Clock::system().now();
         let start = Instant::now();
-        let pass = executor.prepare(&desired, &inventory, now).await;
+        let pass = executor.prepare(&desired, DocumentPast::default(), &inventory, now).await;
         let prepare = start.elapsed();
         assert!(!pass.has_work(), "nothing changed, so there is nothing to do");
         let start = Instant::now();

@@ -2,6 +2,49 @@
 
 use std::{fs, time::Duration};
 
+/// What a process takes that has nothing to do.
+pub(crate) struct AtRest {
+    /// For how long it was watched.
+    watched: Duration,
+    /// Processor time in user and system mode meanwhile, in ticks of the kernel.
+    ticks: u64,
+    /// How many ticks are a second.
+    ticks_per_second: u64,
+    /// Proportional set size at the end, in KiB.
+    pss_kib: u64,
+}
+
+impl AtRest {
+    /// Watches a process for so long.
+    pub(crate) async fn watch(pid: u32, duration: Duration) -> Self {
+        let before = ticks(pid);
+        tokio::time::sleep(duration).await;
+        Self {
+            watched: duration,
+            ticks: ticks(pid) - before,
+            ticks_per_second: rustix::param::clock_ticks_per_second(),
+            pss_kib: pss_kib(pid),
+        }
+    }
+
+    /// Processor time in percent of one core.
+    pub(crate) fn percent_of_a_core(&self) -> f64 {
+        let seconds = self.ticks as f64 / self.ticks_per_second as f64;
+        100.0 * seconds / self.watched.as_secs_f64()
+    }
+
+    /// Proportional set size at the end, in MiB.
+    pub(crate) fn pss_mib(&self) -> f64 {
+        self.pss_kib as f64 / 1024.0
+    }
+
+    /// How much was measured, and how finely.
+    pub(crate) fn in_ticks(&self) -> String {
+        let (seconds, ticks, length) = (self.watched.as_secs(), self.ticks, 1000 / self.ticks_per_second);
+        format!("over {seconds} s, in which it used {ticks} ticks of {length} ms")
+    }
+}
+
 /// Processor time in user and system mode since it was started.
 pub(crate) fn processor_time(pid: u32) -> Duration {
     Duration::from_secs(ticks(pid)) / u32::try_from(rustix::param::clock_ticks_per_second()).unwrap()
@@ -9,7 +52,7 @@ pub(crate) fn processor_time(pid: u32) -> Duration {
 
 /// The same in ticks of the kernel. proc_pid_stat(5): `utime` and `stime`, the 14th and 15th field.
 /// The second is the program's name in parentheses and may hold anything.
-pub(crate) fn ticks(pid: u32) -> u64 {
+fn ticks(pid: u32) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let (_, from_third) = stat.rsplit_once(')').unwrap();
     from_third.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().unwrap()).sum()

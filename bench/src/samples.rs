@@ -35,6 +35,12 @@ pub(crate) struct Comparison {
 }
 
 impl Comparison {
+    /// One sample of each.
+    pub(crate) fn push(&mut self, floor: Duration, subject: Duration) {
+        self.floor.push(floor);
+        self.subject.push(subject);
+    }
+
     /// How many times the floor it costs, by the medians.
     pub(crate) fn ratio(&self) -> f64 {
         self.subject.percentile(50).as_secs_f64() / self.floor.percentile(50).as_secs_f64()

@@ -35,7 +35,7 @@ const DAYS: u64 = 30;
 const MONTH: Duration = Duration::from_secs(DAYS * 24 * 3600);
 /// The agent's defaults, in seconds: see `docs/operations.md`.
 const HEARTBEAT: u64 = 120;
-const RESYNC: u64 = 3600;
+const RESYNC: u64 = 4 * 3600;
 /// `PING_INTERVAL` of the agent's connection, in seconds.
 const PING: u64 = 300;
 

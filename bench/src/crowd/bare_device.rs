@@ -6,11 +6,12 @@
 //!
 //! | | messages of the device | synced |
 //! |---|---|---|
-//! | attach | hint subscription, two Direct Gets, status by CAS, heartbeat, one more Direct Get | ledger, if it is the first time |
-//! | a document | Direct Get, status by CAS, heartbeat | intent, file, record |
+//! | attach | hint subscription, two Direct Gets, status by CAS, heartbeat, one more Direct Get | ledger; the first time the key and the audit log's folder before it, and the ledger once more |
+//! | a document | Direct Get, status by CAS, heartbeat | intent, file, record; with the intent and the record the audit log |
 
 use std::{
-    fs,
+    fs::{self, File},
+    io::Write as _,
     path::{Path, PathBuf},
     pin::pin,
     rc::Rc,
@@ -41,6 +42,9 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(120);
 /// Longer than a crowd may keep the server busy.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Of the key for sealed values with its line break, in bytes.
+const KEY_LEN: usize = 59;
+
 /// What the device writes besides the file itself, as large as what the agent writes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Likeness {
@@ -48,14 +52,17 @@ pub(super) struct Likeness {
     pub(super) status: AgentStatus,
     /// Length of the agent's ledger, in bytes.
     pub(super) ledger_len: usize,
+    /// What the agent's audit log grows by with an intent or a record, in bytes.
+    pub(super) audited_len: usize,
 }
 
 /// One device.
 pub(super) struct BareDevice {
     id: String,
     root: PathBuf,
-    ledger: PathBuf,
+    state: PathBuf,
     ledger_body: Vec<u8>,
+    audited: Vec<u8>,
     status: AgentStatus,
     /// Of the likeness: only its generation changes.
     applied: Option<Applied>,
@@ -75,8 +82,9 @@ impl BareDevice {
         Self {
             id,
             root,
-            ledger: state.join("ledger.json"),
+            state,
             ledger_body: vec![b'x'; likeness.ledger_len],
+            audited: vec![b'x'; likeness.audited_len],
             applied: status.applied.take(),
             status,
             revision: 0,
@@ -115,9 +123,13 @@ impl BareDevice {
     async fn attach(&mut self, wire: &Wire) {
         let (desired, own) = join!(wire.last(DESIRED_STATE, &self.id), wire.last(ACTUAL_STATE, &self.id));
         self.revision = own.map_or(0, |own| own.sequence);
-        if !self.ledger.exists() {
-            replace(&self.ledger, &self.ledger_body).unwrap();
+        if !self.ledger().exists() {
+            replace(&self.state.join("sealing.nk"), &[b'x'; KEY_LEN]).unwrap();
+            File::create(self.audit_log()).unwrap();
+            sync_folder(&self.state).unwrap();
+            replace(&self.ledger(), &self.ledger_body).unwrap();
         }
+        replace(&self.ledger(), &self.ledger_body).unwrap();
         if let Some(desired) = desired {
             self.apply(&desired.payload);
         }
@@ -136,14 +148,30 @@ impl BareDevice {
         let path = self.root.join(file["path"].as_str().unwrap().trim_start_matches('/'));
         let content = file["content"].as_str().unwrap();
 
-        replace(&self.ledger, &self.ledger_body).unwrap();
+        self.note();
         self.make_parents(path.parent().unwrap());
         replace(&path, content.as_bytes()).unwrap();
-        replace(&self.ledger, &self.ledger_body).unwrap();
+        self.note();
 
         let generation = document["metadata"]["generation"].as_u64().unwrap().try_into().unwrap();
         self.status.phase = Phase::Converged;
         self.status.applied = self.applied.clone().map(|applied| Applied { generation, ..applied });
+    }
+
+    /// What is about to be done, or was.
+    fn note(&self) {
+        let mut audit_log = File::options().append(true).open(self.audit_log()).unwrap();
+        audit_log.write_all(&self.audited).unwrap();
+        audit_log.sync_data().unwrap();
+        replace(&self.ledger(), &self.ledger_body).unwrap();
+    }
+
+    fn ledger(&self) -> PathBuf {
+        self.state.join("ledger.json")
+    }
+
+    fn audit_log(&self) -> PathBuf {
+        self.state.join("audit.jsonl")
     }
 
     fn make_parents(&self, folder: &Path) {

@@ -223,8 +223,10 @@ impl Crowd {
             return Likeness::clone(likeness);
         }
         let status: AgentStatus = platform.status(&id(0)).await.unwrap();
-        let ledger = state_dir(self.folder.path(), &id(0)).join("ledger.json");
-        Likeness { status, ledger_len: usize::try_from(fs::metadata(ledger).unwrap().len()).unwrap() }
+        let state = state_dir(self.folder.path(), &id(0));
+        let len = |name| usize::try_from(fs::metadata(state.join(name)).unwrap().len()).unwrap();
+        // By now there were two documents, each with an intent and a record.
+        Likeness { status, ledger_len: len("ledger.json"), audited_len: len("audit.jsonl") / 4 }
     }
 
     async fn idle(&self) -> Idle {

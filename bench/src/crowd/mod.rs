@@ -17,10 +17,11 @@ mod workers;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-pub(crate) use report::{summary, words};
+pub(crate) use report::words;
 pub(crate) use worker::assignment;
 
 use course::Course;
+use report::summary;
 use worker::Population;
 
 use crate::convergence::Sync;

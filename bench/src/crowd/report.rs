@@ -8,8 +8,8 @@ use super::{
     workers::WORKERS,
 };
 use crate::{
-    report::{RATIO_AIM, table, verdict},
     samples::Samples,
+    table::{RATIO_AIM, table, verdict},
 };
 
 /// Every figure that has an aim.
@@ -48,10 +48,12 @@ pub(crate) fn summary(crowds: &[Crowd]) -> String {
     format!("{}\n{}", table(&ratios), table(&bounds))
 }
 
-/// What was measured, and the figures without an aim.
+/// All figures, and what was measured.
 pub(crate) fn words(crowds: &[Crowd]) -> String {
-    let mut text = format!(
-        "**A crowd**: agents in {WORKERS} processes, each agent with a connection and folders of its own and the \
+    let mut text = summary(crowds);
+    let _ = write!(
+        text,
+        "\n**A crowd**: agents in {WORKERS} processes, each agent with a connection and folders of its own and the \
          default intervals, at one server. They are wired as the daemon is, but without inotify: a user may have 128 \
          instances, so none is given any, and changes by other hands would be found by the drift timer. Floor: as many \
          bare devices in as many processes, which send and receive the same messages and sync the same files as often; \
