@@ -1,8 +1,10 @@
 # What there is to do here. `make` alone lists it.
 
 SOAK_MINUTES ?= 60
+# Seconds for each target.
+TIME ?= 60
 
-.PHONY: help build test soak lint demo bench clean
+.PHONY: help build test soak fuzz lint demo bench clean
 .DEFAULT_GOAL := help
 
 # As documented for each target, behind ##.
@@ -34,6 +36,12 @@ test: build ## Run all tests, on a real NATS server and a real systemd, which ar
 soak: test ## Run all tests, and then random schedules of faults for SOAK_MINUTES (60)
 	SOAK_MINUTES=$(SOAK_MINUTES) cargo test --locked --package tests --test e2e -- --nocapture --ignored random_faults
 
+# A fuzzer needs what only a nightly compiler has. What it finds that fails is kept in fuzz/artifacts, with the command
+# that runs it again; what it learns goes into .cache/fuzz, and from there into fuzz-targets/corpus by CONTRIBUTING.md.
+# Without a sanitizer: there is no unsafe code here that one would watch.
+fuzz: ## Try to break all that reads bytes from outside, TIME=60 seconds each
+	scripts/fuzz $(TIME)
+
 lint: ## Check formatting, lints, licences, dependencies
 	cargo fmt --all -- --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
@@ -45,11 +53,11 @@ lint: ## Check formatting, lints, licences, dependencies
 demo: ## See three devices converge, repair themselves, and refuse a bad document
 	scripts/demo
 
-# The agent is built by itself, so that what is measured is what ships. CROWD="1000" makes for fewer agents
-# at one server than the usual sizes (bench/src/crowd/mod.rs), or more: the server needs a descriptor for each.
-bench: ## Measure what the agent costs, beside its floor, and write bench/RESULTS.md
-	cargo build --release --locked --package harmony-agent --package process-shim
-	cargo bench --locked --package bench
+# The bench builds the agent by itself, so that what is measured is what ships. PARTS="noop idle" measures these
+# alone (bench/src/part.rs). CROWD="1000" makes for fewer agents at one server than the usual sizes
+# (bench/src/crowd/mod.rs), or more: the server needs a descriptor for each.
+bench: ## Measure what the agent costs, or PARTS of it, beside its floor, and write bench/RESULTS.md
+	cargo bench --locked --package bench -- $(PARTS)
 
 clean: ## Remove what was built and fetched
 	cargo clean

@@ -47,10 +47,12 @@ pub struct Agent {
     program: &'static str,
     settings: BTreeMap<String, String>,
     policy: BTreeMap<String, String>,
+    allows_unsigned: bool,
     small_disk: Option<&'static str>,
     boot_id: Option<&'static str>,
     has_control_groups: bool,
     network: Option<PathBuf>,
+    programs: Option<PathBuf>,
     folder: TempDir,
 }
 
@@ -67,10 +69,12 @@ impl Agent {
             program: PROGRAM,
             settings: BTreeMap::new(),
             policy: BTreeMap::new(),
+            allows_unsigned: true,
             small_disk: None,
             boot_id: None,
             has_control_groups: true,
             network: None,
+            programs: None,
             folder,
         }
     }
@@ -87,6 +91,37 @@ impl Agent {
     pub fn with_rule(mut self, rule: &str, value: &str) -> Self {
         self.policy.insert(rule.to_owned(), value.to_owned());
         self
+    }
+
+    /// Trusts the holders of these keys, files of that name and text in its trust folder, and nobody else, from the
+    /// next start on.
+    #[must_use]
+    pub fn trusting(mut self, keys: &[(&str, &str)]) -> Self {
+        self.trust(keys);
+        self
+    }
+
+    /// The same of a device that is there already.
+    pub fn trust(&mut self, keys: &[(&str, &str)]) {
+        let folder = self.trust_folder();
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir(&folder).unwrap();
+        for (name, text) in keys {
+            fs::write(folder.join(name), text).unwrap();
+        }
+        self.allows_unsigned = false;
+    }
+
+    /// Accepts what nobody has signed as well, from the next start on.
+    #[must_use]
+    pub fn allowing_unsigned(mut self) -> Self {
+        self.allows_unsigned = true;
+        self
+    }
+
+    /// Where the keys lie that it trusts; there is no such folder until it trusts any.
+    pub fn trust_folder(&self) -> PathBuf {
+        self.folder.path().join("trust")
     }
 
     /// Has the Score bridge, or has it not, from the next start on.
@@ -143,6 +178,13 @@ impl Agent {
     #[must_use]
     pub fn in_network(mut self, namespace: impl Into<PathBuf>) -> Self {
         self.network = Some(namespace.into());
+        self
+    }
+
+    /// Has no other programs of the system than those in that folder, from the next start of its agent on.
+    #[must_use]
+    pub fn with_programs_in(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.programs = Some(folder.into());
         self
     }
 
@@ -384,8 +426,11 @@ impl Agent {
             ("--state-dir", text(&self.state_dir)),
             ("--root", text(&self.root())),
         ];
+        let trust = self.trust_folder();
+        let trust = trust.exists().then(|| ["--trust-dir".to_owned(), text(&trust)]);
+        let unsigned = self.allows_unsigned.then(|| "--allow-unsigned".to_owned());
         let flags = settings.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]);
-        ["--allow-unsigned".to_owned()].into_iter().chain(flags).collect()
+        unsigned.into_iter().chain(trust.into_iter().flatten()).chain(flags).collect()
     }
 
     fn launch(&mut self, program: &str, environment: &[(String, String)]) {
@@ -416,6 +461,9 @@ impl Agent {
             // told again inside.
             command.push(format!("{}; exec setpriv --pdeathsig KILL -- \"$@\"", mounts.join("; ")));
             command.push("sh".to_owned());
+        }
+        if let Some(programs) = &self.programs {
+            command.extend(["env".to_owned(), format!("PATH={}", programs.display())]);
         }
         command.extend([text(&built(program)), "run".to_owned()]);
         command.extend(self.settings_of_run());

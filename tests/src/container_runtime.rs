@@ -1,4 +1,4 @@
-//! A container runtime of a test's own: a private podman behind its socket, and images for it.
+//! A container runtime of a test's own: a private podman or docker behind its socket, and images for it.
 
 use std::{
     fs,
@@ -14,10 +14,12 @@ use tokio::{
 
 use crate::{
     agent::Agent,
+    docker::Docker,
     eventually::eventually,
     nats_server::free_ports,
     podman::Podman,
-    process::{Process, built_in, finish},
+    process::{Finished, Process, built_in, finish},
+    small_disk::SmallDisk,
 };
 
 /// The image that every such runtime has: busybox, which sleeps unless told otherwise.
@@ -31,47 +33,89 @@ const COMMANDS: [&str; 14] = [
     "true",
 ];
 
-/// A podman with its service, which runs unless a test ends it.
+/// Which runtime that is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Podman, whose containers need no service.
+    Podman,
+    /// Docker's engine, whose containers end with it.
+    Docker,
+}
+
+/// A runtime with its service. That of podman runs unless a test ends it.
 #[derive(Debug)]
 pub struct ContainerRuntime {
     // Before the podman whose folder it uses.
     service: Option<Process>,
-    podman: Podman,
+    engine: Engine,
+}
+
+#[derive(Debug)]
+enum Engine {
+    Podman(Podman),
+    Docker(Docker),
 }
 
 impl ContainerRuntime {
-    /// One that runs and has the images [`BOX`] and [`OTHER_BOX`].
+    /// A podman that runs and has the images [`BOX`] and [`OTHER_BOX`].
     pub async fn start() -> Self {
-        let mut runtime = Self { service: None, podman: Podman::new() };
+        Self::start_kind(Kind::Podman).await
+    }
+
+    /// The same of that kind.
+    pub async fn start_kind(kind: Kind) -> Self {
+        match kind {
+            Kind::Podman => Self::start_with(Podman::new()).await,
+            Kind::Docker => {
+                let runtime = Self { service: None, engine: Engine::Docker(Docker::start().await) };
+                runtime.import(BOX).await;
+                runtime.import(OTHER_BOX).await;
+                runtime
+            }
+        }
+    }
+
+    /// A podman with all images and containers on that disk, which must outlive it.
+    pub async fn start_on(disk: &SmallDisk) -> Self {
+        Self::start_with(Podman::with_storage(Some(&disk.path().join("storage")))).await
+    }
+
+    async fn start_with(podman: Podman) -> Self {
+        let mut runtime = Self { service: None, engine: Engine::Podman(podman) };
         runtime.import(BOX).await;
         runtime.import(OTHER_BOX).await;
         runtime.serve().await;
         runtime
     }
 
-    /// Starts its service, which must not run.
+    /// Starts the service of a podman, which must not run.
     pub async fn serve(&mut self) {
+        let Engine::Podman(podman) = &self.engine else { panic!("docker's service is docker") };
         let socket = self.socket();
         let command = ["podman", "system", "service", "--time=0", &format!("unix://{}", socket.display())];
         let command = command.map(str::to_owned);
-        let log = self.podman.folder().join("service.log");
-        let mut environment = self.podman.environment().to_vec();
-        let registries = self.podman.folder().join("registries.conf");
+        let log = podman.folder().join("service.log");
+        let mut environment = podman.environment().to_vec();
+        let registries = podman.folder().join("registries.conf");
         fs::write(&registries, REGISTRIES).unwrap();
         environment.push(("CONTAINERS_REGISTRIES_CONF".to_owned(), registries.display().to_string()));
         self.service = Some(Process::start("the container runtime", &command, &environment, &log).unwrap());
         eventually("the container runtime answers", async || self.get("/_ping").await.map(drop)).await;
     }
 
-    /// Ends its service at once; containers run on.
+    /// Ends the service of a podman at once; containers run on.
     pub fn kill(&mut self) {
+        assert!(matches!(self.engine, Engine::Podman(_)), "docker's containers would end too");
         self.service = None;
         let _ = fs::remove_file(self.socket());
     }
 
     /// Where it listens.
     pub fn socket(&self) -> PathBuf {
-        self.podman.folder().join("podman.sock")
+        match &self.engine {
+            Engine::Podman(podman) => podman.folder().join("podman.sock"),
+            Engine::Docker(docker) => docker.socket(),
+        }
     }
 
     /// The device with this runtime.
@@ -82,15 +126,42 @@ impl ContainerRuntime {
 
     /// A folder that goes with it.
     pub fn folder(&self) -> &Path {
-        self.podman.folder()
+        match &self.engine {
+            Engine::Podman(podman) => podman.folder(),
+            Engine::Docker(docker) => docker.folder(),
+        }
     }
 
     /// Runs podman with these arguments. Returns what it printed.
     ///
     /// # Panics
-    /// When it fails.
+    /// When it fails, or this is no podman.
     pub async fn podman(&self, arguments: &[&str]) -> String {
-        self.podman.run(arguments).await.success()
+        assert!(matches!(self.engine, Engine::Podman(_)), "this is docker");
+        self.command(arguments).await
+    }
+
+    /// Runs the command line of this runtime with arguments that each kind knows. Returns what it printed.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub async fn command(&self, arguments: &[&str]) -> String {
+        self.run(arguments).await.success()
+    }
+
+    /// Removes a container by hand, and kills it where it runs.
+    pub async fn remove_by_hand(&self, name: &str) {
+        match &self.engine {
+            Engine::Podman(_) => self.command(&["rm", "--force", "--time", "0", name]).await,
+            Engine::Docker(_) => self.command(&["rm", "--force", name]).await,
+        };
+    }
+
+    async fn run(&self, arguments: &[&str]) -> Finished {
+        match &self.engine {
+            Engine::Podman(podman) => podman.run(arguments).await,
+            Engine::Docker(docker) => docker.run(arguments).await,
+        }
     }
 
     /// The id of the container of that name, if there is one.
@@ -100,14 +171,14 @@ impl ContainerRuntime {
 
     /// What the runtime says about the container of that name, if there is one.
     pub async fn inspect(&self, name: &str) -> Option<Value> {
-        let found = self.podman.run(&["container", "inspect", name]).await;
+        let found = self.run(&["container", "inspect", name]).await;
         let found: Vec<Value> = serde_json::from_str(&found.stdout).unwrap_or_default();
         found.into_iter().next()
     }
 
     /// The names of all containers, sorted.
     pub async fn names(&self) -> Vec<String> {
-        let names = self.podman(&["ps", "--all", "--format", "{{.Names}}"]).await;
+        let names = self.command(&["ps", "--all", "--format", "{{.Names}}"]).await;
         let mut names: Vec<String> = names.lines().map(str::to_owned).collect();
         names.sort_unstable();
         names
@@ -115,21 +186,29 @@ impl ContainerRuntime {
 
     /// What a container printed.
     pub async fn logs(&self, name: &str) -> String {
-        self.podman(&["logs", name]).await
+        self.command(&["logs", name]).await
+    }
+
+    /// Makes an image of that name that takes at least so many bytes.
+    pub async fn import_large(&self, name: &str, size: u64) {
+        let payload = self.folder().join("box/srv/payload");
+        fs::File::create(&payload).unwrap().set_len(size).unwrap();
+        self.import(name).await;
+        fs::remove_file(&payload).unwrap();
     }
 
     /// Makes an image of that name, with an id of its own.
     pub async fn import(&self, name: &str) {
-        let root = self.podman.folder().join("box");
+        let root = self.folder().join("box");
+        let (import, environment) = match &self.engine {
+            Engine::Podman(podman) => ("podman import --quiet", podman.environment().to_vec()),
+            Engine::Docker(docker) => ("docker import", docker.environment().to_vec()),
+        };
         if !root.exists() {
             make_root(&root);
         }
-        let script = format!(
-            "tar -C '{}' -c . | podman import --quiet --change 'CMD [\"/bin/sleep\",\"infinity\"]' --change 'ENV IMAGE={name}' - '{name}'",
-            root.display()
-        );
-        let command = ["sh", "-euc", &script].map(str::to_owned);
-        finish(&command, self.podman.environment().as_ref()).await.success();
+        let command = ["sh", "-euc", &importing(&root, import, name)].map(str::to_owned);
+        finish(&command, &environment).await.success();
     }
 
     async fn get(&self, path: &str) -> Result<String, String> {
@@ -151,7 +230,16 @@ impl ContainerRuntime {
 /// Registries of tests speak no TLS.
 const REGISTRIES: &str = "[[registry]]\nprefix = \"127.0.0.1\"\nlocation = \"127.0.0.1\"\ninsecure = true\n";
 
-fn make_root(root: &Path) {
+/// A script that makes an image of that name from such a root folder with the runtime's command for that.
+pub(crate) fn importing(root: &Path, import: &str, name: &str) -> String {
+    format!(
+        "tar -C '{}' -c . | {import} --change 'CMD [\"/bin/sleep\",\"infinity\"]' --change 'ENV IMAGE={name}' - '{name}'",
+        root.display()
+    )
+}
+
+/// Puts what an image consists of into a folder.
+pub(crate) fn make_root(root: &Path) {
     let busybox = built_in("busybox", "apt-get install busybox-static");
     for folder in ["bin", "tmp", "etc", "proc", "dev", "sys", "srv"] {
         fs::create_dir_all(root.join(folder)).unwrap();
@@ -212,6 +300,11 @@ impl Registry {
         })
         .await;
         Self { _service: service, address }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// The name that an image has there.

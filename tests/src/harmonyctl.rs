@@ -94,6 +94,12 @@ impl Harmonyctl {
         self.run_printing_to(writer, arguments).await
     }
 
+    /// Runs a command to its end, for whose data there is no room.
+    pub async fn run_without_room(&self, arguments: &[&str]) -> Ran {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        self.run_printing_to(full, arguments).await
+    }
+
     /// Starts a command, which goes on beside the test. One at a time: its output is kept in the same place.
     pub fn start(&self, arguments: &[&str]) -> Running {
         let [stdout, stderr] = ["stdout", "stderr"].map(|name| self.folder.path().join(name));

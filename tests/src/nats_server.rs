@@ -8,6 +8,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use fleet::{Access, Login, Tls};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -29,6 +30,8 @@ pub struct Settings {
     pub sync_always: bool,
     /// Name and password of a user who may look at everything, where `configuration` asks for one.
     pub credentials: Option<(&'static str, &'static str)>,
+    /// The credentials file of such a user, where accounts are JWTs.
+    pub credentials_file: Option<PathBuf>,
     /// With what TLS is spoken, by everybody and by WebSockets too; a client has to show a certificate.
     pub certificates: Option<Arc<Certificates>>,
     /// Which release of the server.
@@ -144,13 +147,26 @@ impl NatsServer {
         }
     }
 
+    /// How the user who may look at everything gets in.
+    pub fn access(&self) -> Access {
+        let login = self.settings.credentials_file.clone().map_or(Login::AsInUrls, Login::Credentials);
+        let tls = self.settings.certificates.as_ref().map_or_else(Tls::default, |certificates| {
+            let [certificate, key] = certificates.client();
+            Tls::of(Some(certificates.authority()), Some(certificate), Some(key)).expect("it has a key")
+        });
+        Access { urls: vec![self.url_with_credentials()], login, tls }
+    }
+
     /// A client with every right that the configuration gives anyone.
     pub async fn connect(&self) -> async_nats::Client {
-        let options = match self.settings.credentials {
-            Some((user, password)) => {
+        let options = match (self.settings.credentials, &self.settings.credentials_file) {
+            (Some((user, password)), _) => {
                 async_nats::ConnectOptions::with_user_and_password(user.into(), password.into())
             }
-            None => async_nats::ConnectOptions::new(),
+            (None, Some(file)) => {
+                async_nats::ConnectOptions::with_credentials_file(file).await.expect("the operator wrote it")
+            }
+            (None, None) => async_nats::ConnectOptions::new(),
         };
         let options = match &self.settings.certificates {
             Some(certificates) => {

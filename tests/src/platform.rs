@@ -11,7 +11,7 @@ use async_nats::{
     },
 };
 use fleet::{
-    Access, Endpoint, Fleet,
+    Endpoint, Fleet,
     provisioning::{Layout, Provisioned, provision},
 };
 use futures_util::StreamExt as _;
@@ -48,10 +48,7 @@ pub async fn provision_all(server: &NatsServer) -> Vec<Provisioned> {
 
 /// The same, laid out like this.
 pub async fn provision_with(server: &NatsServer, layout: &Layout) -> Vec<Provisioned> {
-    let endpoint = Endpoint {
-        access: Access { urls: vec![server.url_with_credentials()], ..Access::default() },
-        timeout: PATIENCE,
-    };
+    let endpoint = Endpoint { access: server.access(), timeout: PATIENCE };
     let fleet = Fleet::connect(&endpoint).await.expect("a running server can be connected to");
     provision(&fleet, layout).await.expect("a new server can be provisioned")
 }

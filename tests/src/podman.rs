@@ -5,7 +5,8 @@
 //! that: a process that waits for the end of the test, however that comes about, and clears everything away.
 
 use std::{
-    fs,
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
@@ -31,13 +32,20 @@ runtime = "runc"
 tmp_dir = "{folder}/libpod"
 "#;
 
+/// In the place of the package manager, which podman asks for the origin of each of its helpers whenever it says what it
+/// is. On a busy machine that takes seconds.
+const NO_PACKAGES: &str = "#!/bin/sh\nexit 1\n";
+
 /// There are no images, and what a container writes lies in an overlay that podman makes whatever the driver.
 const STORAGE: &str = r#"
 [storage]
 driver = "vfs"
-graphroot = "{folder}/storage"
+graphroot = "{storage}"
 runroot = "{folder}/run"
 "#;
+
+/// The folder of programs that stand before those of the machine.
+const PROGRAMS: &str = "programs";
 
 /// Clears away when its input ends. What a container leaves running for a moment, podman's own clean-up among it,
 /// would put files back: it is known by the name of the folder, which is why this has it from its environment.
@@ -66,12 +74,26 @@ impl Podman {
     /// # Panics
     /// When this machine or this user cannot run containers; the message says what to do.
     pub fn new() -> Self {
+        Self::with_storage(None)
+    }
+
+    /// The same, with its images and containers in that folder.
+    ///
+    /// # Panics
+    /// As [`new`](Self::new).
+    pub fn with_storage(storage: Option<&Path>) -> Self {
         assert_prerequisites();
         let folder = TempDir::with_prefix("harmony-podman-").unwrap().keep();
+        let storage = storage.map_or_else(|| folder.join("storage"), Path::to_owned);
         for (name, settings) in [("containers.conf", SETTINGS), ("storage.conf", STORAGE)] {
-            let settings = settings.replace("{folder}", folder.to_str().expect("a plain name"));
+            let text = |path: &Path| path.to_str().expect("a plain name").to_owned();
+            let settings = settings.replace("{folder}", &text(&folder)).replace("{storage}", &text(&storage));
             fs::write(folder.join(name), settings).unwrap();
         }
+        let package_manager = folder.join(PROGRAMS).join("dpkg-query");
+        fs::create_dir(folder.join(PROGRAMS)).unwrap();
+        fs::write(&package_manager, NO_PACKAGES).unwrap();
+        fs::set_permissions(&package_manager, Permissions::from_mode(0o755)).unwrap();
         // In a session of its own, where no Ctrl-C reaches it.
         let janitor = Command::new("setsid")
             .args(["sh", "-uc", JANITOR])
@@ -96,7 +118,7 @@ impl Podman {
     }
 
     /// What makes a podman this one: variables of its environment.
-    pub fn environment(&self) -> [(String, String); 2] {
+    pub fn environment(&self) -> [(String, String); 3] {
         environment(&self.folder)
     }
 
@@ -122,9 +144,14 @@ impl Drop for Podman {
 }
 
 /// What makes podman private to that folder.
-fn environment(folder: &Path) -> [(String, String); 2] {
-    [("CONTAINERS_CONF", "containers.conf"), ("CONTAINERS_STORAGE_CONF", "storage.conf")]
-        .map(|(variable, name)| (variable.to_owned(), folder.join(name).to_string_lossy().into_owned()))
+fn environment(folder: &Path) -> [(String, String); 3] {
+    let within = |name: &str| folder.join(name).to_string_lossy().into_owned();
+    let path = std::env::var("PATH").unwrap_or_default();
+    [
+        ("CONTAINERS_CONF".to_owned(), within("containers.conf")),
+        ("CONTAINERS_STORAGE_CONF".to_owned(), within("storage.conf")),
+        ("PATH".to_owned(), format!("{}:{path}", within(PROGRAMS))),
+    ]
 }
 
 fn assert_prerequisites() {

@@ -1,12 +1,16 @@
 //! A server with everything provisioned, and the rights that its devices have there.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::{
     agent::{Agent, Bridge},
+    certificates::Certificates,
     document::Format,
     eventually::eventually,
     nats_server::{NatsServer, Settings, Version},
+    operator::Operator,
     platform::{HEARTBEAT, Platform, provision_all},
     proxy::Proxy,
 };
@@ -22,6 +26,8 @@ pub enum Access {
     /// What the wire contract grants to [`DEVICE`], and nothing else; devices and platform have
     /// an account each.
     Restricted,
+    /// The same in operator mode, as `harmonyctl init --operator` sets it up: the device logs in with a token.
+    Operator,
 }
 
 /// A server, provisioned, with a connection of the platform.
@@ -32,6 +38,7 @@ pub struct Site {
     /// The platform's connection to it.
     pub platform: Platform,
     format: Format,
+    operator: Option<Operator>,
 }
 
 impl Site {
@@ -42,7 +49,19 @@ impl Site {
 
     /// The same on that version of the server.
     pub async fn start_on(version: Version, access: Access) -> Self {
-        Self::start_with(Settings { version, ..settings(access) }).await
+        if access != Access::Operator {
+            return Self::start_with(Settings { version, ..settings(access) }).await;
+        }
+        let operator = Operator::new();
+        let site = Self::start_with(Settings { version, ..operator.settings() }).await;
+        Self { operator: Some(operator), ..site }
+    }
+
+    /// In operator mode, on a server with which everybody speaks TLS, and which asks for a certificate.
+    pub async fn start_secured(certificates: Arc<Certificates>) -> Self {
+        let operator = Operator::new();
+        let settings = Settings { certificates: Some(certificates), ..operator.settings() };
+        Self { operator: Some(operator), ..Self::start_with(settings).await }
     }
 
     /// The same on a server that is set up by hand.
@@ -50,7 +69,18 @@ impl Site {
         let server = NatsServer::start(settings).await;
         provision_all(&server).await;
         let platform = Platform::connect(&server).await;
-        Self { server, platform, format: Format::AgentManifest }
+        Self { server, platform, format: Format::AgentManifest, operator: None }
+    }
+
+    /// The operator of a site in operator mode.
+    pub fn operator(&self) -> &Operator {
+        self.operator.as_ref().expect("the site is one in operator mode")
+    }
+
+    /// Another device of a site in operator mode; its agent does not run yet.
+    pub fn another_device(&self, id: &str) -> Agent {
+        let user = self.operator().device(id);
+        Agent::new(id, &self.server.url()).with("creds", user.credentials_file().to_str().unwrap())
     }
 
     /// The same, where documents are of that format and devices can read it.
@@ -92,7 +122,10 @@ impl Site {
 
     /// The device of this site, which will look for the server at that URL.
     pub fn device_at(&self, url: &str) -> Agent {
-        let device = Agent::new(DEVICE, url);
+        let mut device = Agent::new(DEVICE, url);
+        if let Some(operator) = &self.operator {
+            device = device.with("creds", operator.device(DEVICE).credentials_file().to_str().unwrap());
+        }
         match self.format {
             Format::AgentManifest => device,
             Format::Score => device.with_bridge(Bridge::Enabled),
@@ -112,9 +145,13 @@ impl Site {
 
 /// The settings of a site's server. A connection without credentials is the device's, so that a device is
 /// started alike at both kinds of site.
+///
+/// # Panics
+/// In operator mode, where an [`Operator`] has them.
 pub fn settings(access: Access) -> Settings {
     let configuration = match access {
         Access::Open => String::new(),
+        Access::Operator => panic!("ask the operator"),
         Access::Restricted => format!(
             r#"
             accounts {{

@@ -11,8 +11,8 @@
 //! ```
 //!
 //! It has the network of the machine, so a [`NatsServer`](crate::nats_server::NatsServer) of the test is in
-//! reach by its own URL. One such device runs at a time: [`boot`](SystemdContainer::boot) waits until that of
-//! another test is gone.
+//! reach by its own URL. Two such devices run at a time: [`boot`](SystemdContainer::boot) waits until one of
+//! other tests is gone.
 
 use std::{
     fmt::Write as _,
@@ -25,6 +25,7 @@ use std::{
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::{
+    container_runtime::{BOX, importing, make_root},
     eventually::eventually,
     podman::Podman,
     process::{Finished, built, finish},
@@ -40,8 +41,12 @@ pub const DEPLOY: &str = "/mnt/deploy";
 pub const PROGRAMS: &str = "/usr/libexec/harmony-agent";
 /// The folder of the agent's configuration.
 const CONFIGURATION: &str = "/etc/harmony-agent";
-/// The programs that are installed.
-const INSTALLED: [&str; 2] = ["harmony-agent", "process-shim"];
+/// The agent as it ships.
+const AGENT: &str = "harmony-agent";
+/// The agent with the Score bridge built in.
+const AGENT_WITH_SCORES: &str = "harmony-agent-with-scores";
+/// What holds its processes.
+const SHIM: &str = "process-shim";
 
 const CONTAINER: &str = "device";
 /// Where the id of the present boot is seen inside, before it takes the place of the machine's.
@@ -49,7 +54,20 @@ const BOOT_ID: &str = "/mnt/boot_id";
 /// How long systemd may take to shut down before it is cut short, in seconds.
 const SHUTDOWN: &str = "20";
 
-/// Two systemds at once would only make both slow.
+/// Settings of the device's own podman, for the reasons of those of a test's ([`Podman`]).
+const PODMAN: [(&str, &str); 2] = [
+    (
+        "containers.conf",
+        "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\n\
+         [engine]\ncgroup_manager = \"cgroupfs\"\nruntime = \"runc\"\n",
+    ),
+    (
+        "storage.conf",
+        "[storage]\ndriver = \"vfs\"\ngraphroot = \"/var/lib/containers/storage\"\nrunroot = \"/run/containers/storage\"\n",
+    ),
+];
+
+/// Two systemds at once make each other slow, and the control groups of one get in the way of the other's containers.
 static TURN: Mutex<()> = Mutex::const_new(());
 
 /// A device that is booted. It goes with this value, and when the test is killed.
@@ -75,13 +93,24 @@ impl SystemdContainer {
     /// Installs the agent with these settings as a service, which is started now and at each boot. Returns when
     /// the agent says that it is up.
     pub async fn install_agent(&self, settings: &[(&str, &str)]) {
+        self.install(AGENT, settings).await;
+    }
+
+    /// The same with an agent that can read Scores, on a device of this policy.
+    pub async fn install_agent_with_scores(&self, settings: &[(&str, &str)], policy: &str) {
+        self.shell(&format!("install -d -m 0700 {CONFIGURATION}")).await;
+        fs::write(self.path(&format!("{CONFIGURATION}/policy.toml")), policy).unwrap();
+        self.install(AGENT_WITH_SCORES, settings).await;
+    }
+
+    async fn install(&self, agent: &str, settings: &[(&str, &str)]) {
         let mut configuration = "allow_unsigned = true\n".to_owned();
         for (key, value) in settings {
             writeln!(configuration, "{key} = {value:?}").unwrap();
         }
-        let programs = INSTALLED.map(|program| format!("{BUILT}/{program}")).join(" ");
         self.shell(&format!(
-            "install -D -t {PROGRAMS} {programs}
+            "install -D {BUILT}/{agent} {PROGRAMS}/{SERVICE}
+             install {BUILT}/{SHIM} {PROGRAMS}
              install -m 0644 {DEPLOY}/{SERVICE}.service /etc/systemd/system/
              install -d -m 0700 {CONFIGURATION}"
         ))
@@ -89,6 +118,19 @@ impl SystemdContainer {
         fs::write(self.path(&format!("{CONFIGURATION}/config.toml")), configuration).unwrap();
         self.systemctl(&["daemon-reload"]).await;
         self.systemctl(&["enable", "--now", SERVICE]).await;
+    }
+
+    /// Has the device's own podman listen where it usually does, now and after each boot, with the image [`BOX`].
+    ///
+    /// Its containers end with the device, as everything on it does.
+    pub async fn enable_podman(&self) {
+        for (name, settings) in PODMAN {
+            fs::write(self.path(&format!("/etc/containers/{name}")), settings).unwrap();
+        }
+        let root = Path::new("/var/lib/box");
+        make_root(&self.path("/var/lib/box"));
+        self.shell(&importing(root, "podman import --quiet", BOX)).await;
+        self.systemctl(&["enable", "--now", "podman.socket"]).await;
     }
 
     /// Sets something else of the service than the unit does, from its next start on: `WatchdogSec=5s`.
@@ -177,7 +219,7 @@ impl SystemdContainer {
 
     async fn create(&self) {
         let root = format!("{}:O", system_root().display());
-        let programs = built(INSTALLED[0]);
+        let programs = built(AGENT);
         let mounts = [
             (programs.parent().unwrap().to_owned(), BUILT),
             (Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy"), DEPLOY),
@@ -187,8 +229,16 @@ impl SystemdContainer {
         let mounts = mounts.map(|(outside, inside)| format!("--volume={}:{inside}:ro", outside.display()));
         let cgroup = format!("--cgroup-parent={}", self.podman.cgroup());
         let first = format!("mount --bind {BOOT_ID} /proc/sys/kernel/random/boot_id; exec /sbin/init");
-        let mut create =
-            vec!["create", "--name", CONTAINER, "--systemd=always", "--privileged", "--network=host"];
+        // Its own control groups are the root of what it sees, without which it could run no containers itself.
+        let mut create = vec![
+            "create",
+            "--name",
+            CONTAINER,
+            "--systemd=always",
+            "--privileged",
+            "--network=host",
+            "--cgroupns=private",
+        ];
         create.extend(mounts.iter().chain([&cgroup]).map(String::as_str));
         create.extend(["--rootfs", &root, "sh", "-euc", &first]);
         self.podman.run(&create).await.success();

@@ -77,6 +77,8 @@ async fn a_document_converges_and_the_status_says_all_that_the_contract_promises
     assert!(take(&mut status, "/writer/op").is_u64());
     assert!(take(&mut status, "/agentInfo/version").is_string());
     assert!(take(&mut status, "/agentInfo/bootId").is_string());
+    let key = take(&mut status, "/agentInfo/sealingKey");
+    assert!(key.as_str().is_some_and(|key| key.len() == 56 && key.starts_with('X')), "{key}");
     let facts = take(&mut status, "/agentInfo/facts");
     for fact in ["os", "arch", "hostname"] {
         assert!(facts[fact].is_string(), "no fact {fact}: {facts}");
@@ -147,7 +149,7 @@ async fn a_document_converges_and_the_status_says_all_that_the_contract_promises
         "resources": [resource("app-config"), resource("motd")],
         "agentInfo": {
             "version": out, "formats": formats, "scores": scores, "reconcilers": ["Container", "File", "Process", "ShellJob", "SystemdUnit"],
-            "facts": out, "bootId": out, "startedAt": out,
+            "facts": out, "bootId": out, "startedAt": out, "sealingKey": out,
         },
     });
     assert_eq!(status, expected, "{status:#}");

@@ -15,7 +15,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("agent-manifest-v1", &["agent-model", "crash-point"]),
     ("agent-score-bridge", &["agent-model"]),
     ("reconcilers", &["agent-model", "crash-point", "process-shim"]),
-    ("fleet", &["agent-core", "agent-model"]),
+    ("nats-operator", &["agent-model"]),
+    ("fleet", &["agent-core", "agent-model", "nats-operator"]),
     (
         "harmony-agent",
         &[
@@ -28,10 +29,17 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "reconcilers",
         ],
     ),
-    ("harmonyctl", &["agent-core", "agent-manifest-v1", "agent-model", "agent-score-bridge", "fleet"]),
+    (
+        "harmonyctl",
+        &["agent-core", "agent-manifest-v1", "agent-model", "agent-score-bridge", "fleet", "nats-operator"],
+    ),
     ("motd-score", &["agent-model", "agent-score-bridge", "harmony-agent"]),
     ("planted-format", &["agent-model", "harmony-agent"]),
-    ("tests", &["agent-model", "fleet", "process-shim"]),
+    ("tests", &["agent-model", "fleet", "nats-operator", "process-shim"]),
+    (
+        "fuzz-targets",
+        &["agent-core", "agent-manifest-v1", "agent-model", "agent-score-bridge", "process-shim"],
+    ),
     ("bench", &["agent-core", "agent-model", "harmony-agent", "reconcilers", "tests"]),
 ];
 

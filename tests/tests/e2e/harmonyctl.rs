@@ -84,8 +84,16 @@ async fn init_makes_everything_once_and_then_says_unchanged() {
     let server = NatsServer::start(Settings::default()).await;
     let shell = Harmonyctl::new(server.url());
     let said = |change: &str| {
-        ["desired-state", "actual-state", "agent-heartbeat", "agents", "AGENT_EVENTS"]
-            .map(|name| format!("{name} {change}"))
+        [
+            "desired-state",
+            "actual-state",
+            "agent-heartbeat",
+            "agents",
+            "AGENT_EVENTS",
+            "ENROLL_REQUESTS",
+            "ENROLL_ANSWERS",
+        ]
+        .map(|name| format!("{name} {change}"))
     };
     for change in ["created", "unchanged", "unchanged"] {
         let ran = shell.run(&["init"]).await;

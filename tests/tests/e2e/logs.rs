@@ -182,7 +182,8 @@ fn whoever_asks_for_what_is_not_there_is_told_what_is() {
     assert_eq!(shown(&device, &["web"]), (String::new(), String::new()));
     let (code, message) = refused(&device, &["wbe"]);
     assert_eq!(code, Some(1));
-    assert!(message.contains("the processes web, and no \"wbe\"; did you mean \"web\"?"), "{message}");
+    assert!(message.contains("there are logs of web and none of \"wbe\""), "{message}");
+    assert!(message.contains("; did you mean \"web\"?"), "{message}");
     // A name is no path.
     let (code, message) = refused(&device, &["../processes/web"]);
     assert_eq!(code, Some(2));
@@ -191,7 +192,7 @@ fn whoever_asks_for_what_is_not_there_is_told_what_is() {
     let device = Agent::new(DEVICE, "nats://127.0.0.1:1");
     let (code, message) = refused(&device, &["web"]);
     assert_eq!(code, Some(1));
-    assert!(message.contains("is this in the agent's --state-dir?"), "{message}");
+    assert!(message.contains("is this the agent's --state-dir?"), "{message}");
 }
 
 #[test]

@@ -22,6 +22,10 @@ fn as_user(mut process: Value, user: &str) -> Value {
     process
 }
 
+fn unit(spec: Value) -> Value {
+    json!({"kind": "SystemdUnit", "name": "x", "spec": spec})
+}
+
 fn with(mut resource: Value, key: &str, value: Value) -> Value {
     resource["spec"][key] = value;
     resource
@@ -56,6 +60,12 @@ async fn a_document_that_asks_for_more_than_the_policy_allows_is_refused_by_reso
         (with(as_user(script("x", "id"), SOMEBODY), "group", json!("root")), "rootEquivalent = false"),
         (with(as_user(script("x", "id"), SOMEBODY), "group", json!("0")), "rootEquivalent = false"),
         (with(as_user(script("x", "id"), SOMEBODY), "group", json!("shadow")), "rootEquivalent = false"),
+        (
+            unit(json!({"unit": "x.service", "content": "[Service]\nExecStart=/bin/true\n"})),
+            "rootEquivalent = false",
+        ),
+        (unit(json!({"unit": "cron.service"})), "rootEquivalent = false"),
+        (unit(json!({"unit": "cron.service", "state": "Stopped"})), "rootEquivalent = false"),
     ];
     for (generation, (asking, rule)) in (2..).zip(&tries) {
         let resources = [good.as_slice(), std::slice::from_ref(asking)].concat();

@@ -10,19 +10,20 @@ use std::{
 use agent_model::{Timestamp, status::AgentStatus};
 use serde_json::Value;
 use tests::{
-    agent::{Agent, Bridge, crashed},
+    agent::{Agent, Bridge},
     document::{Format, file, file_after, manifest},
-    eventually::eventually,
     nats_server::Version,
-    platform::Platform,
     site::{Access, Site},
     snapshot::{FileState, snapshot, temporary_files},
 };
 
-use crate::status_words::converged_at;
+use crate::{
+    crash_walk::{is_killed_on_its_way, place, walk},
+    status_words::converged_at,
+};
 
-/// More crash points than any change passes: beyond it, something repeats without an end.
-const TOO_MANY: u32 = 500;
+/// So many devices are at it at the same time: mostly they wait.
+const AT_ONCE: usize = 4;
 /// What every file holds last, before all are removed.
 const OTHER: &str = "other";
 
@@ -40,69 +41,71 @@ struct Change {
     check: fn(&Agent),
 }
 
-/// Carries out the change with a crash after no crash point, after one, after two …, each on a
-/// device of its own, until it goes through without one. Returns how many there were.
+/// Carries out the change with a crash after no crash point, after one, after two …, each on a device of its own,
+/// until it goes through without one.
 ///
 /// What a crash did to the device's knowledge may show only when that is used. So each device then
 /// gets other content for all the same paths, and at last nothing at all: it must be as it was when
 /// it left the factory.
-async fn survives_every_crash(version: Version, change: Change) -> usize {
+async fn survives_every_crash(version: Version, known: u32, change: Change) {
     let site = Site::start_on(version, Access::Open).await;
-    for passed in 0..TOO_MANY {
-        let id = format!("edge-{passed}");
-        let mut device = Agent::new(&id, &site.server.url());
-        if change.format == Format::Score {
-            device = device.with_bridge(Bridge::Enabled);
-        }
-        (change.prepare)(&device);
-        let factory = contents(&device.root());
-        let mut generation = 1;
-        if let Some(from) = &change.from {
-            device.start();
-            site.platform.put(&id, &manifest(&id, generation, from)).await;
-            site.platform.status_where(&id, "converged before the change", converged_at(generation)).await;
-            device.stop().await;
-            generation += 1;
-        }
-        site.platform.put(&id, &change.format.document(&id, generation, &change.to)).await;
-        device.start_to_crash_after(passed);
-        let crashed = crashed_on_its_way(&site.platform, &mut device, generation).await;
+    walk(&[("the change", known)], vec![(); AT_ONCE], async |(), _, passed| {
+        survives(&site, &change, passed.unwrap_or_default()).await
+    })
+    .await;
+}
 
-        let place = format!("after a crash past {passed} points");
-        let restart = Timestamp::now();
+async fn survives(site: &Site, change: &Change, passed: u32) -> bool {
+    let id = format!("edge-{passed}");
+    let mut device = Agent::new(&id, &site.server.url());
+    if change.format == Format::Score {
+        device = device.with_bridge(Bridge::Enabled);
+    }
+    (change.prepare)(&device);
+    let factory = contents(&device.root());
+    let mut generation = 1;
+    if let Some(from) = &change.from {
         device.start();
-        // The one that crashed may have said that it converged, and the next one first repeats that.
-        let is_its_own = |status: &AgentStatus| status.agent_info.started_at >= restart;
-        site.platform
-            .status_where(&id, &format!("converged {place}"), |status| {
-                is_its_own(status) && converged_at(generation)(status)
-            })
-            .await;
-        (change.check)(&device);
-        let left = temporary_files(&device.root());
-        assert!(left.is_empty(), "left behind {place}: {left:?}\n{}", device.log());
-
-        let other = change.with_other_content();
-        for resources in [&other[..], &[]] {
-            generation += 1;
-            site.platform.put(&id, &manifest(&id, generation, resources)).await;
-            let what = format!("converged with {} resources {place}", resources.len());
-            site.platform.status_where(&id, &what, converged_at(generation)).await;
-            for resource in resources {
-                assert_eq!(device.read(path_of(resource)), OTHER, "{place}\n{}", device.log());
-            }
-        }
+        site.platform.put(&id, &manifest(&id, generation, from)).await;
+        site.platform.status_where(&id, "converged before the change", converged_at(generation)).await;
         device.stop().await;
-        assert_eq!(contents(&device.root()), factory, "not as it was {place}\n{}", device.log());
-        let originals = fs::read_dir(device.state_dir().join("originals"));
-        assert_eq!(originals.map_or(0, Iterator::count), 0, "originals that nothing needs {place}");
-        let left = temporary_files(&device.state_dir());
-        assert!(left.is_empty(), "left behind {place}: {left:?}\n{}", device.log());
-        if !crashed {
-            return passed as usize;
+        generation += 1;
+    }
+    site.platform.put(&id, &change.format.document(&id, generation, &change.to)).await;
+    device.start_to_crash_after(passed);
+    let was_killed = is_killed_on_its_way(&site.platform, &mut device, converged_at(generation)).await;
+
+    let place = place(Some(passed));
+    let restart = Timestamp::now();
+    device.start();
+    // The one that crashed may have said that it converged, and the next one first repeats that.
+    let is_its_own = |status: &AgentStatus| status.agent_info.started_at >= restart;
+    site.platform
+        .status_where(&id, &format!("converged {place}"), |status| {
+            is_its_own(status) && converged_at(generation)(status)
+        })
+        .await;
+    (change.check)(&device);
+    let left = temporary_files(&device.root());
+    assert!(left.is_empty(), "left behind {place}: {left:?}\n{}", device.log());
+
+    let other = change.with_other_content();
+    for resources in [&other[..], &[]] {
+        generation += 1;
+        site.platform.put(&id, &manifest(&id, generation, resources)).await;
+        let what = format!("converged with {} resources {place}", resources.len());
+        site.platform.status_where(&id, &what, converged_at(generation)).await;
+        for resource in resources {
+            assert_eq!(device.read(path_of(resource)), OTHER, "{place}\n{}", device.log());
         }
     }
-    panic!("{TOO_MANY} crash points were not enough");
+    device.stop().await;
+    assert_eq!(contents(&device.root()), factory, "not as it was {place}\n{}", device.log());
+    let originals = fs::read_dir(device.state_dir().join("originals"));
+    assert_eq!(originals.map_or(0, Iterator::count), 0, "originals that nothing needs {place}");
+    let left = temporary_files(&device.state_dir());
+    assert!(left.is_empty(), "left behind {place}: {left:?}\n{}", device.log());
+    was_killed
 }
 
 impl Change {
@@ -124,38 +127,11 @@ fn contents(folder: &Path) -> BTreeMap<PathBuf, FileState> {
     snapshot(folder).into_iter().map(|(path, state)| (path, anonymous(state))).collect()
 }
 
-/// Fewer points than these mean that some are not walked; a few may come and go with the steps that
-/// a change takes.
-fn assert_about(points: usize, known: usize) {
-    println!("{points} crash points, {known} when last counted");
-    assert!(points * 10 >= known * 9, "only {points} crash points of {known}: is this build armed?");
-}
-
-/// Whether the agent died before it had converged and could stop in good order.
-async fn crashed_on_its_way(platform: &Platform, device: &mut Agent, generation: u64) -> bool {
-    let id = device.id().to_owned();
-    let ended = eventually("the agent converged or crashed", async || {
-        if let Some(status) = device.ended() {
-            return Ok(Some(status));
-        }
-        match platform.status(&id).await {
-            Ok(status) if converged_at(generation)(&status) => Ok(None),
-            other => Err(format!("{other:?}")),
-        }
-    })
-    .await;
-    // It may have said that it converged, and have crashed afterwards.
-    let status = match ended {
-        Some(status) => status,
-        None => device.terminate().await,
-    };
-    crashed(status)
-}
-
 #[tokio::test]
 async fn a_first_document_survives_a_power_cut_at_every_step() {
-    let points = survives_every_crash(
+    survives_every_crash(
         Version::Pinned,
+        42,
         Change {
             prepare: |device| device.write_by_hand("/etc/kept", "factory"),
             from: None,
@@ -170,7 +146,6 @@ async fn a_first_document_survives_a_power_cut_at_every_step() {
         },
     )
     .await;
-    assert_about(points, 42);
 }
 
 #[tokio::test]
@@ -184,8 +159,9 @@ async fn an_update_survives_a_power_cut_at_every_step_on_the_oldest_server_too()
 }
 
 async fn an_update_survives_on(version: Version) {
-    let points = survives_every_crash(
+    survives_every_crash(
         version,
+        42,
         Change {
             prepare: |device| device.write_by_hand("/etc/kept", "factory"),
             from: Some(vec![
@@ -203,13 +179,13 @@ async fn an_update_survives_on(version: Version) {
         },
     )
     .await;
-    assert_about(points, 42);
 }
 
 #[tokio::test]
 async fn a_change_that_comes_as_scores_survives_a_power_cut_at_every_step() {
-    let points = survives_every_crash(
+    survives_every_crash(
         Version::Pinned,
+        34,
         Change {
             prepare: |device| device.write_by_hand("/etc/kept", "factory"),
             from: Some(vec![
@@ -231,13 +207,13 @@ async fn a_change_that_comes_as_scores_survives_a_power_cut_at_every_step() {
         },
     )
     .await;
-    assert_about(points, 34);
 }
 
 #[tokio::test]
 async fn originals_come_back_whole_after_a_power_cut_at_every_step() {
-    let points = survives_every_crash(
+    survives_every_crash(
         Version::Pinned,
+        37,
         Change {
             prepare: |device| {
                 device.write_by_hand("/etc/kept", "factory");
@@ -263,5 +239,4 @@ async fn originals_come_back_whole_after_a_power_cut_at_every_step() {
         },
     )
     .await;
-    assert_about(points, 37);
 }

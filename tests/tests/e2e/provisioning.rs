@@ -60,7 +60,15 @@ async fn buckets_are_as_the_wire_contract_has_them_and_made_once() {
     let server = NatsServer::start(Settings::default()).await;
     let made: BTreeMap<&str, Change> =
         provision_all(&server).await.iter().map(|it| (it.name, it.change)).collect();
-    let names = ["AGENT_EVENTS", "actual-state", "agent-heartbeat", "agents", "desired-state"];
+    let names = [
+        "AGENT_EVENTS",
+        "ENROLL_ANSWERS",
+        "ENROLL_REQUESTS",
+        "actual-state",
+        "agent-heartbeat",
+        "agents",
+        "desired-state",
+    ];
     assert_eq!(made, names.map(|name| (name, Change::Created)).into());
 
     let hints = Republish {
@@ -82,6 +90,29 @@ async fn buckets_are_as_the_wire_contract_has_them_and_made_once() {
                 max_age: Duration::from_secs(30 * 24 * 3600),
                 max_bytes: 10 << 30,
                 ..Promise::bucket("", 1000, 8 << 10, false)
+            },
+        ),
+        (
+            "ENROLL_REQUESTS",
+            Promise {
+                subjects: vec!["enroll.*".to_owned()],
+                max_age: Duration::from_secs(7 * 24 * 3600),
+                max_bytes: 64 << 20,
+                ..Promise::bucket("", 4, 5 << 10, false)
+            },
+        ),
+        (
+            "ENROLL_ANSWERS",
+            Promise {
+                subjects: vec!["enroll-answers.*".to_owned()],
+                max_age: Duration::from_secs(90 * 24 * 3600),
+                max_bytes: 256 << 20,
+                republish: Some(Republish {
+                    source: "enroll-answers.>".to_owned(),
+                    destination: "enroll-hints.>".to_owned(),
+                    headers_only: true,
+                }),
+                ..Promise::bucket("", 1, 17 << 10, false)
             },
         ),
     ];

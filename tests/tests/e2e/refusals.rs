@@ -16,6 +16,16 @@ on_each_server!(every_refused_document_leaves_the_device_as_it_is_and_says_why);
 /// The generation that is in force when the others are tried.
 const IN_FORCE: u64 = 5;
 
+/// More memory than reading any value of an entry may take, in KiB: some dozen times the largest.
+const MEMORY_FOR_A_REFUSAL: u64 = 16 * 1024;
+
+/// The most that a process ever had in memory, in KiB.
+fn peak_memory(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
 /// A good document of a higher generation, with one thing altered.
 fn altered(alter: impl FnOnce(&mut Value)) -> Vec<u8> {
     let mut document = manifest(DEVICE, IN_FORCE + 1, &[file("a", "/etc/a", "refused")]);
@@ -122,8 +132,17 @@ fn refusals() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("Invalid", "an unknown kind of resource", resource(&|it| it["kind"] = json!("Toaster"))),
         ("Invalid", "a misspelt key", resource(&|it| it["spec"]["contents"] = json!(""))),
         ("Invalid", "a path that climbs", resource(&|it| it["spec"]["path"] = json!("/etc/../a"))),
+        ("Invalid", "a path with a NUL", resource(&|it| it["spec"]["path"] = json!("/etc/a\0b"))),
         ("Invalid", "a mode without quotes", resource(&|it| it["spec"]["mode"] = json!(644))),
         ("Invalid", "an unknown dependency", resource(&|it| it["dependsOn"] = json!(["nobody"]))),
+        (
+            "Invalid",
+            "1,025 resources",
+            altered(|it| {
+                let files = (0..1025).map(|i| file(&format!("f{i}"), &format!("/etc/{i}"), ""));
+                it["spec"]["resources"] = files.collect();
+            }),
+        ),
         (
             "Invalid",
             "two files at one path",
@@ -154,6 +173,7 @@ async fn every_refused_document_leaves_the_device_as_it_is_and_says_why(site: &m
     site.platform.put(DEVICE, &manifest(DEVICE, IN_FORCE, &resources)).await;
     let before = site.platform.status_where(DEVICE, "converged", converged_at(IN_FORCE)).await;
     let files = snapshot(&device.path("/etc"));
+    let memory = peak_memory(device.pid());
 
     for (reason, what, bytes) in refusals() {
         let revision = site.platform.put_bytes(DEVICE, bytes).await;
@@ -174,6 +194,9 @@ async fn every_refused_document_leaves_the_device_as_it_is_and_says_why(site: &m
             assert!(message.contains("harmonyctl convert --from LegacyCommand"), "{message}");
         }
     }
+
+    let taken = peak_memory(device.pid()).saturating_sub(memory);
+    assert!(taken <= MEMORY_FOR_A_REFUSAL, "reading these took {taken} KiB more");
 
     // None of them keeps a good one from being accepted.
     site.platform.put_bytes(DEVICE, altered(|_| {})).await;

@@ -1,14 +1,19 @@
 //! A container is what its declaration says, in every part.
 
 use serde_json::json;
-use tests::{container_runtime::BOX, document::container_script, nats_server::free_ports};
+use tests::{
+    container_runtime::{BOX, Kind},
+    document::container_script,
+    nats_server::free_ports,
+};
 
 use super::{Stage, listed};
 use crate::status_words::converged_at;
 
-#[tokio::test]
-async fn every_part_of_a_declaration_arrives() {
-    let stage = Stage::set_with(|device| device.with_rule("devices", "['/dev/null']")).await;
+with_each_runtime!(every_part_of_a_declaration_arrives,);
+
+async fn every_part_of_a_declaration_arrives(kind: Kind) {
+    let stage = Stage::set_on_with(kind, |device| device.with_rule("devices", "['/dev/null']")).await;
     let folder = stage.runtime.folder().join("shared");
     std::fs::create_dir(&folder).unwrap();
     std::fs::write(folder.join("greeting"), "hello").unwrap();
@@ -48,7 +53,7 @@ async fn every_part_of_a_declaration_arrives() {
     assert_eq!(printed, "one\ntwo first\n1000\n/srv\nhelloread-only\nread-only\nwritten\n");
     let (config, host) = (&found["Config"], &found["HostConfig"]);
     assert_eq!(config["StopTimeout"], 1);
-    assert_eq!(config["StopSignal"], 2);
+    assert!([json!(2), json!("SIGINT")].contains(&config["StopSignal"]), "{config}");
     let labels = &config["Labels"];
     assert_eq!((&labels["team"], &labels["io.harmony.resource"]), (&json!("edge"), &json!("web")));
     assert_eq!(labels["io.harmony.agent"], stage.device.id());
@@ -61,7 +66,20 @@ async fn every_part_of_a_declaration_arrives() {
         host["PortBindings"]["80/tcp"],
         json!([{"HostIp": "127.0.0.1", "HostPort": port.to_string()}])
     );
-    let capabilities = found["EffectiveCaps"].to_string() + &found["BoundingCaps"].to_string();
-    assert!(capabilities.contains("NET_ADMIN") && !capabilities.contains("CAP_CHOWN"), "{capabilities}");
-    assert_eq!(host["LogConfig"]["Size"], "1.049MB");
+    match kind {
+        Kind::Podman => {
+            let capabilities = found["EffectiveCaps"].to_string() + &found["BoundingCaps"].to_string();
+            assert!(
+                capabilities.contains("NET_ADMIN") && !capabilities.contains("CAP_CHOWN"),
+                "{capabilities}"
+            );
+            assert_eq!(host["LogConfig"]["Size"], "1.049MB");
+        }
+        Kind::Docker => {
+            let (more, less) = (host["CapAdd"].to_string(), host["CapDrop"].to_string());
+            assert!(more.contains("NET_ADMIN") && less.contains("CHOWN"), "{host}");
+            let log = json!({"Type": "json-file", "Config": {"max-size": "1048576", "max-file": "2"}});
+            assert_eq!(host["LogConfig"], log);
+        }
+    }
 }

@@ -5,13 +5,17 @@ use agent_model::status::{
     ResourceState::{Failed, Ready},
 };
 use serde_json::json;
-use tests::{container_runtime::BOX, document::container_script};
+use tests::{
+    container_runtime::{BOX, Kind},
+    document::container_script,
+};
 
 use super::{Stage, listed, stands};
 
-#[tokio::test]
-async fn restart_policies_and_growing_pauses() {
-    let stage = Stage::set().await;
+with_each_runtime!(restart_policies_and_growing_pauses);
+
+async fn restart_policies_and_growing_pauses(kind: Kind) {
+    let stage = Stage::set_on(kind).await;
     let with = |name: &str, policy: &str, code: u8| {
         let mut container = container_script(name, BOX, &format!("exit {code}"));
         container["spec"]["restart"] = json!(policy);

@@ -1,6 +1,10 @@
 //! What is declared, or what the runtime meets, may be anything.
 
-use std::{net::TcpListener, os::unix::fs::symlink};
+use std::{
+    fs::Permissions,
+    net::TcpListener,
+    os::unix::fs::{PermissionsExt, symlink},
+};
 
 use agent_model::status::ResourceState::{Failed, Ready};
 use serde_json::{Value, json};
@@ -20,12 +24,19 @@ async fn mounts_neither_make_what_is_not_there_nor_follow_links_to_the_agents_ow
     let folder = stage.runtime.folder();
     symlink(stage.device.state_dir(), folder.join("innocent")).unwrap();
     std::fs::create_dir(folder.join("a,ro=false")).unwrap();
-    let resources =
-        [mounting("missing", &folder.join("missing")), mounting("options", &folder.join("a,ro=false"))];
+    // Whoever may write there could put a link in the place of what was looked at.
+    std::fs::create_dir_all(folder.join("open/data")).unwrap();
+    std::fs::set_permissions(folder.join("open"), Permissions::from_mode(0o777)).unwrap();
+    let resources = [
+        mounting("missing", &folder.join("missing")),
+        mounting("open", &folder.join("open/data")),
+        mounting("options", &folder.join("a,ro=false")),
+    ];
     stage.put(1, &resources).await;
     stage
         .status("none of them is made", |status| {
             stands("missing", Failed, "MountMissing")(status)
+                && stands("open", Failed, "UnsafePath")(status)
                 && stands("options", Failed, "UnsafePath")(status)
         })
         .await;

@@ -2,18 +2,23 @@
 
 use std::fs;
 
-use agent_model::status::ResourceState::{Failed, Pending};
+use agent_model::status::{
+    AgentStatus,
+    ResourceState::{Failed, Pending, Ready},
+};
 use serde_json::{Value, json};
 use tests::{
-    container_runtime::{BOX, ContainerRuntime, LOGIN, Registry},
+    container_runtime::{BOX, ContainerRuntime, LOGIN, OTHER_BOX, Registry},
     eventually::eventually,
+    held_registry::HeldRegistry,
+    site::{Access, Site},
 };
 
-use super::{Stage, listed, sleeper, stands};
-use crate::status_words::converged_at;
+use super::{Stage, counts, listed, sleeper, stands};
+use crate::status_words::{converged_at, of_a_later_process};
 
 /// `web` from that image, by that policy.
-fn from(image: &str, policy: &str) -> Value {
+pub(super) fn from(image: &str, policy: &str) -> Value {
     let mut web = sleeper("web");
     web["spec"]["image"] = json!(image);
     web["spec"]["pullPolicy"] = json!(policy);
@@ -21,17 +26,22 @@ fn from(image: &str, policy: &str) -> Value {
 }
 
 /// Puts an image into a registry, and nowhere else.
-async fn publish(runtime: &ContainerRuntime, registry: &Registry, name: &str) -> String {
+pub(super) async fn publish(runtime: &ContainerRuntime, registry: &Registry, name: &str) -> String {
     let image = registry.image(name);
     runtime.import(&image).await;
-    let (user, password) = LOGIN;
-    let login = format!("{user}:{password}");
-    runtime.podman(&["push", "--quiet", "--tls-verify=false", "--creds", &login, &image]).await;
-    runtime.podman(&["rmi", &image]).await;
+    push(runtime, &image).await;
     image
 }
 
-async fn has_image(runtime: &ContainerRuntime, image: &str) -> bool {
+/// Moves an image that is there into the registry that its name tells.
+pub(super) async fn push(runtime: &ContainerRuntime, image: &str) {
+    let (user, password) = LOGIN;
+    let login = format!("{user}:{password}");
+    runtime.podman(&["push", "--quiet", "--tls-verify=false", "--creds", &login, image]).await;
+    runtime.podman(&["rmi", image]).await;
+}
+
+pub(super) async fn has_image(runtime: &ContainerRuntime, image: &str) -> bool {
     runtime
         .podman(&["images", "--format", "{{.Repository}}:{{.Tag}}"])
         .await
@@ -41,8 +51,7 @@ async fn has_image(runtime: &ContainerRuntime, image: &str) -> bool {
 
 #[tokio::test]
 async fn an_image_is_pulled_with_the_devices_login_and_why_not_is_told_apart() {
-    let (site, runtime) =
-        tokio::join!(tests::site::Site::start(tests::site::Access::Restricted), ContainerRuntime::start());
+    let (site, runtime) = tokio::join!(Site::start(Access::Restricted), ContainerRuntime::start());
     let registry = Registry::start_locked(runtime.folder()).await;
     let image = publish(&runtime, &registry, "team/app:1").await;
     let logins = runtime.folder().join("auth.json");
@@ -78,8 +87,7 @@ async fn an_image_is_pulled_with_the_devices_login_and_why_not_is_told_apart() {
 
 #[tokio::test]
 async fn what_was_pulled_goes_when_nobody_uses_it_and_what_somebody_else_brought_stays() {
-    let (site, runtime) =
-        tokio::join!(tests::site::Site::start(tests::site::Access::Restricted), ContainerRuntime::start());
+    let (site, runtime) = tokio::join!(Site::start(Access::Restricted), ContainerRuntime::start());
     let registry = Registry::start(runtime.folder()).await;
     let pulled = publish(&runtime, &registry, "app:1").await;
     let brought = registry.image("brought:1");
@@ -102,4 +110,98 @@ async fn what_was_pulled_goes_when_nobody_uses_it_and_what_somebody_else_brought
     })
     .await;
     assert!(has_image(&stage.runtime, &brought).await && has_image(&stage.runtime, BOX).await);
+}
+
+/// The image that `web` is made from.
+fn image_of(status: &AgentStatus) -> String {
+    listed(status, "web").unwrap().details["image"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_tag_that_moves_is_looked_up_before_a_creation_as_the_policy_says_and_restarts_nothing_by_itself() {
+    let mut stage = Stage::set().await;
+    let registry = Registry::start(stage.runtime.folder()).await;
+    let image = publish(&stage.runtime, &registry, "app:1").await;
+    let web = |policy: &str, mode: &str| {
+        let mut web = from(&image, policy);
+        web["spec"]["env"] = json!({"MODE": mode});
+        web
+    };
+    stage.put(1, &[web("Always", "1")]).await;
+    let first = stage.status("converged", converged_at(1)).await;
+    let (container, one) = (stage.runtime.id("web").await, image_of(&first));
+    // The same under the tag, and then another one.
+    stage.put(2, &[web("Always", "1")]).await;
+    stage.status("converged on the same", converged_at(2)).await;
+    publish(&stage.runtime, &registry, "app:1").await;
+    stage.runtime.podman(&["tag", &one, &image]).await;
+    stage.put(3, &[web("Always", "1")]).await;
+    stage.status("converged on the same again", converged_at(3)).await;
+    stage.device.stop().await;
+    stage.device.start();
+    let is_later = of_a_later_process(&first);
+    let status = stage.status("another agent", |it| is_later(it) && converged_at(3)(it)).await;
+    assert_eq!((counts(&status, "web"), stage.runtime.id("web").await), ((1, 0, 0), container));
+
+    stage.put(4, &[web("IfNotPresent", "2")]).await;
+    let status = stage.status("the one that is there", converged_at(4)).await;
+    assert_eq!((counts(&status, "web"), image_of(&status)), ((2, 1, 0), one.clone()));
+    stage.put(5, &[web("Always", "2")]).await;
+    let status = stage.status("the one that the tag means now", converged_at(5)).await;
+    let two = image_of(&status);
+    assert_eq!(counts(&status, "web"), (3, 2, 0));
+    assert_ne!(two, one);
+
+    // Also where it is made again only because somebody has removed it.
+    publish(&stage.runtime, &registry, "app:1").await;
+    stage.runtime.podman(&["tag", &two, &image]).await;
+    stage.runtime.podman(&["rm", "--force", "--time", "0", "web"]).await;
+    let repaired =
+        |status: &AgentStatus| stands("web", Ready, "Running")(status) && counts(status, "web").2 == 1;
+    let status = stage.status("made again", repaired).await;
+    let three = image_of(&status);
+    assert!(three != two && three != one, "{three}");
+    publish(&stage.runtime, &registry, "app:1").await;
+    stage.runtime.podman(&["tag", &three, &image]).await;
+    stage.put(6, &[web("Never", "3")]).await;
+    let status = stage.status("what is there, and nobody is asked", converged_at(6)).await;
+    assert_eq!((counts(&status, "web"), image_of(&status)), ((4, 3, 1), three));
+}
+
+#[tokio::test]
+async fn a_newer_document_ends_a_pull_that_is_under_way() {
+    let stage = Stage::set().await;
+    let registry = Registry::start(stage.runtime.folder()).await;
+    publish(&stage.runtime, &registry, "app:1").await;
+    let held = HeldRegistry::before(registry.address()).await;
+    let slow = held.image("app:1");
+    stage.put(1, &[sleeper("web")]).await;
+    stage.status("converged", converged_at(1)).await;
+    let before = stage.runtime.inspect("web").await.unwrap();
+
+    stage.put(2, &[from(&slow, "IfNotPresent")]).await;
+    let status = stage.status("it is pulled", stands("web", Pending, "Pulling")).await;
+    assert!(listed(&status, "web").unwrap().message.contains(&slow), "{status:#?}");
+    let waiting = async || if held.waiting() > 0 { Ok(()) } else { Err("nobody asks".to_owned()) };
+    eventually("the registry is asked for content", waiting).await;
+    let now = stage.runtime.inspect("web").await.unwrap();
+    assert_eq!((&now["Id"], &now["State"]["StartedAt"]), (&before["Id"], &before["State"]["StartedAt"]));
+
+    // What is wanted now does not wait for what is wanted no longer, and that is not waited for by anybody.
+    let mut other = sleeper("web");
+    other["spec"]["image"] = json!(OTHER_BOX);
+    stage.put(3, &[other]).await;
+    stage.status("converged on what is there", converged_at(3)).await;
+    let hung_up = async || match held.waiting() {
+        0 => Ok(()),
+        waiting => Err(format!("{waiting} wait for content")),
+    };
+    eventually("nobody pulls any more", hung_up).await;
+    assert!(!has_image(&stage.runtime, &slow).await);
+
+    // Nor does it keep the same image from being pulled later.
+    stage.put(4, &[from(&slow, "IfNotPresent")]).await;
+    eventually("the registry is asked again", waiting).await;
+    held.open();
+    stage.status("converged on what was pulled", converged_at(4)).await;
 }

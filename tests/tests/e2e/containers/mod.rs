@@ -1,7 +1,26 @@
 //! Containers: real ones, in a real runtime that each test has to itself.
 
+/// Makes a test of each scenario with each runtime.
+macro_rules! with_each_runtime {
+    ($($scenario:ident),+ $(,)?) => {
+        with_each_runtime!(on_podman, Podman: $($scenario),+);
+        with_each_runtime!(on_docker, Docker: $($scenario),+);
+    };
+    ($module:ident, $kind:ident: $($scenario:ident),+) => {
+        mod $module {
+            $(
+                #[tokio::test]
+                async fn $scenario() {
+                    super::$scenario(tests::container_runtime::Kind::$kind).await;
+                }
+            )+
+        }
+    };
+}
+
 mod as_declared;
 mod crash_loop;
+mod full_disk;
 mod hostile;
 mod images;
 mod outliving;
@@ -16,7 +35,7 @@ use agent_model::status::{AgentStatus, ResourceState, ResourceStatus};
 use serde_json::{Value, json};
 use tests::{
     agent::Agent,
-    container_runtime::ContainerRuntime,
+    container_runtime::{ContainerRuntime, Kind},
     document::{container, container_script},
     site::{Access, Site},
 };
@@ -34,9 +53,20 @@ impl Stage {
         Self::set_with(|device| device).await
     }
 
+    /// The same with a runtime of that kind.
+    pub(super) async fn set_on(kind: Kind) -> Self {
+        Self::set_on_with(kind, |device| device).await
+    }
+
     /// The same with a device that is set up before its agent starts.
     pub(super) async fn set_with(set_up: impl FnOnce(Agent) -> Agent) -> Self {
-        let (site, runtime) = tokio::join!(Site::start(Access::Restricted), ContainerRuntime::start());
+        Self::set_on_with(Kind::Podman, set_up).await
+    }
+
+    /// The same with both.
+    pub(super) async fn set_on_with(kind: Kind, set_up: impl FnOnce(Agent) -> Agent) -> Self {
+        let (site, runtime) =
+            tokio::join!(Site::start(Access::Restricted), ContainerRuntime::start_kind(kind));
         let mut device = set_up(runtime.on(site.device()));
         device.start();
         Self { device, runtime, site }

@@ -2,13 +2,18 @@
 
 use agent_model::status::Phase;
 use serde_json::json;
+use tests::container_runtime::Kind;
 
 use super::{Stage, counts, sleeper, web};
 use crate::status_words::{converged_at, of_a_later_process};
 
-#[tokio::test]
-async fn no_end_of_the_agent_touches_a_container_or_shows_in_the_status() {
-    let mut stage = Stage::set().await;
+with_each_runtime!(
+    no_end_of_the_agent_touches_a_container_or_shows_in_the_status,
+    after_a_lost_ledger_containers_are_adopted_and_those_that_nobody_declares_are_removed,
+);
+
+async fn no_end_of_the_agent_touches_a_container_or_shows_in_the_status(kind: Kind) {
+    let mut stage = Stage::set_on(kind).await;
     let mut completed = sleeper("completed");
     completed["spec"]["command"] = json!(["true"]);
     completed["spec"]["restart"] = json!("OnFailure");
@@ -42,9 +47,8 @@ async fn no_end_of_the_agent_touches_a_container_or_shows_in_the_status() {
     }
 }
 
-#[tokio::test]
-async fn after_a_lost_ledger_containers_are_adopted_and_those_that_nobody_declares_are_removed() {
-    let mut stage = Stage::set().await;
+async fn after_a_lost_ledger_containers_are_adopted_and_those_that_nobody_declares_are_removed(kind: Kind) {
+    let mut stage = Stage::set_on(kind).await;
     stage.put(1, &[sleeper("kept"), sleeper("dropped")]).await;
     let before = stage.status("converged", converged_at(1)).await;
     let kept = stage.runtime.id("kept").await;

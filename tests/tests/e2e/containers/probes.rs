@@ -2,10 +2,19 @@
 
 use agent_model::status::ResourceState::{Failed, Pending, Ready};
 use serde_json::json;
-use tests::{container_runtime::BOX, document::container_script, nats_server::free_ports};
+use tests::{
+    container_runtime::{BOX, Kind},
+    document::container_script,
+    nats_server::free_ports,
+};
 
 use super::{Stage, counts, listed, stands};
 use crate::status_words::converged_at;
+
+with_each_runtime!(
+    readiness_comes_and_goes_and_a_failed_liveness_probe_restarts,
+    a_probe_that_hangs_fails_and_leaves_no_more_than_one_command_behind,
+);
 
 /// Serves /srv on port 80.
 const SERVER: &str = "echo hello > /srv/index.html; exec httpd -f -p 80 -h /srv";
@@ -34,23 +43,22 @@ async fn ports_are_asked_where_they_are_published_or_at_the_containers_own_addre
     assert_eq!(counts(&status, "published"), (1, 0, 0));
 }
 
-#[tokio::test]
-async fn readiness_comes_and_goes_and_a_failed_liveness_probe_restarts() {
-    let stage = Stage::set().await;
+async fn readiness_comes_and_goes_and_a_failed_liveness_probe_restarts(kind: Kind) {
+    let stage = Stage::set_on(kind).await;
     let mut web = container_script("web", BOX, "touch /tmp/ready /tmp/alive; exec sleep infinity");
     web["spec"]["stopSignal"] = json!("SIGKILL");
     let probe = |file: &str| json!({"exec": {"command": ["cat", file]}, "interval": "1s", "timeout": "10s", "failureThreshold": 1});
     web["spec"]["probes"] = json!({"readiness": probe("/tmp/ready"), "liveness": probe("/tmp/alive")});
     stage.put(1, &[web]).await;
     stage.status("converged", converged_at(1)).await;
-    stage.runtime.podman(&["exec", "web", "busybox", "rm", "/tmp/ready"]).await;
+    stage.runtime.command(&["exec", "web", "busybox", "rm", "/tmp/ready"]).await;
     let status = stage.status("not ready", stands("web", Pending, "NotReady")).await;
     assert!(listed(&status, "web").unwrap().message.contains("exit code 1"), "{status:#?}");
     assert_eq!(counts(&status, "web").1, 0);
-    stage.runtime.podman(&["exec", "web", "touch", "/tmp/ready"]).await;
+    stage.runtime.command(&["exec", "web", "touch", "/tmp/ready"]).await;
     stage.status("ready again", stands("web", Ready, "Running")).await;
 
-    stage.runtime.podman(&["exec", "web", "busybox", "rm", "/tmp/alive"]).await;
+    stage.runtime.command(&["exec", "web", "busybox", "rm", "/tmp/alive"]).await;
     stage
         .status("it was given up", |status| {
             stands("web", Failed, "CrashLoopBackOff")(status)
@@ -64,9 +72,8 @@ async fn readiness_comes_and_goes_and_a_failed_liveness_probe_restarts() {
         .await;
 }
 
-#[tokio::test]
-async fn a_probe_that_hangs_fails_and_leaves_no_more_than_one_command_behind() {
-    let stage = Stage::set().await;
+async fn a_probe_that_hangs_fails_and_leaves_no_more_than_one_command_behind(kind: Kind) {
+    let stage = Stage::set_on(kind).await;
     let mut web = container_script("web", BOX, "exec sleep infinity");
     web["spec"]["stopSignal"] = json!("SIGKILL");
     web["spec"]["probes"] = json!({
@@ -79,6 +86,6 @@ async fn a_probe_that_hangs_fails_and_leaves_no_more_than_one_command_behind() {
                 && listed(status, "web").is_some_and(|web| web.message.contains("still runs"))
         })
         .await;
-    let top = stage.runtime.podman(&["exec", "web", "busybox", "ps"]).await;
+    let top = stage.runtime.command(&["exec", "web", "busybox", "ps"]).await;
     assert_eq!(top.matches("sleep 1000").count(), 1, "{top}");
 }

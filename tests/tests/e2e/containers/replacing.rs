@@ -2,10 +2,23 @@
 
 use agent_model::status::ResourceState::{Failed, Ready};
 use serde_json::{Value, json};
-use tests::{container_runtime::BOX, document::container_script};
+use tests::{
+    container_runtime::{BOX, Kind},
+    document::container_script,
+    eventually::eventually,
+};
 
 use super::{Stage, counts, listed, sleeper, stands, web};
 use crate::status_words::converged_at;
+
+with_each_runtime!(
+    another_declaration_replaces_it_once_and_leaves_nothing,
+    what_restarts_it_is_waited_for_and_replaces_it,
+    what_does_not_start_gives_way_to_the_one_before_and_is_not_tried_again,
+    the_one_that_was_brought_back_is_kept_running,
+    what_ends_before_it_was_ready_or_is_given_up_by_its_startup_probe_gives_way_too,
+    the_one_before_runs_until_the_new_image_is_there,
+);
 
 /// `web` with a command that there is not.
 fn broken() -> Value {
@@ -14,9 +27,8 @@ fn broken() -> Value {
     broken
 }
 
-#[tokio::test]
-async fn another_declaration_replaces_it_once_and_leaves_nothing() {
-    let stage = Stage::set().await;
+async fn another_declaration_replaces_it_once_and_leaves_nothing(kind: Kind) {
+    let stage = Stage::set_on(kind).await;
     stage.put(1, &[web("1")]).await;
     stage.status("converged", converged_at(1)).await;
     let first = stage.runtime.id("web").await;
@@ -28,9 +40,8 @@ async fn another_declaration_replaces_it_once_and_leaves_nothing() {
     assert_eq!(stage.runtime.logs("web").await, "started 2\n");
 }
 
-#[tokio::test]
-async fn what_restarts_it_is_waited_for_and_replaces_it() {
-    let stage = Stage::set().await;
+async fn what_restarts_it_is_waited_for_and_replaces_it(kind: Kind) {
+    let stage = Stage::set_on(kind).await;
     let with = |content: &str| {
         let mut web = web("1");
         web["restartOn"] = json!(["config"]);
@@ -45,9 +56,8 @@ async fn what_restarts_it_is_waited_for_and_replaces_it() {
     assert_ne!(stage.runtime.id("web").await, first);
 }
 
-#[tokio::test]
-async fn what_does_not_start_gives_way_to_the_one_before_and_is_not_tried_again() {
-    let mut stage = Stage::set().await;
+async fn what_does_not_start_gives_way_to_the_one_before_and_is_not_tried_again(kind: Kind) {
+    let mut stage = Stage::set_on(kind).await;
     stage.put(1, &[web("1"), sleeper("other")]).await;
     stage.status("converged", converged_at(1)).await;
     let first = stage.runtime.id("web").await;
@@ -63,11 +73,13 @@ async fn what_does_not_start_gives_way_to_the_one_before_and_is_not_tried_again(
     assert_eq!(stage.runtime.inspect("web").await.unwrap()["State"]["Status"], "running");
     assert_eq!(stage.runtime.names().await, ["other", "web"]);
     assert_eq!(stage.runtime.logs("web").await.matches("started").count(), 2, "once before, once again");
+    // It was not applied, and what was started again is the one before.
+    assert_eq!(counts(&status, "web"), (1, 1, 0), "{}", stage.device.log());
 
     // Neither a later agent nor what happens to others tries it again.
     stage.device.kill();
     stage.device.start();
-    stage.runtime.podman(&["kill", "other"]).await;
+    stage.runtime.command(&["kill", "other"]).await;
     stage
         .status("the other is back", |status| {
             counts(status, "other").1 == 1 && stands("other", Ready, "Running")(status)
@@ -78,20 +90,43 @@ async fn what_does_not_start_gives_way_to_the_one_before_and_is_not_tried_again(
 
     // What was there is declared again: it is there.
     stage.put(3, &[web("1"), sleeper("other")]).await;
-    stage.status("converged on what runs", converged_at(3)).await;
+    let status = stage.status("converged on what runs", converged_at(3)).await;
+    assert_eq!(counts(&status, "web"), (1, 1, 0));
     assert_eq!(stage.runtime.id("web").await, first);
     assert_eq!(stage.runtime.logs("web").await.matches("started").count(), 2);
 
     // And what does start replaces it.
     stage.put(4, &[web("4"), sleeper("other")]).await;
-    stage.status("converged on another one", converged_at(4)).await;
+    let status = stage.status("converged on another one", converged_at(4)).await;
+    assert_eq!(counts(&status, "web"), (2, 2, 0));
     assert_ne!(stage.runtime.id("web").await, first);
     assert_eq!(stage.runtime.names().await, ["other", "web"]);
 }
 
-#[tokio::test]
-async fn what_ends_before_it_was_ready_or_is_given_up_by_its_startup_probe_gives_way_too() {
-    let stage = Stage::set().await;
+async fn the_one_that_was_brought_back_is_kept_running(kind: Kind) {
+    let stage = Stage::set_on(kind).await;
+    stage.put(1, &[web("1")]).await;
+    stage.status("converged", converged_at(1)).await;
+    stage.put(2, &[broken()]).await;
+    let brought_back = |status: &_| {
+        listed(status, "web")
+            .is_some_and(|web| web.reason == "NotStarted" && web.message.contains("brought back"))
+    };
+    stage.status("brought back", brought_back).await;
+    let first = stage.runtime.id("web").await;
+    stage.runtime.command(&["kill", "web"]).await;
+    eventually("it is started again", async || {
+        let started = stage.runtime.logs("web").await.matches("started").count();
+        let state = stage.runtime.inspect("web").await.unwrap()["State"]["Status"].clone();
+        if started == 3 && state == "running" { Ok(()) } else { Err(format!("{started} starts, {state}")) }
+    })
+    .await;
+    assert_eq!(stage.runtime.id("web").await, first);
+    stage.status("it says why still", brought_back).await;
+}
+
+async fn what_ends_before_it_was_ready_or_is_given_up_by_its_startup_probe_gives_way_too(kind: Kind) {
+    let stage = Stage::set_on(kind).await;
     stage.put(1, &[web("1")]).await;
     stage.status("converged", converged_at(1)).await;
     let first = stage.runtime.id("web").await;
@@ -99,23 +134,26 @@ async fn what_ends_before_it_was_ready_or_is_given_up_by_its_startup_probe_gives
     let mut never_starts = web("2");
     never_starts["spec"]["probes"] =
         json!({"startup": {"exec": {"command": ["false"]}, "interval": "1s", "failureThreshold": 1}});
-    for (generation, bad, word) in [(2, ends, "code 7"), (3, never_starts, "startup probe")] {
+    // Both did start, and then the one before did.
+    for (generation, bad, word, counted) in
+        [(2, ends, "code 7", (2, 2, 0)), (3, never_starts, "startup probe", (3, 4, 0))]
+    {
         stage.put(generation, &[bad]).await;
         let brought_back = |status: &_| {
             stands("web", Failed, "NotStarted")(status)
                 && listed(status, "web").is_some_and(|web| web.message.contains(word))
                 && listed(status, "web").is_some_and(|web| web.message.contains("brought back"))
         };
-        stage.status(word, brought_back).await;
+        let status = stage.status(word, brought_back).await;
+        assert_eq!(counts(&status, "web"), counted, "{word}");
         assert_eq!(stage.runtime.id("web").await, first, "{word}");
         assert_eq!(stage.runtime.inspect("web").await.unwrap()["State"]["Status"], "running", "{word}");
         assert_eq!(stage.runtime.names().await, ["web"], "{word}");
     }
 }
 
-#[tokio::test]
-async fn the_one_before_runs_until_the_new_image_is_there() {
-    let stage = Stage::set().await;
+async fn the_one_before_runs_until_the_new_image_is_there(kind: Kind) {
+    let stage = Stage::set_on(kind).await;
     stage.put(1, &[web("1")]).await;
     stage.status("converged", converged_at(1)).await;
     let before = stage.runtime.inspect("web").await.unwrap();

@@ -1,5 +1,11 @@
 //! The runtime may be away, hang up, or come back as another process.
 
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    os::unix::net::{UnixListener, UnixStream},
+};
+
 use agent_model::status::ResourceState::{Failed, Ready};
 use tests::document::file;
 
@@ -75,4 +81,51 @@ async fn a_runtime_that_does_not_answer_holds_up_nothing_else() {
         })
         .await;
     assert!(listed(&status, "web").unwrap().message.contains("no answer"), "{status:#?}");
+}
+
+/// Answers a question with JSON of so many bytes.
+fn tells_much(mut asked: UnixStream, bytes: u64) {
+    let mut head = [0; 4096];
+    let _ = asked.read(&mut head);
+    let head =
+        format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {bytes}\r\n\r\n[\"");
+    let mut told = asked.write_all(head.as_bytes());
+    let much = [b'x'; 1 << 16];
+    for _ in 0..bytes / much.len() as u64 {
+        // Until the other side has had enough.
+        told = told.and_then(|()| asked.write_all(&much));
+    }
+}
+
+/// The most memory that a process ever had, in bytes.
+fn most_memory(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
+#[tokio::test]
+async fn whatever_a_runtime_says_takes_no_more_memory_than_it_may() {
+    const GIB: u64 = 1 << 30;
+    let stage = Stage::set_with(|device| {
+        let socket = device.state_dir().parent().unwrap().join("talkative.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        std::thread::spawn(move || {
+            for asked in listener.incoming().flatten() {
+                std::thread::spawn(|| tells_much(asked, GIB));
+            }
+        });
+        device.with("container_socket", socket.to_str().unwrap())
+    })
+    .await;
+    stage.put(1, &[file("config", "/etc/config", "1"), sleeper("web")]).await;
+    let status = stage
+        .status("said so", |status| {
+            stands("web", Failed, "RuntimeUnavailable")(status)
+                && status.resources.iter().any(|it| it.name == "config" && it.state == Ready)
+        })
+        .await;
+    assert!(listed(&status, "web").unwrap().message.contains("more than 16 MiB"), "{status:#?}");
+    let most = most_memory(stage.device.pid());
+    assert!(most < GIB / 4, "it took {} MiB", most >> 20);
 }

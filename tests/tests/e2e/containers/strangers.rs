@@ -1,14 +1,15 @@
 //! What this agent did not make is never touched.
 
 use agent_model::status::ResourceState::{Failed, Ready};
-use tests::container_runtime::BOX;
+use tests::container_runtime::{BOX, Kind};
 
 use super::{Stage, listed, sleeper, stands};
 use crate::status_words::converged_at;
 
-#[tokio::test]
-async fn a_strangers_container_keeps_its_name_and_runs_on() {
-    let stage = Stage::set().await;
+with_each_runtime!(a_strangers_container_keeps_its_name_and_runs_on, a_name_that_becomes_free_is_taken,);
+
+async fn a_strangers_container_keeps_its_name_and_runs_on(kind: Kind) {
+    let stage = Stage::set_on(kind).await;
     let label = |value: &str| format!("io.harmony.{value}");
     let (other_agent, other_resource) = (label("agent=edge-9999"), label("resource=web"));
     let strangers = [
@@ -17,7 +18,7 @@ async fn a_strangers_container_keeps_its_name_and_runs_on() {
     ];
     let mut before = Vec::new();
     for stranger in &strangers {
-        before.push(stage.runtime.podman(stranger).await.trim().to_owned());
+        before.push(stage.runtime.command(stranger).await.trim().to_owned());
     }
     stage.put(1, &[sleeper("web"), sleeper("db"), sleeper("own")]).await;
     let status = stage
@@ -40,12 +41,11 @@ async fn a_strangers_container_keeps_its_name_and_runs_on() {
     }
 }
 
-#[tokio::test]
-async fn a_name_that_becomes_free_is_taken() {
-    let stage = Stage::set().await;
-    stage.runtime.podman(&["create", "--name", "web", BOX]).await;
+async fn a_name_that_becomes_free_is_taken(kind: Kind) {
+    let stage = Stage::set_on(kind).await;
+    stage.runtime.command(&["create", "--name", "web", BOX]).await;
     stage.put(1, &[sleeper("web")]).await;
     stage.status("it is taken", stands("web", Failed, "NameTaken")).await;
-    stage.runtime.podman(&["rm", "web"]).await;
+    stage.runtime.command(&["rm", "web"]).await;
     stage.status("converged", converged_at(1)).await;
 }

@@ -2,19 +2,28 @@
 
 use agent_model::status::ResourceState::{Failed, Ready};
 use serde_json::json;
-use tests::document::container_script;
+use tests::{
+    container_runtime::{BOX, Kind},
+    document::container_script,
+};
 
 use super::{Stage, counts, listed, sleeper, stands, web};
 use crate::status_words::converged_at;
 
-#[tokio::test]
-async fn what_dies_is_a_restart_and_what_is_removed_by_hand_a_repair() {
-    let stage = Stage::set().await;
+with_each_runtime!(
+    what_dies_is_a_restart_and_what_is_removed_by_hand_a_repair,
+    what_takes_more_memory_than_it_may_is_told_apart,
+    what_is_declared_no_longer_is_stopped_in_its_own_time_and_removed,
+    a_container_that_somebody_stopped_or_renamed_comes_back,
+);
+
+async fn what_dies_is_a_restart_and_what_is_removed_by_hand_a_repair(kind: Kind) {
+    let stage = Stage::set_on(kind).await;
     stage.put(1, &[web("1")]).await;
     stage.status("converged", converged_at(1)).await;
     let first = stage.runtime.id("web").await;
 
-    stage.runtime.podman(&["kill", "--signal", "KILL", "web"]).await;
+    stage.runtime.command(&["kill", "--signal", "KILL", "web"]).await;
     let status = stage.status("it has died", stands("web", Failed, "CrashLoopBackOff")).await;
     assert!(listed(&status, "web").unwrap().message.contains("was killed"), "{status:#?}");
     let restarted =
@@ -24,14 +33,14 @@ async fn what_dies_is_a_restart_and_what_is_removed_by_hand_a_repair() {
     assert!(details["lastEnd"].as_str().unwrap().contains("was killed"), "{details}");
     assert_eq!(stage.runtime.id("web").await, first, "it is started again as itself");
 
-    stage.runtime.podman(&["rm", "--force", "--time", "0", "web"]).await;
+    stage.runtime.remove_by_hand("web").await;
     let repaired = |status: &_| stands("web", Ready, "Running")(status) && counts(status, "web") == (1, 1, 1);
     let status = stage.status("it was created again", repaired).await;
     let details = &listed(&status, "web").unwrap().details;
     assert_eq!(details["id"].as_str(), stage.runtime.id("web").await.as_deref());
     assert_ne!(stage.runtime.id("web").await, first);
 
-    stage.runtime.podman(&["pause", "web"]).await;
+    stage.runtime.command(&["pause", "web"]).await;
     let repaired = |status: &_| stands("web", Ready, "Running")(status) && counts(status, "web") == (1, 1, 2);
     stage.status("it goes on", repaired).await;
     let audit = stage.device.audit();
@@ -43,25 +52,19 @@ async fn what_dies_is_a_restart_and_what_is_removed_by_hand_a_repair() {
     }
 }
 
-#[tokio::test]
-async fn what_takes_more_memory_than_it_may_is_told_apart() {
-    let stage = Stage::set().await;
-    let mut greedy =
-        container_script("greedy", tests::container_runtime::BOX, "sleep 1.5; a=x; while :; do a=$a$a; done");
+async fn what_takes_more_memory_than_it_may_is_told_apart(kind: Kind) {
+    let stage = Stage::set_on(kind).await;
+    let mut greedy = container_script("greedy", BOX, "sleep 1.5; a=x; while :; do a=$a$a; done");
     greedy["spec"]["limits"] = json!({"memory": "16Mi"});
     stage.put(1, &[greedy]).await;
     let status = stage.status("it was killed", stands("greedy", Failed, "CrashLoopBackOff")).await;
     assert!(listed(&status, "greedy").unwrap().message.contains("memory"), "{status:#?}");
 }
 
-#[tokio::test]
-async fn what_is_declared_no_longer_is_stopped_in_its_own_time_and_removed() {
-    let stage = Stage::set().await;
-    let mut stubborn = container_script(
-        "stubborn",
-        tests::container_runtime::BOX,
-        "trap 'echo asked' USR1; echo up; while :; do sleep 0.1; done",
-    );
+async fn what_is_declared_no_longer_is_stopped_in_its_own_time_and_removed(kind: Kind) {
+    let stage = Stage::set_on(kind).await;
+    let mut stubborn =
+        container_script("stubborn", BOX, "trap 'echo asked' USR1; echo up; while :; do sleep 0.1; done");
     stubborn["spec"]["stopSignal"] = json!("SIGUSR1");
     stubborn["spec"]["stopTimeout"] = json!("3s");
     stage.put(1, &[stubborn, sleeper("other")]).await;
@@ -81,18 +84,17 @@ async fn what_is_declared_no_longer_is_stopped_in_its_own_time_and_removed() {
     assert_eq!(stage.runtime.names().await, ["other"]);
 }
 
-#[tokio::test]
-async fn a_container_that_somebody_stopped_or_renamed_comes_back() {
-    let stage = Stage::set().await;
+async fn a_container_that_somebody_stopped_or_renamed_comes_back(kind: Kind) {
+    let stage = Stage::set_on(kind).await;
     stage.put(1, &[web("1")]).await;
     stage.status("converged", converged_at(1)).await;
-    stage.runtime.podman(&["stop", "web"]).await;
+    stage.runtime.command(&["stop", "web"]).await;
     stage
         .status("started again", |status| {
             stands("web", Ready, "Running")(status) && counts(status, "web") == (1, 1, 0)
         })
         .await;
-    stage.runtime.podman(&["rename", "web", "elsewhere"]).await;
+    stage.runtime.command(&["rename", "web", "elsewhere"]).await;
     stage
         .status("created again", |status| {
             stands("web", Ready, "Running")(status) && counts(status, "web").2 == 1

@@ -1,15 +1,23 @@
 //! What a job can see and do, and that none runs otherwise.
 
-use std::{fs, net::TcpListener};
+use std::{
+    fs,
+    net::TcpListener,
+    os::unix::fs::{PermissionsExt, symlink},
+};
 
-use agent_model::status::ResourceState::Failed;
+use agent_model::status::{
+    AgentStatus,
+    ResourceState::{Failed, Ready},
+};
 use serde_json::{Value, json};
 use tests::{
-    document::{job, manifest},
+    document::{file, job, manifest},
+    process::built_in,
     site::{Access, DEVICE, Site},
 };
 
-use super::{allowing, listed, open_folder, stands};
+use super::{allowing, lines, listed, open_folder, stands};
 use crate::status_words::converged_at;
 
 /// Prints a line for each thing that it could do. Written so that each try may fail.
@@ -111,6 +119,43 @@ async fn without_the_means_to_isolate_or_limit_it_a_job_does_not_run() {
     site.platform.status_where(DEVICE, "refused", stands("limited", Failed, "LimitUnenforceable")).await;
     site.platform.status_where(DEVICE, "refused", stands("misplaced", Failed, "WritablePathMissing")).await;
     assert!(!folder.path().join("runs").exists());
+}
+
+#[tokio::test]
+async fn without_bubblewrap_or_with_one_that_does_not_isolate_a_job_waits_for_it() {
+    let site = Site::start(Access::Restricted).await;
+    let (folder, programs) = (open_folder(), tempfile::TempDir::new().unwrap());
+    let runs = folder.path().join("runs");
+    let mut once = job("once", &format!("echo run >> {}", runs.display()));
+    once["spec"]["writablePaths"] = json!([folder.path()]);
+    let mut device = allowing(site.device(), &[&once]).with_programs_in(programs.path());
+    device.start();
+    site.platform.put(DEVICE, &manifest(DEVICE, 1, &[once, file("config", "/etc/config", "1")])).await;
+    let says = |words: &'static str| {
+        move |status: &AgentStatus| {
+            stands("once", Failed, "SandboxUnavailable")(status)
+                && listed(status, "once").is_some_and(|once| once.message.contains(words))
+                && status.resources.iter().any(|it| it.name == "config" && it.state == Ready)
+        }
+    };
+    let status = site.platform.status_where(DEVICE, "there is none", says("install bubblewrap")).await;
+    assert!(listed(&status, "once").unwrap().next_retry.is_some(), "{status:#?}");
+
+    let bubblewrap = programs.path().join("bwrap");
+    let staged = programs.path().join("staged");
+    fs::write(&staged, "#!/bin/sh\necho 'bwrap: no namespaces here' >&2\nexit 1\n").unwrap();
+    fs::set_permissions(&staged, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::rename(&staged, &bubblewrap).unwrap();
+    site.platform.status_where(DEVICE, "it cannot isolate", says("no namespaces here")).await;
+    assert_eq!((lines(&runs), device.workloads()), (0, vec![]));
+
+    symlink(built_in("bwrap", "apt-get install bubblewrap"), &staged).unwrap();
+    fs::rename(&staged, &bubblewrap).unwrap();
+    // That it tries again by itself is seen above; by now the next try may be minutes away.
+    device.stop().await;
+    device.start();
+    site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
+    assert_eq!(lines(&runs), 1);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Shell jobs: real ones, in real sandboxes, of a real agent.
 
+mod full_disk;
 mod history;
 mod isolation;
 mod legacy_command;

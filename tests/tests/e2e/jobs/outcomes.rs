@@ -1,10 +1,13 @@
 //! How jobs come out.
 
+use std::process::Command;
+
 use agent_model::status::ResourceState::{Failed, Ready, Skipped};
 use serde_json::json;
 use tests::{
     document::{job, manifest},
     eventually::eventually,
+    process::built,
     site::{Access, DEVICE, Site},
 };
 
@@ -32,6 +35,12 @@ async fn a_job_runs_once_and_tells_how_it_came_out() {
     assert!(output.contains("hi\n") && output.contains("err\n") && output.contains("65534\n"), "{output}");
     assert!(listed(&status, "after").unwrap().reason == "Succeeded");
     assert_eq!(lines(&runs), 1);
+    let logs = Command::new(built("harmony-agent"))
+        .args(["logs", "once", "--state-dir"])
+        .arg(device.state_dir())
+        .output()
+        .unwrap();
+    assert_eq!((logs.stdout, logs.stderr), (b"hi\n65534\n".to_vec(), b"err\n".to_vec()));
 
     device.stop().await;
     device.start();

@@ -275,3 +275,26 @@ async fn on_a_full_disk_what_runs_goes_on_and_what_ended_is_started_again_once_t
     assert_eq!(device.process("talkative"), talkative);
     assert_eq!(resource(&status, "talkative").restarts, 0);
 }
+
+#[tokio::test]
+async fn what_never_started_counts_for_nothing_and_going_back_is_one_change_and_one_restart() {
+    let site = Site::start(Access::Open).await;
+    let mut device = site.device();
+    device.start();
+    let counts = |status: &AgentStatus| {
+        let web = resource(status, "web");
+        (web.changes, web.restarts, web.drift_corrections)
+    };
+    site.platform.put(DEVICE, &manifest(DEVICE, 1, &[sleeper("web")])).await;
+    site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
+    site.platform.put(DEVICE, &manifest(DEVICE, 2, &[process("web", &["no-such-program"])])).await;
+    let tried_again = |status: &AgentStatus| {
+        stands("web", ResourceState::Failed, "CommandNotFound")(status)
+            && resource(status, "web").attempts >= 2
+    };
+    let status = site.platform.status_where(DEVICE, "not found", tried_again).await;
+    assert_eq!(counts(&status), (1, 0, 0));
+    site.platform.put(DEVICE, &manifest(DEVICE, 3, &[sleeper("web")])).await;
+    let status = site.platform.status_where(DEVICE, "back", converged_at(3)).await;
+    assert_eq!(counts(&status), (2, 1, 0));
+}

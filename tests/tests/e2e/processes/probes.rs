@@ -325,9 +325,10 @@ async fn a_probe_runs_as_its_process_does_and_nothing_is_left_of_one_that_hangs(
     let mut hangs = exec("echo $$ >> pids; sleep 1000 & echo $! >> pids; wait");
     hangs["timeout"] = json!("200ms");
     hanging["spec"]["probes"] = json!({"readiness": hangs});
-    // One that leaves somebody behind on purpose.
+    // One that leaves somebody behind on purpose, and ends when that one is in a session of its own.
     let mut leaving = controls.process("leaving", &["sleep", "infinity"]);
-    let leaves = exec("test -e left || setsid sh -c 'echo $$ > left; exec sleep 1000' & exit 0");
+    let leave = "test -s left || setsid sh -c 'echo $$ > left; exec sleep 1000' &";
+    let leaves = exec(&format!("{leave} until test -s left; do sleep 0.01; done"));
     leaving["spec"]["probes"] = json!({"readiness": leaves});
     site.platform.put(DEVICE, &manifest(DEVICE, 1, &[same, hanging, leaving])).await;
 

@@ -67,9 +67,11 @@ async fn a_unit_is_made_changed_restarted_once_for_each_change_and_removed_witho
     assert!(failed.message.contains("app.service"), "{}", failed.message);
     assert_eq!(property(&device, "app.service", "MainPID").await, pid);
     assert_eq!(property(&device, "app.service", "Description").await, "two");
-    assert_eq!(starts(&device, "app").await, 4);
+    assert_eq!((failed.changes, failed.drift_corrections, failed.restarts), (4, 0, 3), "what was refused");
+    let status = converge(&site, 6, &with_config("2")).await;
+    assert_eq!((counts(&status, "app"), starts(&device, "app").await), ((4, 0, 3), 4));
 
-    converge(&site, 6, &[]).await;
+    converge(&site, 7, &[]).await;
     assert_eq!(device.shell(&format!("find {FOLDER} | sort")).await, before);
     assert_eq!(property(&device, "app.service", "LoadState").await, "not-found");
     assert_eq!(device.exec(&["pidof", "sleep"]).await.code, Some(1));

@@ -1,6 +1,8 @@
 //! Units of systemd on a device with a real one.
 
 mod absent;
+mod denied;
+mod full_disk;
 mod keeping;
 mod making;
 mod power_cut;
