@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// How long something may take before the test gives up. Generous on purpose: it is no
 /// requirement, only the line between slow and never on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// How often a condition is looked at.
 const PERIOD: Duration = Duration::from_millis(25);

@@ -6,6 +6,7 @@ use agent_model::{ContainerSpec, Digest, Failure, Goal, ResourceName, Target};
 use bollard::{
     Docker,
     errors::Error,
+    models::ContainerCreateBody,
     query_parameters::{
         CreateContainerOptions, InspectContainerOptions, KillContainerOptions, RemoveContainerOptions,
         RenameContainerOptions, StartContainerOptions,
@@ -16,7 +17,7 @@ use crash_point::crash_point;
 use super::{
     Device, bind_source, creation,
     engine::{Abilities, LOOK, Refusal, WORK},
-    failures,
+    failures::{self, NAME_IS_TAKEN},
     labels::{self, Mark},
     observe, pull_failures,
     pulled_images::MARGIN,
@@ -43,7 +44,8 @@ pub(super) async fn apply(
             Ok(())
         }
         (ContainerStep::Create { .. }, Goal::Present { spec, digest }) => {
-            noting(device, name, digest, create(device, name, spec, digest).await)
+            let cut_off = target.record.as_ref().is_some_and(|record| record.creating);
+            noting(device, name, digest, create(device, name, spec, digest, cut_off).await)
         }
         (ContainerStep::StartNew { .. }, Goal::Present { spec, digest }) => {
             noting(device, name, digest, start_declared(device, name, spec, name.as_str()).await)
@@ -91,8 +93,8 @@ fn noting(
 ) -> Result<(), Failure> {
     match &result {
         Ok(()) => device.not_started.forget(name),
-        // A runtime that is not there says nothing about what is declared.
-        Err(failure) if failure.reason == "RuntimeUnavailable" => {}
+        // Neither a runtime that is not there nor what has the name says anything about what is declared.
+        Err(failure) if ["RuntimeUnavailable", NAME_IS_TAKEN].contains(&failure.reason.as_ref()) => {}
         Err(failure) => device.not_started.note(name, &digest.to_string(), failure),
     }
     result
@@ -125,11 +127,13 @@ pub(super) fn free(folder: &Path) -> Option<u64> {
     Some(space.f_bavail.saturating_mul(space.f_frsize))
 }
 
+/// Creates it. `cut_off` tells that this was asked for before, and that there was no answer.
 async fn create(
     device: &Arc<Device>,
     name: &ResourceName,
     spec: &Arc<ContainerSpec>,
     digest: &Digest,
+    cut_off: bool,
 ) -> Result<(), Failure> {
     let abilities =
         device.engine.abilities().await.map_err(|refusal| refusal.into_failure("say what it can do"))?;
@@ -143,6 +147,21 @@ async fn create(
     let mark = Mark { resource: name.clone(), digest: digest.to_string() };
     let env = spec.env.opened(&*device.unsealer)?;
     let body = creation::request(spec, &env, &sources, mark.labels(&device.agent), &abilities);
+    let mut created = ask_to_create(device, name, body.clone()).await;
+    if cut_off
+        && created.as_ref().is_err_and(|failure| failure.reason == NAME_IS_TAKEN)
+        && clear_remains(device, name).await?
+    {
+        created = ask_to_create(device, name, body).await;
+    }
+    created
+}
+
+async fn ask_to_create(
+    device: &Device,
+    name: &ResourceName,
+    body: ContainerCreateBody,
+) -> Result<(), Failure> {
     let options =
         CreateContainerOptions { name: Some(name.to_string()), ..CreateContainerOptions::default() };
     let created = device
@@ -167,6 +186,30 @@ async fn create(
                 () => failures::not_created(&message),
             })
         }
+    }
+}
+
+/// Removes what a creation that was cut off has left behind, and says whether there was any. Podman puts the name down
+/// with its storage before it knows of a container: where it is killed in between, the name is taken by what is
+/// in none of its lists. Without force, which what was never mounted does not need.
+async fn clear_remains(device: &Device, name: &ResourceName) -> Result<bool, Failure> {
+    let holder = name.to_string();
+    let ask = |client: Docker| async move {
+        client.inspect_container(&holder, None::<InspectContainerOptions>).await
+    };
+    match device.engine.ask(LOOK, ask).await {
+        Err(refusal) if refusal.is_not_found() => {}
+        Err(refusal) => return Err(refusal.into_failure("say what has its name")),
+        Ok(_) => return Ok(false),
+    }
+    tracing::warn!(%name, "removing what is left of a creation that was cut off");
+    let (holder, options) = (name.to_string(), RemoveContainerOptions::default());
+    let ask = |client: Docker| async move { client.remove_container(&holder, Some(options)).await };
+    match device.engine.ask(WORK, ask).await {
+        Err(refusal) if !refusal.is_not_found() => {
+            Err(refusal.into_failure("remove what is left of a creation that was cut off"))
+        }
+        _ => Ok(true),
     }
 }
 

@@ -13,6 +13,9 @@ const LONGEST: usize = 400;
 /// The reason of all for which there is no space.
 pub(super) const NO_SPACE: &str = "NoSpace";
 
+/// The reason of all whose name something else has.
+pub(super) const NAME_IS_TAKEN: &str = "NameTaken";
+
 /// The text of others as one short line.
 pub(super) fn quoted(text: &str) -> String {
     let printable = text.trim().chars().map(|character| if character.is_control() { ' ' } else { character });
@@ -74,7 +77,7 @@ pub(super) fn not_created(message: &str) -> Failure {
 
 pub(super) fn name_taken(who: &str) -> Failure {
     Failure::passing(
-        "NameTaken",
+        NAME_IS_TAKEN,
         format!(
             "its name is taken by {}, which this agent did not make and leaves alone; rename or remove that, or rename this resource",
             quoted(who)

@@ -132,6 +132,12 @@ impl Case<'_> {
             State::Leaving => wait(self.record, "Leaving", "the runtime is removing it"),
             State::Created => match (&self.observed.not_started, self.observed.previous.ours()) {
                 (Some(failure), Some(previous)) => self.roll_back(Some(found), previous, failure),
+                // What was cut off in the middle of its start may never start: podman gives it the address again
+                // that it has from the first time, and the network does not.
+                (None, previous) if self.was_cut_off() => {
+                    let remove = ContainerStep::Remove { id: found.id.clone(), what: "what was cut off" };
+                    self.create(vec![remove], None, previous.is_some())
+                }
                 (_, previous) => {
                     let again = previous.is_some();
                     let step = ContainerStep::Start { id: found.id.clone(), again };
@@ -324,9 +330,10 @@ impl Case<'_> {
             Some(record) if !created && record.existed => record.unenforced.clone(),
             _ => self.observed.unenforced.clone(),
         };
+        // Until it is started, what is known of the run before must not be forgotten.
+        let intent = held(self.record);
         Plan {
-            // Until it is started, what is known of the run before must not be forgotten.
-            intent: held(self.record),
+            intent: intent.map(|record| ContainerRecord { creating: record.creating || created, ..record }),
             steps,
             record: Some(ContainerRecord {
                 unenforced,
@@ -335,6 +342,11 @@ impl Case<'_> {
             }),
             then: pending("Starting", "it has been started"),
         }
+    }
+
+    /// Whether it was to be created and started, and nobody knows what came of that.
+    fn was_cut_off(&self) -> bool {
+        self.record.is_some_and(|record| record.creating)
     }
 
     /// Takes the one that was set aside: it is what is declared.

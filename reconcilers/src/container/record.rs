@@ -26,6 +26,8 @@ pub struct ContainerRecord {
     pub unenforced: Vec<String>,
     /// How its run before ended.
     pub last_end: Option<String>,
+    /// Whether the runtime was asked to create it, and nobody knows what came of that.
+    pub creating: bool,
     /// What took the place of a working container, did not start, and is not tried again.
     pub refused: Option<Refused>,
 }

@@ -199,6 +199,26 @@ fn one_that_was_ready_once_is_started_again_and_not_replaced_by_the_one_before()
 }
 
 #[test]
+fn what_was_cut_off_before_it_ever_ran_is_made_anew_and_what_was_refused_is_started_again() {
+    let first = plan(None, &observed(Slot::Empty, Slot::Empty));
+    assert!(first.intent.as_ref().is_some_and(|intent| intent.creating));
+    assert!(first.record.as_ref().is_some_and(|record| !record.creating));
+
+    let mut made = observed(found("a", "new", State::Created), Slot::Empty);
+    let anew = plan(first.intent.as_ref(), &made);
+    assert_eq!(steps(&anew), ["remove what was cut off", "create it", "start it"]);
+    assert!(anew.intent.is_some_and(|intent| intent.creating));
+    made.not_started = Some(Failure::passing("PortTaken", "taken"));
+    assert_eq!(steps(&plan(first.intent.as_ref(), &made)), ["start it"]);
+    made.not_started = None;
+    assert_eq!(steps(&plan(Some(&of_run("a")), &made)), ["start it"]);
+
+    let replacing = observed(found("b", "new", State::Created), found("a", "old", ended(0)));
+    let anew = plan(first.intent.as_ref(), &replacing);
+    assert_eq!(steps(&anew), ["remove what was cut off", "create it", "start it again"]);
+}
+
+#[test]
 fn strangers_are_left_alone() {
     let stranger = Slot::Stranger { who: "container 1".to_owned() };
     let taken = plan(Some(&of_run("a")), &observed(stranger.clone(), Slot::Empty));

@@ -9,6 +9,8 @@ use std::{
 use agent_model::status::ResourceState::{Failed, Ready};
 use serde_json::{Value, json};
 
+use tests::eventually::eventually;
+
 use super::{Stage, listed, sleeper, stands, web};
 use crate::status_words::{converged_at, refused};
 
@@ -91,16 +93,26 @@ async fn what_is_no_image_and_no_variable_is_refused_as_a_document() {
 #[tokio::test]
 async fn a_runtime_that_is_killed_at_any_moment_of_a_creation_leaves_one_container() {
     let mut stage = Stage::set().await;
-    for generation in 1..=6 {
+    for generation in 1..=8 {
         let mode = generation.to_string();
+        let creations = |stage: &Stage| stage.device.log().matches("step=\"create it\"").count();
+        let before = creations(&stage);
         stage.put(generation, &[web(&mode)]).await;
-        // Each time a little later in the course of things.
-        tokio::time::sleep(std::time::Duration::from_millis(60 * generation)).await;
+        eventually("it is being created", async || {
+            (creations(&stage) > before).then_some(()).ok_or_else(|| stage.device.log())
+        })
+        .await;
+        // Each time a little later in the course of it: podman puts its name down some 30 ms before it knows of it.
+        tokio::time::sleep(std::time::Duration::from_millis(8 * (generation - 1))).await;
         stage.runtime.kill();
         stage.runtime.serve().await;
         stage.status("converged", converged_at(generation)).await;
         assert_eq!(stage.runtime.names().await, ["web"]);
         let started = format!("started {mode}\n");
-        assert!(stage.runtime.logs("web").await.ends_with(&started), "{}", stage.device.log());
+        eventually("it says that it has started", async || {
+            let logs = stage.runtime.logs("web").await;
+            logs.ends_with(&started).then_some(()).ok_or(logs)
+        })
+        .await;
     }
 }
