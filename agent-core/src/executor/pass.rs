@@ -355,7 +355,8 @@ impl Pass {
 
     fn outcome(self) -> PassOutcome {
         let Self { outcomes, inventory, dropped, interrupted, .. } = self;
-        let resources = outcomes.into_iter().flatten().filter(|outcome| !outcome.gone).collect();
+        let mut resources = Vec::with_capacity(outcomes.len());
+        resources.extend(outcomes.into_iter().flatten().filter(|outcome| !outcome.gone));
         PassOutcome { inventory, resources, interrupted, dropped }
     }
 }

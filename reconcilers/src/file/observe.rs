@@ -4,7 +4,7 @@
 //! folder: files are looked at in the order of their paths, so that those of one folder share it,
 //! and a content is hashed only when its size could matter and its stamp is news.
 
-use std::{collections::HashSet, fs::File, io, sync::Arc, time::SystemTime};
+use std::{collections::HashMap, fs::File, io, sync::Arc, time::SystemTime};
 
 use agent_model::{Failure, FileSpec, Goal, Target, TargetPath};
 use rustix::fs::FileType;
@@ -79,30 +79,39 @@ impl Question {
 /// # Errors
 /// When one of them is no file's.
 pub(super) fn questions(targets: &[Target<FileSpec, FileRecord>]) -> Result<Vec<Question>, Failure> {
-    let created: HashSet<&str> = targets
+    let created: HashMap<&str, &TargetPath> = targets
         .iter()
         .filter_map(|target| target.record.as_ref())
         .flat_map(|record| record.created_parents.iter())
-        .map(TargetPath::as_str)
+        .map(|parent| (parent.as_str(), parent))
         .collect();
-    let question = |target: &Target<FileSpec, FileRecord>| {
-        let path = claimed_path(&target.claim)?;
-        let own = target.record.as_ref().map_or([].as_slice(), |record| &record.created_parents);
-        let shared = path
-            .ancestors()
-            .filter(|_| !created.is_empty())
-            .filter(|path| own.iter().all(|own| own.as_str() != *path))
-            .filter(|path| created.contains(path));
-        Ok(Question {
-            subject: match &target.goal {
-                Goal::Present { spec, .. } => Subject::Declared(Arc::clone(spec)),
-                Goal::Absent => Subject::Dropped(path.clone()),
-            },
-            known: target.record.as_ref().map(FileRecord::contents),
-            shared_parents: shared.filter_map(|path| path.parse().ok()).collect(),
-        })
-    };
-    targets.iter().map(question).collect()
+    let mut questions = Vec::with_capacity(targets.len());
+    for target in targets {
+        questions.push(question(target, &created)?);
+    }
+    Ok(questions)
+}
+
+/// What is asked about one target, where our files created these folders.
+fn question(
+    target: &Target<FileSpec, FileRecord>,
+    created: &HashMap<&str, &TargetPath>,
+) -> Result<Question, Failure> {
+    let path = claimed_path(&target.claim)?;
+    let own = target.record.as_ref().map_or([].as_slice(), |record| &record.created_parents);
+    let shared = path
+        .ancestors()
+        .filter(|_| !created.is_empty())
+        .filter_map(|path| created.get(path).copied())
+        .filter(|parent| !own.contains(parent));
+    Ok(Question {
+        subject: match &target.goal {
+            Goal::Present { spec, .. } => Subject::Declared(Arc::clone(spec)),
+            Goal::Absent => Subject::Dropped(path.clone()),
+        },
+        known: target.record.as_ref().map(FileRecord::contents),
+        shared_parents: shared.cloned().collect(),
+    })
 }
 
 /// Answers each question in its place.
@@ -147,7 +156,9 @@ pub(super) fn answer(device: &Device, questions: &[Question]) -> Vec<Result<File
     device.watcher.forget_before(pass);
     let hashed = device.sightings.hashed() - hashed_before;
     tracing::debug!(files = questions.len(), hashed, "looked at the files");
-    answers.into_iter().flatten().collect()
+    let mut answered = Vec::with_capacity(answers.len());
+    answered.extend(answers.into_iter().flatten());
+    answered
 }
 
 /// Where a declared path leads, and the question that it is of.
