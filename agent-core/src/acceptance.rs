@@ -10,7 +10,7 @@ use crate::{
     dispatcher::Formats,
     envelope::{Envelope, HighWaterMark, Newness, Reader, Received, Refusal, judge},
     expiry::Present,
-    ledger::AcceptedDocument,
+    ledger::{AcceptedDocument, Unknown},
     policy::DevicePolicy,
     signing::Trust,
 };
@@ -107,6 +107,7 @@ impl Acceptance {
             at: present.now(),
             signer,
             raw: raw.to_owned(),
+            unknown: Unknown::new(),
         };
         Ok(Verdict::Acceptable(Box::new(Candidate { document, lowered, may_be_over })))
     }

@@ -31,7 +31,8 @@ use crate::{
     executor::{DocumentPast, Executor, PassOutcome},
     expiry::Present,
     ledger::{
-        AcceptedDocument, AppliedDocument, InventoryEntry, LedgerBody, Loaded, Provenance, UntypedRecord,
+        AcceptedDocument, AppliedDocument, InventoryEntry, LedgerBody, Loaded, Provenance, Unknown,
+        UntypedRecord,
     },
     pause::Pause,
     safe_mode::{DocumentId, FirstPasses, Reach, SafeMode},
@@ -494,6 +495,11 @@ fn newly_applied(body: &LedgerBody, outcome: &PassOutcome, now: Timestamp) -> Op
     let before = body.applied.as_ref().filter(|applied| applied.digest == document.digest);
     match before {
         Some(_) => None,
-        None => Some(AppliedDocument { generation: document.generation, digest: document.digest, at: now }),
+        None => Some(AppliedDocument {
+            generation: document.generation,
+            digest: document.digest,
+            at: now,
+            unknown: Unknown::new(),
+        }),
     }
 }

@@ -1,14 +1,17 @@
 //! `AgentStatus` 1.0: what a device says about itself (wire contract, version 1.0.0).
 //!
 //! These types are the document: field by field what is written to the bucket `actual-state`.
-//! Readers ignore keys that they do not know, so that an older command line can read a newer
-//! agent. Keys that may be null are always present.
+//! Readers ignore keys that they do not know and take words that they do not know for `Unknown`, so that an older
+//! command line can read a newer agent. Keys that may be null are always present.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{AgentId, DeviceFacts, Digest, Generation, SealingKey, Timestamp};
+
+#[cfg(test)]
+mod schema;
 
 /// `apiVersion` of every envelope and status of this version.
 pub const API_VERSION: &str = "harmony/v1";
@@ -19,11 +22,15 @@ pub const SCHEMA_VERSION: &str = "1.0.0";
 
 /// The whole document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(title = "AgentStatus 1.0.0"))]
 #[serde(rename_all = "camelCase")]
 pub struct AgentStatus {
     /// Always [`API_VERSION`].
+    #[cfg_attr(test, schemars(extend("const" = API_VERSION)))]
     pub api_version: Cow<'static, str>,
     /// Always [`KIND`].
+    #[cfg_attr(test, schemars(extend("const" = KIND)))]
     pub kind: Cow<'static, str>,
     /// [`SCHEMA_VERSION`] of the writer.
     pub schema_version: Cow<'static, str>,
@@ -41,7 +48,7 @@ pub struct AgentStatus {
     pub accepted: Option<Accepted>,
     /// The newest document that was in force and fully converged.
     pub applied: Option<Applied>,
-    /// One of each [`ConditionType`], always.
+    /// One of each [`ConditionType`] that the writer knows, always.
     pub conditions: Vec<Condition>,
     /// Counts over all resources, also those left out below.
     pub summary: Summary,
@@ -63,6 +70,7 @@ impl AgentStatus {
 
 /// Identifies one write among those of all processes that ever wrote for this device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Writer {
     /// A random id of the process (UUID), new at each start.
@@ -75,6 +83,7 @@ pub struct Writer {
 
 /// How the device stands to the document in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Phase {
     /// There is no entry for this device, or nothing was ever accepted. The platform acts next.
     Unassigned,
@@ -84,10 +93,15 @@ pub enum Phase {
     Converged,
     /// Some resource is failing; the device goes on trying, and someone should have a look.
     Degraded,
+    /// A word of a newer version. Read only, never written.
+    #[serde(other)]
+    #[cfg_attr(test, schemars(skip))]
+    Unknown,
 }
 
 /// The newest entry seen. What cannot be read of it is null.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Desired {
     /// Its revision in the bucket.
@@ -104,6 +118,7 @@ pub struct Desired {
 
 /// The document in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Accepted {
     /// Its generation.
@@ -120,6 +135,7 @@ pub struct Accepted {
 
 /// The newest document that fully converged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Applied {
     /// Its generation.
     pub generation: Generation,
@@ -131,6 +147,7 @@ pub struct Applied {
 
 /// One aspect of the device, in the manner of Kubernetes' conditions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
     /// Which aspect.
@@ -150,6 +167,7 @@ pub struct Condition {
 
 /// The aspects, all always present.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum ConditionType {
     /// Whether the newest entry was accepted.
     Accepted,
@@ -161,27 +179,28 @@ pub enum ConditionType {
     Paused,
     /// Whether the agent stopped applying after repeated crashes.
     SafeMode,
-}
-
-impl ConditionType {
-    /// Every type, in the order of the document.
-    pub const ALL: [Self; 5] =
-        [Self::Accepted, Self::Converged, Self::StateStore, Self::Paused, Self::SafeMode];
+    /// A word of a newer version. Read only, never written.
+    #[serde(other)]
+    #[cfg_attr(test, schemars(skip))]
+    Unknown,
 }
 
 /// Whether a condition holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum ConditionStatus {
     /// It does.
     True,
     /// It does not.
     False,
-    /// Not judged yet, or cannot be.
+    /// Not judged yet, or cannot be; also a word of a newer version.
+    #[serde(other)]
     Unknown,
 }
 
 /// Counts over all resources.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Summary {
     /// All of them, those being removed included.
     pub total: u64,
@@ -195,6 +214,7 @@ pub struct Summary {
 
 /// One resource.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ResourceStatus {
     /// Its kind.
@@ -228,6 +248,7 @@ pub struct ResourceStatus {
 
 /// Where a resource stands, by who acts next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum ResourceState {
     /// It waits, for a dependency or for the device's turn.
     Pending,
@@ -241,10 +262,15 @@ pub enum ResourceState {
     Removing,
     /// Need not be done, and counts as ready.
     Skipped,
+    /// A word of a newer version. Read only, never written.
+    #[serde(other)]
+    #[cfg_attr(test, schemars(skip))]
+    Unknown,
 }
 
 /// What the agent is and can do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AgentInfo {
     /// Version of the agent.

@@ -170,10 +170,11 @@ fn judge_document(target: &Target, status: &AgentStatus) -> Verdict {
     Verdict::InProgress
 }
 
-/// Whether anything but the failing resources, and what waits for them, is under way.
+/// Whether anything but the failing resources, and what waits for them, is under way. So may be whatever is in a state
+/// that only a newer agent knows.
 fn is_progressing(status: &AgentStatus) -> bool {
     status.resources.iter().any(|resource| match resource.state {
-        ResourceState::Applying | ResourceState::Removing => true,
+        ResourceState::Applying | ResourceState::Removing | ResourceState::Unknown => true,
         ResourceState::Pending => resource.reason != "DependencyNotReady",
         ResourceState::Ready | ResourceState::Failed | ResourceState::Skipped => false,
     })

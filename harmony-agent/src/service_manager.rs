@@ -125,6 +125,7 @@ fn in_words(phase: Option<Phase>) -> &'static str {
         Some(Phase::Converging) => "STATUS=Converging",
         Some(Phase::Converged) => "STATUS=Converged",
         Some(Phase::Degraded) => "STATUS=Degraded",
+        Some(Phase::Unknown) => "STATUS=Unknown",
     }
 }
 

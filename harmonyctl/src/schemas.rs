@@ -115,11 +115,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_committed_is_what_is_embedded() {
+    fn what_is_committed_of_formats_is_what_is_embedded() {
         let embedded: BTreeMap<_, _> = all()
             .map(|schema| ((schema.kind.to_owned(), schema.version.clone()), schema.text.to_owned()))
             .collect();
-        assert!(embedded == committed(&schemas_folder()), "schemas/ and JSON_SCHEMAS hold different files");
+        let mut committed = committed(&schemas_folder());
+        // What devices write is no format that anybody could write a document in.
+        committed.retain(|(kind, _), _| kind != agent_model::status::KIND);
+        assert!(embedded == committed, "schemas/ and JSON_SCHEMAS hold different files");
     }
 
     #[test]

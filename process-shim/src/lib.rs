@@ -19,6 +19,8 @@ mod launch;
 pub mod log_line;
 mod process_tree;
 mod record_file;
+#[cfg(test)]
+mod released_records;
 mod shim_record;
 
 pub use exit_record::{End, ExitRecord};
@@ -32,7 +34,8 @@ pub use process_tree::{for_each_descendant, left_behind};
 pub use record_file::RecordError;
 pub use shim_record::ShimRecord;
 
-/// The version of all records and messages that this crate writes, and the only one that it reads.
+/// The version of all records and messages that this crate writes, and the only one that it reads. Keys that are added
+/// need no other: who does not know them passes over them, and who misses them has a default for each.
 pub const VERSION: u32 = 1;
 
 /// The environment variable by which everything that descends from a process is recognised, also when

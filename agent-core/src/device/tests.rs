@@ -1,5 +1,6 @@
 mod audit;
 mod safe_mode;
+mod versions;
 
 use std::fs;
 

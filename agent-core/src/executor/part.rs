@@ -194,6 +194,7 @@ impl Part {
             changes: entry.map_or(0, |entry| entry.changes),
             drift_corrections: entry.map_or(0, |entry| entry.drift_corrections),
             restarts: entry.map_or(0, |entry| entry.restarts),
+            unknown: entry.map(|entry| entry.unknown.clone()).unwrap_or_default(),
         }
     }
 

@@ -85,9 +85,10 @@ impl PassOutcome {
             match resource.state {
                 ResourceState::Ready | ResourceState::Skipped => summary.ready += 1,
                 ResourceState::Failed => summary.failed += 1,
-                ResourceState::Pending | ResourceState::Applying | ResourceState::Removing => {
-                    summary.pending += 1
-                }
+                ResourceState::Pending
+                | ResourceState::Applying
+                | ResourceState::Removing
+                | ResourceState::Unknown => summary.pending += 1,
             }
         }
         summary

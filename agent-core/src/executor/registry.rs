@@ -16,7 +16,8 @@ use futures_util::{
     StreamExt,
     stream::{BoxStream, SelectAll},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::ledger::UntypedRecord;
 
@@ -355,7 +356,7 @@ fn erase<R: Reconciler>(
     // A no-op pass over a thousand claims should not write a thousand records out.
     let value = |typed: &Option<R::Record>| match typed {
         same if *same == target.record => recorded.cloned(),
-        Some(typed) => serde_json::to_value(typed).ok().map(Arc::new),
+        Some(typed) => written(typed, target.record.as_ref(), recorded).ok().map(Arc::new),
         None => None,
     };
     let (intent, record) = (value(&intent), value(&record));
@@ -365,3 +366,24 @@ fn erase<R: Reconciler>(
     let work = Some(steps).filter(|steps| !steps.is_empty()).map(work);
     Prepared { intent, record, then, work }
 }
+
+/// The record in the form in which it is stored, with what a newer version of its reconciler noted beside what this one
+/// knows: the keys of what is `recorded` that are not in what this version read in it.
+fn written<R: Serialize>(
+    record: &R,
+    read: Option<&R>,
+    recorded: Option<&UntypedRecord>,
+) -> serde_json::Result<Value> {
+    let mut written = serde_json::to_value(record)?;
+    if let (Value::Object(written), Some(Value::Object(recorded))) = (&mut written, recorded.map(|it| &**it))
+        && let Value::Object(known) = serde_json::to_value(read)?
+    {
+        for (key, value) in recorded.iter().filter(|(key, _)| !known.contains_key(*key)) {
+            written.entry(key).or_insert_with(|| value.clone());
+        }
+    }
+    Ok(written)
+}
+
+#[cfg(test)]
+mod tests;

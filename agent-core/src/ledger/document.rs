@@ -4,12 +4,19 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use agent_model::{AgentId, Claim, Digest, Generation, ResourceName, Timestamp};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde_json::{Map, Value, value::RawValue};
 
 use crate::{audit::Head, envelope::HighWaterMark, signing::KeyId};
 
-/// The version that this agent writes, and the only one that it reads.
+/// The version that this agent writes, the first and the newest that it reads.
+///
+/// A field that is added, and that an older agent may keep without knowing it ([`Unknown`]), needs no other version. One
+/// that does gets a module for the types of the version before, and a step from each version to the next.
 const VERSION: u32 = 1;
+
+/// What a newer agent wrote beside what this one knows. It is kept, so that an agent of one version can come and go. What
+/// is about a document is in that document's part, and goes with it.
+pub type Unknown = Map<String, Value>;
 
 /// The file: the body with what is needed to trust it.
 #[derive(Serialize, Deserialize)]
@@ -49,6 +56,9 @@ pub struct LedgerBody {
     /// known.
     #[serde(default)]
     pub writer_epoch: u64,
+    /// See [`Unknown`].
+    #[serde(flatten)]
+    pub unknown: Unknown,
 }
 
 /// The document in force, as received, so that a device boots into it with no server in reach.
@@ -74,6 +84,9 @@ pub struct AcceptedDocument {
     /// The bytes as received.
     #[serde(with = "base64_bytes")]
     pub raw: Vec<u8>,
+    /// See [`Unknown`].
+    #[serde(flatten)]
+    pub unknown: Unknown,
 }
 
 /// The newest document that fully converged.
@@ -86,6 +99,9 @@ pub struct AppliedDocument {
     pub digest: Digest,
     /// When it converged first.
     pub at: Timestamp,
+    /// See [`Unknown`].
+    #[serde(flatten)]
+    pub unknown: Unknown,
 }
 
 /// What a reconciler remembers of a claim, in the form in which it is stored. Shared, because a
@@ -116,6 +132,9 @@ pub struct InventoryEntry {
     pub drift_corrections: u64,
     /// Restarts.
     pub restarts: u64,
+    /// See [`Unknown`].
+    #[serde(flatten)]
+    pub unknown: Unknown,
 }
 
 impl InventoryEntry {
@@ -131,6 +150,7 @@ impl InventoryEntry {
             changes: 0,
             drift_corrections: 0,
             restarts: 0,
+            unknown: Unknown::new(),
         }
     }
 }
@@ -158,6 +178,7 @@ impl LedgerBody {
             audit_seq: 0,
             audit_hash: None,
             writer_epoch: 0,
+            unknown: Unknown::new(),
         }
     }
 }
@@ -165,8 +186,8 @@ impl LedgerBody {
 /// Why bytes are not a ledger that this agent can read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unreadable {
-    #[error("it is of version {0}, and this agent reads version {VERSION}")]
-    OtherVersion(u64),
+    #[error("it is of version {0}, and this agent reads none beyond {VERSION}")]
+    Newer(u64),
     #[error("its checksum does not fit its content")]
     Checksum,
     #[error("it cannot be read: {0}")]
@@ -186,8 +207,8 @@ pub(super) fn decode(bytes: &[u8]) -> Result<LedgerBody, Unreadable> {
         version: u64,
     }
     let Versioned { version } = serde_json::from_slice(bytes)?;
-    if version != u64::from(VERSION) {
-        return Err(Unreadable::OtherVersion(version));
+    if version > u64::from(VERSION) {
+        return Err(Unreadable::Newer(version));
     }
     let file: LedgerFile<'_> = serde_json::from_slice(bytes)?;
     if Digest::of_bytes(file.body.get().as_bytes()) != file.checksum {

@@ -73,7 +73,7 @@ impl Progress {
 /// Whether it goes on, or waits for something else than another resource or a person.
 fn is_under_way(resource: &ResourceStatus) -> bool {
     match resource.state {
-        ResourceState::Applying | ResourceState::Removing => true,
+        ResourceState::Applying | ResourceState::Removing | ResourceState::Unknown => true,
         ResourceState::Pending => {
             !matches!(resource.reason.as_str(), "DependencyNotReady" | "Paused" | "SafeMode")
         }

@@ -148,19 +148,17 @@ impl Reporter {
             SeenEntry::None | SeenEntry::Unread => None,
         };
         let in_force = situation.ledger.accepted.as_ref().map(|document| document.generation);
-        ConditionType::ALL
-            .into_iter()
-            .map(|condition_type| {
-                let (verdict, generation) = match condition_type {
-                    ConditionType::Accepted => (accepted(situation.judgement), entry_generation),
-                    ConditionType::Converged => (converged.clone(), in_force),
-                    ConditionType::StateStore => (state_store(situation.store), in_force),
-                    ConditionType::Paused => (paused(situation.pause), in_force),
-                    ConditionType::SafeMode => safe_mode(situation.safe_mode, in_force),
-                };
-                self.condition(condition_type, verdict, generation, situation.now)
-            })
-            .collect()
+        [
+            (ConditionType::Accepted, (accepted(situation.judgement), entry_generation)),
+            (ConditionType::Converged, (converged, in_force)),
+            (ConditionType::StateStore, (state_store(situation.store), in_force)),
+            (ConditionType::Paused, (paused(situation.pause), in_force)),
+            (ConditionType::SafeMode, safe_mode(situation.safe_mode, in_force)),
+        ]
+        .map(|(condition_type, (verdict, generation))| {
+            self.condition(condition_type, verdict, generation, situation.now)
+        })
+        .into()
     }
 
     fn condition(

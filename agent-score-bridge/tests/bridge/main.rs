@@ -5,6 +5,7 @@ mod bounds;
 mod children;
 mod container_app;
 mod containers;
+mod documents;
 mod expressing;
 mod problems;
 mod processes;

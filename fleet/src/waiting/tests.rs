@@ -102,6 +102,33 @@ fn a_document_is_reached_when_it_is_in_force_applied_and_still_converged() {
     }
 }
 
+/// A status with words and keys of a version that is not known here.
+fn newer(status: Value) -> Value {
+    let mut status = status;
+    let condition = json!({"type": "RolledBack", "status": "True", "reason": "NotReady", "message": "",
+                           "lastTransitionTime": "2026-01-31T12:00:00Z", "observedGeneration": 7});
+    status["schemaVersion"] = "1.1.0".into();
+    status["phase"] = "RolledBack".into();
+    status["rolledBack"] = json!({"generation": 7});
+    status["conditions"].as_array_mut().unwrap().insert(0, condition);
+    status
+}
+
+#[test]
+fn words_and_keys_of_a_newer_agent_keep_nobody_from_judging_what_is_known() {
+    assert_eq!(verdict(newer(document())), Verdict::Reached);
+    let refused = with(|status| {
+        status["accepted"] = Value::Null;
+        status["conditions"][0]["status"] = "False".into();
+        status["conditions"][0]["reason"] = "Invalid".into();
+    });
+    assert!(matches!(verdict(newer(refused)), Verdict::Refused { reason, .. } if reason == "Invalid"));
+    let rolled_back = working("Degraded", vec![resource("a", "Quarantined", "NotReady")]);
+    assert_eq!(verdict(newer(rolled_back)), Verdict::InProgress);
+    let failing = vec![resource("a", "Failed", "NotRegularFile"), resource("b", "Quarantined", "R")];
+    assert_eq!(verdict(working("Degraded", failing)), Verdict::InProgress);
+}
+
 #[test]
 fn a_refusal_counts_for_the_document_that_was_refused_and_no_other() {
     let refused = with(|status| {

@@ -75,7 +75,7 @@ fn description(agent: &Agent, now: Timestamp, offline_after: Duration) -> Vec<St
     let status = agent.status();
     let mut head = vec![
         row(["Name:", agent.id.as_str()]),
-        row(["Phase:", &status.map_or_else(|| "Unknown".to_owned(), |status| format!("{:?}", status.phase))]),
+        row(["Phase:", &agent.phase().unwrap_or_else(|| "Unknown".to_owned())]),
         row(["Last seen:", &last_seen(agent, now, offline_after)]),
         row(["Entry:", &entry(agent)]),
     ];
@@ -229,6 +229,15 @@ fn agent_info(status: &AgentStatus, now: Timestamp) -> Vec<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::get::tests::newer_agent;
+
+    #[test]
+    fn a_status_of_a_newer_agent_is_described_as_far_as_it_is_known() {
+        let lines = description(&newer_agent(), Timestamp::UNIX_EPOCH, Duration::from_secs(300)).join("\n");
+        for known in ["RolledBack", "True", "NotReady", "not in time", "Lamp", "Unknown", "0.2.0"] {
+            assert!(lines.contains(known), "{known} is not in {lines}");
+        }
+    }
 
     #[test]
     fn a_device_without_a_status_is_described_as_far_as_it_is_known() {

@@ -174,7 +174,7 @@ impl Listing {
         let of_status = |text: fn(&AgentStatus) -> String| status.map_or_else(|| NOTHING.to_owned(), text);
         let mut cells = vec![
             agent.id.to_string(),
-            status.map_or_else(|| "Unknown".to_owned(), |status| format!("{:?}", status.phase)),
+            agent.phase().unwrap_or_else(|| "Unknown".to_owned()),
             words::generation(written.and_then(|document| document.glance.generation)),
             words::generation(
                 status.and_then(|status| status.applied.as_ref()).map(|applied| applied.generation),
@@ -232,6 +232,8 @@ fn remarkable_conditions(status: &AgentStatus) -> String {
                 ConditionType::Accepted | ConditionType::Converged | ConditionType::StateStore => {
                     ConditionStatus::True
                 }
+                // Nobody here can tell what is good.
+                ConditionType::Unknown => return false,
             };
             condition.status != good && condition.status != ConditionStatus::Unknown
         })
@@ -265,10 +267,31 @@ fn document(agent: &Agent) -> Value {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::time::Duration;
 
+    use fleet::roster::Report;
+
     use super::*;
+
+    /// A device whose status has keys and words of a version that is not known here.
+    pub(crate) fn newer_agent() -> Agent {
+        let time = "2026-01-31T12:00:00Z";
+        let status = json!({
+            "apiVersion": "harmony/v1", "kind": "AgentStatus", "schemaVersion": "1.1.0", "agent": "a",
+            "writer": {"instance": "i", "epoch": 1, "op": 1}, "phase": "RolledBack", "desired": null,
+            "highestGeneration": 8, "accepted": null, "applied": null, "rolledBack": {"generation": 8},
+            "conditions": [{"type": "RolledBack", "status": "True", "reason": "NotReady", "message": "not in time",
+                            "lastTransitionTime": time, "observedGeneration": 8}],
+            "summary": {"total": 1, "ready": 0, "failed": 0, "pending": 1},
+            "resources": [{"kind": "Lamp", "name": "l", "state": "Quarantined", "reason": "R", "message": "",
+                           "since": time, "specDigest": null, "changes": 0, "driftCorrections": 0, "restarts": 0,
+                           "attempts": 0, "nextRetry": null, "details": {}}],
+            "agentInfo": {"version": "0.2.0", "formats": {}, "scores": [], "reconcilers": [], "facts": {},
+                          "bootId": null, "startedAt": time},
+        });
+        Agent { report: Some(Report::read(Timestamp::UNIX_EPOCH, status.to_string().into())), ..agent() }
+    }
 
     fn agent() -> Agent {
         Agent {
@@ -292,6 +315,17 @@ mod tests {
         assert_eq!(listing.row(&agent()), row(["a", "Unknown", "-", "-", "-", "never"]));
         assert_eq!(document(&agent())["phase"], Value::Null);
         assert_eq!(document(&agent())["agent"], "a");
+    }
+
+    #[test]
+    fn a_status_of_a_newer_agent_is_listed_as_far_as_it_is_known_and_printed_as_it_is() {
+        let newer = newer_agent();
+        for format in [Format::Table, Format::Wide] {
+            let row = listing(format).row(&newer);
+            assert_eq!(row[1..5], ["RolledBack", "-", "-", "0/1"]);
+        }
+        assert_eq!(document(&newer)["phase"], "RolledBack");
+        assert_eq!(document(&newer)["rolledBack"]["generation"], 8);
     }
 
     #[test]

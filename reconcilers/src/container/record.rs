@@ -52,3 +52,39 @@ impl ContainerRecord {
         Self { run, boot: Some(boot.to_owned()), existed: true, crashes, ..Self::default() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_record_keeps_its_form_in_the_ledger() {
+        let text = |text: &str| Some(text.to_owned());
+        let record = ContainerRecord {
+            run: text("c@1"),
+            boot: text("b"),
+            existed: true,
+            crashes: 2,
+            started: true,
+            ready: true,
+            stopping: true,
+            given_up: text("liveness"),
+            unenforced: vec!["cpus (no controller)".to_owned()],
+            last_end: text("ended with code 1"),
+            refused: Some(Refused {
+                digest: "d".to_owned(),
+                image: "i".to_owned(),
+                reason: "NotStarted".to_owned(),
+                message: "no such command".to_owned(),
+            }),
+        };
+        let form = json!({
+            "run": "c@1", "boot": "b", "existed": true, "crashes": 2, "started": true, "ready": true, "stopping": true,
+            "givenUp": "liveness", "unenforced": ["cpus (no controller)"], "lastEnd": "ended with code 1",
+            "refused": {"digest": "d", "image": "i", "reason": "NotStarted", "message": "no such command"},
+        });
+        assert_eq!(serde_json::to_value(&record).unwrap(), form);
+        assert_eq!(serde_json::from_value::<ContainerRecord>(form).unwrap(), record);
+    }
+}

@@ -192,3 +192,50 @@ fn is_held(folder: &ProcessFolder) -> Result<bool, Failure> {
         Err(error) => Err(failures::io("lock", &path, &error.into())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// The folder of a process that runs under a shim, which is this test, with what the shim says of it.
+    fn held(record: &Value) -> (tempfile::TempDir, fs::File, ProcessFolder) {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = ProcessFolder::of(parent.path());
+        let lock = fs::File::create(folder.lock()).unwrap();
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).unwrap();
+        fs::write(folder.shim_record(), record.to_string()).unwrap();
+        (parent, lock, folder)
+    }
+
+    fn record() -> Value {
+        let own = ProcessIdentity::own().unwrap();
+        json!({
+            "version": 1, "run": "r", "digest": "d", "bootId": boot_id().unwrap(), "shim": own, "process": own,
+            "startedAt": "2026-11-26T02:16:56.21Z", "startedMs": 1, "stopping": false, "controlGroups": [],
+        })
+    }
+
+    #[test]
+    fn what_runs_under_a_shim_of_a_newer_minor_version_runs_as_any_other() {
+        let ours = record();
+        let mut newer = record();
+        newer["later"] = json!(true);
+        newer["shim"]["later"] = json!(1);
+        for record in [ours, newer] {
+            let (_parent, _lock, folder) = held(&record);
+            let Found::Running(running) = look(&folder).unwrap() else { panic!("{record} does not run") };
+            assert_eq!((running.run.as_str(), running.digest.as_str()), ("r", "d"));
+        }
+    }
+
+    #[test]
+    fn what_runs_under_a_shim_that_cannot_be_read_is_a_failure_to_look_and_nothing_to_start_again() {
+        let mut later = record();
+        later["version"] = json!(2);
+        let (_parent, _lock, folder) = held(&later);
+        let failure = look(&folder).unwrap_err();
+        assert!(failure.message.contains("version 2"), "{}", failure.message);
+    }
+}

@@ -29,3 +29,28 @@ impl ProcessRecord {
         Self { run: Some(run.to_owned()), crashes, ..Self::default() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_record_keeps_its_form_in_the_ledger() {
+        let record = ProcessRecord {
+            run: Some("r".to_owned()),
+            crashes: 2,
+            started: true,
+            ready: true,
+            stopping: true,
+            given_up: Some("liveness".to_owned()),
+            unenforced: vec!["cpus (no controller)".to_owned()],
+        };
+        let form = json!({
+            "run": "r", "crashes": 2, "started": true, "ready": true, "stopping": true, "givenUp": "liveness",
+            "unenforced": ["cpus (no controller)"],
+        });
+        assert_eq!(serde_json::to_value(&record).unwrap(), form);
+        assert_eq!(serde_json::from_value::<ProcessRecord>(form).unwrap(), record);
+    }
+}

@@ -93,3 +93,37 @@ impl WrittenFile {
         [self.written, self.intended].contains(&Some(content))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_record_keeps_its_form_in_the_ledger() {
+        let digest = Digest::of_bytes(b"unit");
+        let original = OriginalFile { content: digest, mode: 0o644, uid: 1, gid: 2 };
+        let file = WrittenFile { written: Some(digest), intended: Some(digest), original: Some(original) };
+        let record = SystemdUnitRecord {
+            files: [("a.service".to_owned(), file)].into(),
+            found: AsFound { exists: true, active: true, enabled: Some(true) },
+            made_folder: true,
+            set_enabled: true,
+            unread: true,
+            run: Some(Run { digest: Some(digest), boot: "b".to_owned(), invocation: Some("i".to_owned()) }),
+            starting: Some(Starting { digest, before: Some("j".to_owned()) }),
+            tries: 3,
+        };
+        let original = json!({"content": digest, "mode": 0o644, "uid": 1, "gid": 2});
+        let form = json!({
+            "files": {"a.service": {"written": digest, "intended": digest, "original": original}},
+            "found": {"exists": true, "active": true, "enabled": true},
+            "madeFolder": true, "setEnabled": true, "unread": true,
+            "run": {"digest": digest, "boot": "b", "invocation": "i"},
+            "starting": {"digest": digest, "before": "j"},
+            "tries": 3,
+        });
+        assert_eq!(serde_json::to_value(&record).unwrap(), form);
+        assert_eq!(serde_json::from_value::<SystemdUnitRecord>(form).unwrap(), record);
+    }
+}

@@ -5,10 +5,11 @@ use std::future::Future;
 
 use agent_model::{
     AgentId, Generation,
-    status::{AgentStatus, KIND, Writer},
+    status::{AgentStatus, KIND, SCHEMA_VERSION, Writer},
 };
 use async_nats::{HeaderMap, RequestError, RequestErrorKind, header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE};
 use bytes::Bytes;
+use semver::Version;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -103,18 +104,26 @@ pub(super) fn highest_generation(entry: &Entry, agent: &AgentId) -> Option<HighW
         .reduce(|one, other| if other.generation > one.generation { other } else { one })
 }
 
-/// Who wrote `entry`, and what it says where this agent can read it.
+/// Who wrote `entry`, and what it says where this agent can read all of it.
 pub(super) fn examine(entry: &Entry, agent: &AgentId) -> (Found, Option<AgentStatus>) {
     let (author, status) = match entry {
         Entry::Absent | Entry::Deleted { .. } => (Author::Nobody, None),
         Entry::Present { value, .. } => match serde_json::from_slice::<Signature>(value) {
             Ok(signature) if signature.kind == KIND && signature.agent == *agent => {
-                (Author::Writer(signature.writer), serde_json::from_slice(value).ok())
+                let status = serde_json::from_slice(value).ok().filter(is_fully_known);
+                (Author::Writer(signature.writer), status)
             }
             _ => (Author::Stranger, None),
         },
     };
     (Found { revision: entry.revision(), author }, status)
+}
+
+/// Whether nothing of it is lost when it is written again as it was read. A later version may say what this one has no
+/// words for.
+fn is_fully_known(status: &AgentStatus) -> bool {
+    let version = |text: &str| Version::parse(text).ok();
+    version(&status.schema_version).is_some_and(|found| Some(found) <= version(SCHEMA_VERSION))
 }
 
 #[cfg(test)]
@@ -164,7 +173,25 @@ mod tests {
         let author = Author::Writer(Writer { instance: "a".to_owned(), epoch: 12, op: 341 });
         let (read_author, status) = examined(|_| {});
         assert_eq!((&read_author, status.is_some()), (&author, true));
-        assert_eq!(examined(|value| value["phase"] = json!("Hibernating")), (author, None));
+        assert_eq!(examined(|value| value["phase"] = json!(7)), (author, None));
+    }
+
+    #[test]
+    fn the_status_of_a_newer_agent_names_writer_and_floor_and_is_never_written_again_with_less_in_it() {
+        let newer = |value: &mut Value| {
+            value["schemaVersion"] = json!("1.1.0");
+            value["phase"] = json!("RolledBack");
+            value["rolledBack"] = json!({"generation": 9});
+            value["highestGeneration"] = json!(9);
+        };
+        let author = Author::Writer(Writer { instance: "a".to_owned(), epoch: 12, op: 341 });
+        assert_eq!(examined(newer), (author, None));
+
+        let mut value = serde_json::to_value(converged(1)).unwrap();
+        newer(&mut value);
+        let entry = Entry::Present { revision: 8, value: value.to_string().into() };
+        let highest = highest_generation(&entry, &"edge-0042".parse().unwrap()).unwrap();
+        assert_eq!(highest.generation.get(), 9);
     }
 
     #[test]

@@ -1,0 +1,44 @@
+//! Agents of several versions on one device, one after the other.
+
+use super::*;
+
+/// The ledger as it lies on the disk, and nothing of its envelope.
+fn body(bench: &Bench) -> Value {
+    let bytes = fs::read(bench.folder.path().join("ledger.json")).unwrap();
+    serde_json::from_slice::<Value>(&bytes).unwrap()["body"].take()
+}
+
+/// Has it be as an agent of a newer minor version would have written it.
+fn note_as_a_newer_agent(bench: &Bench) {
+    let mut body = body(bench);
+    for pointer in ["", "/accepted", "/applied", "/inventory/File:~1a", "/inventory/File:~1b"] {
+        body.pointer_mut(pointer).unwrap()["later"] = json!({"of": pointer});
+    }
+    let body = body.to_string();
+    let checksum = Digest::of_bytes(body.as_bytes());
+    let ledger = format!(r#"{{"version":1,"checksum":"{checksum}","body":{body}}}"#);
+    fs::write(bench.folder.path().join("ledger.json"), ledger).unwrap();
+}
+
+#[tokio::test]
+async fn what_a_newer_agent_noted_outlives_this_one_and_goes_with_the_document_or_claim_that_it_is_about() {
+    let mut bench = Bench::new();
+    bench.take(1, json!({"/a": "1", "/b": "1"})).await;
+    note_as_a_newer_agent(&bench);
+    bench.restart(Formats::none().with(FakeFormat));
+
+    bench.fake.disk().contents.clear();
+    let status = bench.pass().await;
+    assert!(status.resources.iter().all(|resource| resource.drift_corrections == 1));
+    let written = body(&bench);
+    for pointer in ["", "/accepted", "/applied", "/inventory/File:~1a", "/inventory/File:~1b"] {
+        assert_eq!(written.pointer(pointer).unwrap()["later"], json!({"of": pointer}));
+    }
+
+    bench.take(2, json!({"/a": "2"})).await;
+    let written = body(&bench);
+    assert_eq!(written["later"], json!({"of": ""}));
+    assert_eq!(written["inventory"]["File:/a"]["later"], json!({"of": "/inventory/File:~1a"}));
+    assert_eq!(written["inventory"].as_object().unwrap().len(), 1);
+    assert_eq!((&written["accepted"]["later"], &written["applied"]["later"]), (&Value::Null, &Value::Null));
+}
