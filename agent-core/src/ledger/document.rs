@@ -3,15 +3,18 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use agent_model::{AgentId, Claim, Digest, Generation, ResourceName, Timestamp};
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, value::RawValue};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{
+    Map, Value,
+    value::{RawValue, to_raw_value},
+};
 
 use crate::{audit::Head, envelope::HighWaterMark, signing::KeyId};
 
-/// The version that this agent writes, the first and the newest that it reads.
+/// The version that this agent writes, and the only one that it reads.
 ///
-/// A field that is added, and that an older agent may keep without knowing it ([`Unknown`]), needs no other version. One
-/// that does gets a module for the types of the version before, and a step from each version to the next.
+/// A field that is added, and that an older agent may keep without knowing it ([`Unknown`]), needs no other version. What
+/// does gets types of its own for the version before, and a step from each version to the next.
 const VERSION: u32 = 1;
 
 /// What a newer agent wrote beside what this one knows. It is kept, so that an agent of one version can come and go. What
@@ -46,6 +49,10 @@ pub struct LedgerBody {
     pub applied: Option<AppliedDocument>,
     /// What we made, by claim.
     pub inventory: BTreeMap<Claim, InventoryEntry>,
+    /// What a newer agent made of kinds that this one does not know, in the inventory too. That agent sees to it when it
+    /// is back.
+    #[serde(skip)]
+    pub unknown_claims: Unknown,
     /// The number of the newest line of the audit log. An agent that had none counted its events by it.
     #[serde(rename = "eventSeq")]
     pub audit_seq: u64,
@@ -114,7 +121,9 @@ pub type UntypedRecord = Arc<serde_json::Value>;
 pub struct InventoryEntry {
     /// The resource that claimed it last.
     pub name: ResourceName,
-    /// The claims of the resources that it depended on: when all go, this one goes first.
+    /// The claims of the resources that it depended on: when all go, this one goes first. Of a kind that this agent does
+    /// not know there is none.
+    #[serde(deserialize_with = "known_claims")]
     pub depends_on: Vec<Claim>,
     /// What its reconciler needs to undo it.
     pub record: UntypedRecord,
@@ -175,6 +184,7 @@ impl LedgerBody {
             accepted: None,
             applied: None,
             inventory: BTreeMap::new(),
+            unknown_claims: Unknown::new(),
             audit_seq: 0,
             audit_hash: None,
             writer_epoch: 0,
@@ -186,8 +196,8 @@ impl LedgerBody {
 /// Why bytes are not a ledger that this agent can read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unreadable {
-    #[error("it is of version {0}, and this agent reads none beyond {VERSION}")]
-    Newer(u64),
+    #[error("it is of version {0}, and this agent reads version {VERSION}")]
+    OtherVersion(u64),
     #[error("its checksum does not fit its content")]
     Checksum,
     #[error("it cannot be read: {0}")]
@@ -195,7 +205,16 @@ pub(super) enum Unreadable {
 }
 
 pub(super) fn encode(body: &LedgerBody) -> Result<Vec<u8>, serde_json::Error> {
-    let body = serde_json::value::to_raw_value(body)?;
+    let body = match body.unknown_claims.is_empty() {
+        true => to_raw_value(body)?,
+        false => {
+            let mut written = serde_json::to_value(body)?;
+            if let Some(inventory) = inventory_of(&mut written) {
+                inventory.extend(body.unknown_claims.clone());
+            }
+            to_raw_value(&written)?
+        }
+    };
     let checksum = Digest::of_bytes(body.get().as_bytes());
     serde_json::to_vec(&LedgerFile { version: VERSION, checksum, body: &body })
 }
@@ -207,14 +226,30 @@ pub(super) fn decode(bytes: &[u8]) -> Result<LedgerBody, Unreadable> {
         version: u64,
     }
     let Versioned { version } = serde_json::from_slice(bytes)?;
-    if version > u64::from(VERSION) {
-        return Err(Unreadable::Newer(version));
+    if version != u64::from(VERSION) {
+        return Err(Unreadable::OtherVersion(version));
     }
     let file: LedgerFile<'_> = serde_json::from_slice(bytes)?;
     if Digest::of_bytes(file.body.get().as_bytes()) != file.checksum {
         return Err(Unreadable::Checksum);
     }
-    Ok(serde_json::from_str(file.body.get())?)
+    let mut written: Value = serde_json::from_str(file.body.get())?;
+    let mut unknown_claims = Unknown::new();
+    if let Some(inventory) = inventory_of(&mut written) {
+        let (known, unknown) =
+            std::mem::take(inventory).into_iter().partition(|(claim, _)| claim.parse::<Claim>().is_ok());
+        (*inventory, unknown_claims) = (known, unknown);
+    }
+    Ok(LedgerBody { unknown_claims, ..serde_json::from_value(written)? })
+}
+
+fn inventory_of(body: &mut Value) -> Option<&mut Map<String, Value>> {
+    body.get_mut("inventory")?.as_object_mut()
+}
+
+fn known_claims<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Claim>, D::Error> {
+    let claims = Vec::<String>::deserialize(deserializer)?;
+    Ok(claims.iter().filter_map(|claim| claim.parse().ok()).collect())
 }
 
 mod base64_bytes {

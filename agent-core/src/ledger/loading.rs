@@ -7,10 +7,7 @@ use std::{
 
 use agent_model::AgentId;
 
-use super::{
-    Ledger, LedgerBody,
-    document::{self, Unreadable},
-};
+use super::{Ledger, LedgerBody, document};
 use crate::{
     damaged_file::set_aside,
     state_dir::{StateLayout, sweep_temporaries},
@@ -53,17 +50,6 @@ pub enum LedgerError {
         owner: AgentId,
         /// Who asked.
         agent: AgentId,
-    },
-    /// A newer agent has written it in another form. To begin anew would lose what is to be removed some day, and what to
-    /// give back then.
-    #[error(
-        "a newer agent wrote {path}: {problem}; install that agent again, or, to begin anew with nothing known of what was made on this device, move ledger.json and ledger.previous.json out of the state folder"
-    )]
-    Newer {
-        /// The file.
-        path: PathBuf,
-        /// Which version it is of.
-        problem: String,
     },
     /// The file is there but the system does not hand it out.
     #[error("cannot read {path}; mend its permissions or the disk")]
@@ -147,13 +133,10 @@ fn previous(
 
 fn find(path: &Path) -> Result<Found, LedgerError> {
     match fs::read(path) {
-        Ok(bytes) => match document::decode(&bytes) {
-            Ok(body) => Ok(Found::Ledger(Box::new(body))),
-            Err(why @ Unreadable::Newer(_)) => {
-                Err(LedgerError::Newer { path: path.to_owned(), problem: why.to_string() })
-            }
-            Err(why) => Ok(Found::Damage(why.to_string())),
-        },
+        Ok(bytes) => Ok(match document::decode(&bytes) {
+            Ok(body) => Found::Ledger(Box::new(body)),
+            Err(why) => Found::Damage(why.to_string()),
+        }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Found::Nothing),
         Err(source) => Err(LedgerError::Inaccessible { path: path.to_owned(), source }),
     }

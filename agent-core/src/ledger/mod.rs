@@ -66,7 +66,7 @@ impl Ledger {
     /// ledger takes its place: see [`Provenance`].
     ///
     /// # Errors
-    /// When the folder belongs to another agent, was written by a newer one, or cannot be read at all.
+    /// When the folder belongs to another agent, or cannot be read at all.
     pub fn load(layout: &StateLayout, agent: &AgentId) -> Result<Loaded, LedgerError> {
         loading::load(layout, agent)
     }
@@ -74,7 +74,7 @@ impl Ledger {
     /// The agent that the ledger of this folder belongs to; `None` where none can be read.
     ///
     /// # Errors
-    /// When the file is there, and a newer agent wrote it or the system does not hand it out.
+    /// When the file is there and the system does not hand it out.
     pub fn owner(layout: &StateLayout) -> Result<Option<AgentId>, LedgerError> {
         Ok(loading::peek(layout)?.map(|body| body.agent))
     }
@@ -82,7 +82,7 @@ impl Ledger {
     /// What the ledger of this folder knows of the audit log; `None` where no ledger can be read.
     ///
     /// # Errors
-    /// When the file is there, and a newer agent wrote it or the system does not hand it out.
+    /// When the file is there and the system does not hand it out.
     pub fn audit_head(layout: &StateLayout) -> Result<Option<Head>, LedgerError> {
         Ok(loading::peek(layout)?.map(|body| body.audit_head()))
     }

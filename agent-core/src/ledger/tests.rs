@@ -65,7 +65,8 @@ fn a_damaged_ledger_is_set_aside_and_its_previous_copy_used_with_the_floor_to_be
     let mut altered = whole.clone();
     let place = altered.windows(7).position(|w| w == b"highest").unwrap();
     altered[place] = b'H';
-    for damage in [&whole[..whole.len() / 2], &altered, b"garbage", b""] {
+    let newer = String::from_utf8(whole.clone()).unwrap().replace("\"version\":1", "\"version\":2");
+    for damage in [&whole[..whole.len() / 2], &altered, newer.as_bytes(), b"garbage", b""] {
         let folder = two_generations();
         fs::write(folder.path().join("ledger.json"), damage).unwrap();
         let loaded = load(&folder);
@@ -121,25 +122,6 @@ fn another_agents_folder_is_refused_untouched() {
 }
 
 #[test]
-fn a_ledger_of_a_version_that_only_a_newer_agent_reads_is_refused_untouched() {
-    for name in ["ledger.json", "ledger.previous.json"] {
-        let folder = two_generations();
-        let path = folder.path().join(name);
-        let newer = fs::read_to_string(&path).unwrap().replace("\"version\":1", "\"version\":2");
-        fs::write(&path, &newer).unwrap();
-        if name == "ledger.previous.json" {
-            fs::remove_file(folder.path().join("ledger.json")).unwrap();
-        }
-        let error = Ledger::load(&StateLayout::of(folder.path()), &agent()).unwrap_err().to_string();
-        for part in [name, "it is of version 2", "install that agent again", "move ledger.json"] {
-            assert!(error.contains(part), "{error}");
-        }
-        assert_eq!(fs::read_to_string(&path).unwrap(), newer);
-        assert_eq!(names(&folder, "damaged"), 0);
-    }
-}
-
-#[test]
 fn a_commit_that_fails_changes_nothing_and_a_record_that_fails_is_written_later() {
     let folder = tempfile::tempdir().unwrap();
     let mut ledger = load(&folder).ledger;
@@ -171,4 +153,74 @@ fn the_ledger_of_an_agent_without_an_audit_log_is_read_and_its_count_of_events_g
     let written: serde_json::Value =
         serde_json::from_slice(&fs::read(folder.path().join("ledger.json")).unwrap()).unwrap();
     assert_eq!(written["body"]["eventSeq"], 43);
+}
+
+/// Ledgers as released agents wrote them. None is ever altered: a form that is new gets a file of its own.
+const RELEASED: [(&str, &str); 2] = [
+    ("before-the-audit-log.json", include_str!("fixtures/before-the-audit-log.json")),
+    ("1.0.json", include_str!("fixtures/1.0.json")),
+];
+
+fn loaded_from(text: &str) -> (TempDir, Loaded) {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("ledger.json"), text).unwrap();
+    let loaded = load(&folder);
+    assert_eq!(loaded.provenance, Provenance::Intact);
+    (folder, loaded)
+}
+
+#[test]
+fn a_released_ledger_is_known_in_full_and_all_of_it_is_written_again() {
+    for (name, text) in RELEASED {
+        let (folder, mut loaded) = loaded_from(text);
+        let body = loaded.ledger.body().clone();
+        let accepted = body.accepted.iter().map(|accepted| &accepted.unknown);
+        let applied = body.applied.iter().map(|applied| &applied.unknown);
+        let claims = body.inventory.values().map(|entry| &entry.unknown);
+        let unknown: Vec<_> = [&body.unknown, &body.unknown_claims]
+            .into_iter()
+            .chain(accepted)
+            .chain(applied)
+            .chain(claims)
+            .flatten()
+            .collect();
+        assert!(unknown.is_empty(), "{name}: {unknown:?}");
+
+        loaded.ledger.commit(body).unwrap();
+        let [written, released] =
+            [fs::read_to_string(folder.path().join("ledger.json")).unwrap(), text.to_owned()]
+                .map(|text| serde_json::from_str::<serde_json::Value>(&text).unwrap()["body"].take());
+        for (key, value) in released.as_object().unwrap() {
+            assert_eq!(&written[key], value, "{name}: {key}");
+        }
+    }
+}
+
+#[test]
+fn what_a_ledger_of_1_0_says_is_what_it_always_said() {
+    let (_folder, loaded) = loaded_from(RELEASED[1].1);
+    let body = loaded.ledger.body();
+    assert_eq!((body.highest.unwrap().generation.get(), body.writer_epoch, body.needs_floor), (7, 12, false));
+    assert_eq!(body.audit_head(), Head { seq: 41, hash: Some(Digest::of_bytes(b"line 41")) });
+
+    let accepted = body.accepted.as_ref().unwrap();
+    assert_eq!((accepted.generation.get(), Some(accepted.digest)), (7, body.highest.unwrap().digest));
+    assert_eq!(accepted.digest, Digest::of_bytes(&accepted.raw));
+    assert_eq!((&*accepted.kind, &*accepted.schema_version), ("AgentManifest", "1.0.0"));
+    assert_eq!(accepted.issued_at.unwrap().to_string(), "2026-11-26T02:00:00Z");
+    assert_eq!(accepted.signer.unwrap().to_string(), "5c3f8a0d1e2b4c6f5c3f8a0d1e2b4c6f");
+    let applied = body.applied.as_ref().unwrap();
+    assert_eq!((applied.generation.get(), applied.at.to_string()), (6, "2026-11-25T10:00:00Z".to_owned()));
+
+    let claims: Vec<String> = body.inventory.keys().map(ToString::to_string).collect();
+    assert_eq!(
+        claims,
+        ["Container:broker", "File:/etc/a", "Process:app", "ShellJob:once", "SystemdUnit:a.service"]
+    );
+    let entry = &body.inventory[&"Process:app".parse().unwrap()];
+    assert_eq!((entry.name.as_str(), &entry.depends_on[..]), ("app", &["File:/etc/a".parse().unwrap()][..]));
+    assert_eq!((entry.changes, entry.drift_corrections, entry.restarts), (2, 0, 3));
+    let wanted = Some(Digest::of_bytes(b"app"));
+    assert_eq!((entry.applied_digest, entry.altering, entry.restarting), (None, wanted, true));
+    assert_eq!(entry.record["run"], "0d3c6f0e-6d1f-4d0e-9e63-0d5d0e7f3f11");
 }

@@ -430,3 +430,40 @@ async fn a_reader_who_has_enough_ends_a_command_quietly() {
         assert_eq!(ran.stderr, "", "{command:?}");
     }
 }
+
+#[tokio::test]
+async fn what_a_newer_agent_said_is_shown_as_far_as_it_is_known_and_an_older_one_takes_over_from_it() {
+    let mut workplace = Workplace::converged().await;
+    workplace.device.stop().await;
+    let entry = workplace.site.platform.entry(ACTUAL_STATE, DEVICE).await.unwrap().unwrap();
+    let mut newer: Value = serde_json::from_slice(&entry.value).unwrap();
+    newer["schemaVersion"] = json!("1.1.0");
+    newer["phase"] = json!("RolledBack");
+    newer["rolledBack"] = json!({"generation": 9});
+    newer["highestGeneration"] = json!(9);
+    newer["writer"] = json!({"instance": "newer", "epoch": 7, "op": 1});
+    newer["resources"][0]["state"] = json!("Quarantined");
+    let mut condition = newer["conditions"][0].clone();
+    condition["type"] = json!("RolledBack");
+    newer["conditions"].as_array_mut().unwrap().push(condition);
+    let subject = format!("$KV.{ACTUAL_STATE}.{DEVICE}");
+    let stored = workplace.site.platform.jetstream.publish(subject, newer.to_string().into()).await.unwrap();
+    stored.await.unwrap();
+
+    let agent = format!("agent/{DEVICE}");
+    for arguments in [vec!["get", "agents", "-o", "wide"], vec!["describe", &agent]] {
+        let ran = workplace.shell.run(&arguments).await;
+        assert_ended(&ran, 0);
+        assert!(ran.stdout.contains("RolledBack"), "{ran:#?}");
+    }
+    let printed = workplace.shell.run(&["get", &agent, "-o", "json"]).await;
+    assert_eq!(serde_json::from_str::<Value>(&printed.stdout).unwrap(), newer);
+
+    let mut told = workplace.site.platform.listen(DEVICE).await;
+    workplace.device.start();
+    assert_ended(&workplace.shell.apply(&[holding("2")]).await, 0);
+    let status = workplace.site.platform.status_where(DEVICE, "converged at 10", converged_at(10)).await;
+    assert_eq!((status.writer.epoch, &*status.schema_version), (8, "1.0.0"));
+    let told = told.up_to(&status).await;
+    assert!(told.iter().all(|status| status.phase != Phase::Unknown), "{told:#?}");
+}

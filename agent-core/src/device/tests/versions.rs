@@ -14,6 +14,8 @@ fn note_as_a_newer_agent(bench: &Bench) {
     for pointer in ["", "/accepted", "/applied", "/inventory/File:~1a", "/inventory/File:~1b"] {
         body.pointer_mut(pointer).unwrap()["later"] = json!({"of": pointer});
     }
+    body["inventory"]["Lamp:l"] = json!({"colour": "red"});
+    body["inventory"]["File:/b"]["dependsOn"] = json!(["Lamp:l", "File:/a"]);
     let body = body.to_string();
     let checksum = Digest::of_bytes(body.as_bytes());
     let ledger = format!(r#"{{"version":1,"checksum":"{checksum}","body":{body}}}"#);
@@ -39,6 +41,7 @@ async fn what_a_newer_agent_noted_outlives_this_one_and_goes_with_the_document_o
     let written = body(&bench);
     assert_eq!(written["later"], json!({"of": ""}));
     assert_eq!(written["inventory"]["File:/a"]["later"], json!({"of": "/inventory/File:~1a"}));
-    assert_eq!(written["inventory"].as_object().unwrap().len(), 1);
+    assert_eq!(written["inventory"]["Lamp:l"], json!({"colour": "red"}));
+    assert_eq!(written["inventory"].as_object().unwrap().len(), 2);
     assert_eq!((&written["accepted"]["later"], &written["applied"]["later"]), (&Value::Null, &Value::Null));
 }
