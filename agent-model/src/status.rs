@@ -20,19 +20,19 @@ pub const KIND: &str = "AgentStatus";
 /// `schemaVersion` of the status.
 pub const SCHEMA_VERSION: &str = "1.0.0";
 
-/// The whole document.
+/// What a device says about itself: the whole document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(title = "AgentStatus 1.0.0"))]
 #[serde(rename_all = "camelCase")]
 pub struct AgentStatus {
-    /// Always [`API_VERSION`].
+    /// Always `harmony/v1`.
     #[cfg_attr(test, schemars(extend("const" = API_VERSION)))]
     pub api_version: Cow<'static, str>,
-    /// Always [`KIND`].
+    /// Always `AgentStatus`.
     #[cfg_attr(test, schemars(extend("const" = KIND)))]
     pub kind: Cow<'static, str>,
-    /// [`SCHEMA_VERSION`] of the writer.
+    /// The version of this form that the writer knows.
     pub schema_version: Cow<'static, str>,
     /// Which device this is.
     pub agent: AgentId,
@@ -40,7 +40,7 @@ pub struct AgentStatus {
     pub writer: Writer,
     /// The state of the document in force.
     pub phase: Phase,
-    /// The newest entry seen, also a refused one; `None` when there was none yet.
+    /// The newest entry seen, also a refused one; null when there was none yet.
     pub desired: Option<Desired>,
     /// The highest generation ever accepted: nothing lower is.
     pub highest_generation: Option<Generation>,
@@ -48,7 +48,7 @@ pub struct AgentStatus {
     pub accepted: Option<Accepted>,
     /// The newest document that was in force and fully converged.
     pub applied: Option<Applied>,
-    /// One of each [`ConditionType`] that the writer knows, always.
+    /// One of each type that the writer knows, always.
     pub conditions: Vec<Condition>,
     /// Counts over all resources, also those left out below.
     pub summary: Summary,
@@ -283,8 +283,7 @@ pub struct AgentInfo {
     pub reconcilers: Vec<String>,
     /// What the device is.
     pub facts: DeviceFacts,
-    /// The key to which values can be sealed for this device; `None` while it has none, and of an agent that is too old
-    /// to have one.
+    /// The key to which values can be sealed for this device; null while it has none.
     #[serde(default)]
     pub sealing_key: Option<SealingKey>,
     /// Changes with each boot of the device.
