@@ -33,7 +33,10 @@ const GOLDEN: &[(&str, &str)] = &[
     ("containers.json", "sha256:ae8278b983758908bf8322f82840652b20956dbcec98ba295805f287989ff3e7"),
     ("empty.json", "sha256:4869580c5b6df82776db8668b653e6a98eb38beb6e8186036fe9115d97b9f225"),
     ("files.json", "sha256:026e7b19c44ac7ebda5523e02dc51c6fc68e6183e9b84631043f8e7f2ce29fa1"),
+    ("jobs.json", "sha256:7e1f5de529e275fef2bb3be800ffa87c7decbed1b3516a7ee7e51869866e6585"),
     ("processes.json", "sha256:40041a1644c1c8ac7dbfc779f65d02b2479a9641726e9b32d8a62ad856bdd043"),
+    ("sealed.json", "sha256:55368c265f38e10e3d45dc344b321d88a76d1ab50728d0ff692acd73071aa6bb"),
+    ("units.json", "sha256:b1168ad7b304337668ea2530b6ed1191944fd54e1fba095abefb7955583244cc"),
 ];
 
 #[test]
