@@ -8,8 +8,14 @@ use agent_model::{
     reader::{Field, Findings, shown},
 };
 
-/// The kinds that a document of this version may declare.
-const KINDS: [ResourceKind; 5] = ResourceKind::ALL;
+/// The kinds that a document of this version may declare, whatever others there are by now.
+const KINDS: [ResourceKind; 5] = [
+    ResourceKind::Container,
+    ResourceKind::File,
+    ResourceKind::Process,
+    ResourceKind::ShellJob,
+    ResourceKind::SystemdUnit,
+];
 
 /// Without a name there is no declaration, since nothing could refer to it; its fields are read
 /// all the same, for their problems.
