@@ -2,7 +2,7 @@
 
 mod ports;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -26,12 +26,19 @@ const RESERVED_PATH: &str = "names of the form .harmony-<16 hex digits>.tmp are 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DesiredState {
     resources: Arc<[Resource]>,
+    rollback_deadline: Option<Duration>,
 }
 
 impl DesiredState {
     /// The resources, in the order in which the document declares them.
     pub fn resources(&self) -> &[Resource] {
         &self.resources
+    }
+
+    /// How long after its acceptance all of it must have been ready once. If it was not, the device goes back to the
+    /// last document that converged. `None` where it never does.
+    pub fn rollback_deadline(&self) -> Option<Duration> {
+        self.rollback_deadline
     }
 
     /// Whether both are one and the same, told without comparing what they declare: two that were made
@@ -53,6 +60,7 @@ impl DesiredState {
         }
         Self {
             resources: self.resources.iter().map(|resource| resource.with_boxes_tried(unsealer)).collect(),
+            ..self
         }
     }
 
@@ -89,7 +97,14 @@ impl DesiredState {
                 (resource.name.as_str(), entry.into())
             })
             .collect();
-        Digest::of_value("harmony/desired-state", &json!(resources))
+        let resources = json!(resources);
+        match self.rollback_deadline {
+            None => Digest::of_value("harmony/desired-state", &resources),
+            Some(deadline) => Digest::of_value(
+                "harmony/desired-state",
+                &json!({"rollbackDeadlineMs": millis(deadline), "resources": resources}),
+            ),
+        }
     }
 }
 
@@ -135,6 +150,7 @@ impl Declaration {
 pub struct DesiredStateBuilder {
     declarations: Vec<Declaration>,
     problems: Vec<Problem>,
+    rollback_deadline: Option<Duration>,
 }
 
 impl DesiredStateBuilder {
@@ -146,6 +162,11 @@ impl DesiredStateBuilder {
     /// Adds a resource.
     pub fn declare(&mut self, declaration: Declaration) {
         self.declarations.push(declaration);
+    }
+
+    /// Has the device go back to the last document that converged, unless all is ready by this long after acceptance.
+    pub fn roll_back_after(&mut self, deadline: Duration) {
+        self.rollback_deadline = Some(deadline);
     }
 
     /// The desired state.
@@ -180,7 +201,7 @@ impl DesiredStateBuilder {
                 Some(resource)
             })
             .collect();
-        Ok(DesiredState { resources })
+        Ok(DesiredState { resources, rollback_deadline: self.rollback_deadline })
     }
 
     fn index_names(&mut self) -> BTreeMap<ResourceName, usize> {
@@ -297,6 +318,11 @@ impl DesiredStateBuilder {
             message: format!("conflicts with {:?}: {why}", earlier.name.as_str()),
         })
     }
+}
+
+/// Whole milliseconds; nothing that can be declared is too long.
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -1,14 +1,24 @@
 //! In what two desired states differ: for people who want to know before a device finds out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde_json::Value;
 
 use crate::{DesiredState, Resource, ResourceName};
 
-/// What one resource has, and has not, in the other of two desired states.
+/// What one desired state has, and has not in common with another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Difference {
+    /// After how long the device goes back to the last document that converged; `None` for never.
+    Rollback {
+        /// What the first says.
+        first: Option<Duration>,
+        /// What the second says.
+        second: Option<Duration>,
+    },
     /// Only the first has it.
     OnlyInFirst(ResourceName),
     /// Only the second has it.
@@ -30,16 +40,17 @@ pub enum Difference {
 impl DesiredState {
     /// In what the two differ, by resource. Empty exactly when their digests are equal.
     pub fn differences(&self, second: &Self) -> Vec<Difference> {
+        let deadlines = (self.rollback_deadline(), second.rollback_deadline());
+        let rollback = (deadlines.0 != deadlines.1)
+            .then_some(Difference::Rollback { first: deadlines.0, second: deadlines.1 });
         let (ours, theirs) = (by_name(self), by_name(second));
         let names: BTreeSet<&ResourceName> = ours.keys().chain(theirs.keys()).copied().collect();
-        names
-            .into_iter()
-            .flat_map(|name| match (ours.get(name), theirs.get(name)) {
-                (Some(first), Some(second)) => differing_fields(first, second),
-                (Some(_), None) => vec![Difference::OnlyInFirst(name.clone())],
-                (None, _) => vec![Difference::OnlyInSecond(name.clone())],
-            })
-            .collect()
+        let of_resources = names.into_iter().flat_map(|name| match (ours.get(name), theirs.get(name)) {
+            (Some(first), Some(second)) => differing_fields(first, second),
+            (Some(_), None) => vec![Difference::OnlyInFirst(name.clone())],
+            (None, _) => vec![Difference::OnlyInSecond(name.clone())],
+        });
+        rollback.into_iter().chain(of_resources).collect()
     }
 }
 
@@ -74,7 +85,7 @@ fn fields(resource: &Resource) -> BTreeMap<String, Value> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::{collection, prelude::*};
+    use proptest::{collection, option, prelude::*};
     use serde_json::json;
 
     use super::*;
@@ -85,7 +96,15 @@ mod tests {
     }
 
     fn state(resources: Vec<(&str, FileSpec, Vec<ResourceName>)>) -> DesiredState {
+        state_with(None, resources)
+    }
+
+    fn state_with(
+        deadline: Option<Duration>,
+        resources: Vec<(&str, FileSpec, Vec<ResourceName>)>,
+    ) -> DesiredState {
         let mut builder = DesiredStateBuilder::default();
+        deadline.into_iter().for_each(|deadline| builder.roll_back_after(deadline));
         for (resource, file, depends_on) in resources {
             builder.declare(Declaration { depends_on, ..Declaration::new("", name(resource), file) });
         }
@@ -119,6 +138,16 @@ mod tests {
     }
 
     #[test]
+    fn when_the_device_goes_back_is_a_difference_of_the_whole() {
+        let minute = Some(Duration::from_secs(60));
+        let resources = || vec![("a", file("/a", "1"), vec![])];
+        assert_eq!(
+            state_with(minute, resources()).differences(&state(resources())),
+            [Difference::Rollback { first: minute, second: None }]
+        );
+    }
+
+    #[test]
     fn neither_the_content_of_a_file_nor_the_value_of_a_variable_is_shown() {
         let differing = |secret: &str| {
             let mut process = ProcessSpec::new(vec!["/bin/app".into()]);
@@ -136,7 +165,8 @@ mod tests {
 
     fn any_state() -> impl Strategy<Value = DesiredState> {
         let resource = (0..3_usize, "[xy]", 0..2_u32, collection::vec(Just("r0"), 0..3));
-        collection::vec(resource, 0..3).prop_map(|resources| {
+        let deadline = option::of((1..3_u64).prop_map(Duration::from_secs));
+        (deadline, collection::vec(resource, 0..3)).prop_map(|(deadline, resources)| {
             let names = ["r0", "r1", "r2"];
             let chosen = resources.into_iter().enumerate().map(|(i, (path, content, mode, depends_on))| {
                 let mut file = file(&format!("/{i}/{path}"), &content);
@@ -144,7 +174,7 @@ mod tests {
                 let depends_on = if i == 0 { vec![] } else { depends_on.into_iter().map(name).collect() };
                 (names[i], file, depends_on)
             });
-            state(chosen.collect())
+            state_with(deadline, chosen.collect())
         })
     }
 

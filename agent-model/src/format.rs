@@ -12,7 +12,8 @@ pub trait ManifestFormat: Send + Sync + 'static {
     fn kind(&self) -> &'static str;
 
     /// The schema versions this format reads, oldest first; never empty. Each stands for its
-    /// whole major version up to itself (for major 0: its minor version).
+    /// whole major version up to itself (for major 0: its minor version), so that the newest of
+    /// each would do: the older ones are for people, who see them in the device's status.
     fn schema_versions(&self) -> Vec<Version>;
 
     /// Turns a spec into the desired state.

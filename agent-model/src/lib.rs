@@ -32,6 +32,7 @@ mod reconciler;
 mod refusal;
 mod resource;
 mod resource_name;
+mod rollback;
 mod sealed;
 mod shell_job;
 pub mod status;
@@ -69,6 +70,7 @@ pub use reconciler::{Goal, Reconciler, Target};
 pub use refusal::RefusalReason;
 pub use resource::{Resource, ResourceKind, ResourceSpec};
 pub use resource_name::{InvalidResourceName, ResourceName};
+pub use rollback::{ROLLBACK, read_rollback, written_deadline};
 pub use sealed::{
     CannotUnseal, InvalidSealingKey, KeyedDigest, MaybeSealed, SEALED, SealedValue, SealingKey, Unsealer,
 };

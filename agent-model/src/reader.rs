@@ -9,6 +9,7 @@
 use std::str::FromStr;
 
 use base64::{DecodeError, Engine as _, engine::general_purpose::STANDARD};
+use semver::Version;
 use serde_json::{Map, Value};
 
 use crate::{MaybeSealed, Problem, SealedValue, UnknownKeys, did_you_mean, json_type, pointer_to};
@@ -226,6 +227,29 @@ impl<'v> ObjectReader<'v, '_> {
     ) -> Option<T> {
         let field = self.take(key)?;
         read(field, self.findings)
+    }
+
+    /// As [`optional`](Self::optional), of a field that came with version `since` of the format. In a document that is
+    /// `written` against an older one it is a problem: readers of that version do not know it either.
+    pub fn optional_since<T>(
+        &mut self,
+        key: &'static str,
+        since: &Version,
+        written: &Version,
+        read: impl FnOnce(Field<'v>, &mut Findings) -> Option<T>,
+    ) -> Option<T> {
+        if written >= since {
+            return self.optional(key, read);
+        }
+        if self.fields.contains_key(key) {
+            self.known.push(key);
+            let message = format!(
+                "{key:?} came with version {since}, and the document is written against {written}: write \
+                 schemaVersion {since}"
+            );
+            self.findings.problem(pointer_to(&self.pointer, key), message);
+        }
+        None
     }
 
     /// As [`optional`](Self::optional); leaving it out is a problem.

@@ -66,6 +66,17 @@ pub trait Reconciler: Send + Sync + 'static {
     /// means that it is not called for them at all.
     fn release(&self, dropped: &[Self::Record], kept: &[Self::Record]) -> impl Future<Output = ()> + Send;
 
+    /// The last lines that what runs, or ran, for this very declaration has written, the oldest first; `None` of a kind
+    /// that writes none, and where they cannot be had. Some twenty are enough. They leave the device: values of the
+    /// declaration that may be secret must not stand in them. `target` has no record.
+    fn log_tail(
+        &self,
+        target: &Target<Self::Spec, Self::Record>,
+    ) -> impl Future<Output = Option<String>> + Send {
+        let _ = target;
+        std::future::ready(None)
+    }
+
     /// A claim each time something happened to it that nobody here did. Never ends; called once.
     fn wakes(&self) -> impl Stream<Item = Claim> + Send + 'static;
 }

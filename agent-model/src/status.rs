@@ -1,4 +1,4 @@
-//! `AgentStatus` 1.0: what a device says about itself (wire contract, version 1.0.0).
+//! `AgentStatus` 1.1: what a device says about itself.
 //!
 //! These types are the document: field by field what is written to the bucket `actual-state`.
 //! Readers ignore keys that they do not know and take words that they do not know for `Unknown`, so that an older
@@ -18,12 +18,12 @@ pub const API_VERSION: &str = "harmony/v1";
 /// `kind` of the status.
 pub const KIND: &str = "AgentStatus";
 /// `schemaVersion` of the status.
-pub const SCHEMA_VERSION: &str = "1.0.0";
+pub const SCHEMA_VERSION: &str = "1.1.0";
 
 /// What a device says about itself: the whole document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[cfg_attr(test, schemars(title = "AgentStatus 1.0.0"))]
+#[cfg_attr(test, schemars(title = "AgentStatus 1.1.0"))]
 #[serde(rename_all = "camelCase")]
 pub struct AgentStatus {
     /// Always `harmony/v1`.
@@ -48,6 +48,10 @@ pub struct AgentStatus {
     pub accepted: Option<Accepted>,
     /// The newest document that was in force and fully converged.
     pub applied: Option<Applied>,
+    /// The document from which the device went back to the one in force, until a newer one is accepted; `None` of an
+    /// agent that is too old to go back by itself.
+    #[serde(default)]
+    pub rolled_back: Option<RolledBack>,
     /// One of each type that the writer knows, always.
     pub conditions: Vec<Condition>,
     /// Counts over all resources, also those left out below.
@@ -93,6 +97,9 @@ pub enum Phase {
     Converged,
     /// Some resource is failing; the device goes on trying, and someone should have a look.
     Degraded,
+    /// The newest document was not ready in time, and the one that converged before it is in force again. How the
+    /// device stands to that one, the condition `Converged` says. The platform acts next. Since 1.1.0.
+    RolledBack,
     /// A word of a newer version. Read only, never written.
     #[serde(other)]
     #[cfg_attr(test, schemars(skip))]
@@ -143,6 +150,44 @@ pub struct Applied {
     pub digest: Digest,
     /// When it converged first.
     pub at: Timestamp,
+}
+
+/// A document from which the device went back, because it was not ready in time. Since 1.1.0.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct RolledBack {
+    /// Its generation.
+    pub generation: Generation,
+    /// SHA-256 of the decoded envelope bytes.
+    pub digest: Digest,
+    /// When the device went back.
+    pub at: Timestamp,
+    /// One PascalCase word, for programs.
+    pub reason: String,
+    /// For people: what was not ready, and by when it should have been.
+    pub message: String,
+    /// What was not ready then, the failed first, a few at most.
+    pub resources: Vec<NotReady>,
+}
+
+/// A resource that was not ready when its document's time was up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct NotReady {
+    /// Its kind.
+    pub kind: String,
+    /// Its name in the document.
+    pub name: String,
+    /// Where it stood.
+    pub state: ResourceState,
+    /// One PascalCase word, for programs.
+    pub reason: String,
+    /// For people; often empty.
+    pub message: String,
+    /// The last lines that it had written; `None` of what writes none, or where they could not be had.
+    pub log_tail: Option<String>,
 }
 
 /// One aspect of the device, in the manner of Kubernetes' conditions.

@@ -1,13 +1,25 @@
 //! The spec of a `Score` document, version 0.1, and how it is read.
 
+use std::time::Duration;
+
 use agent_model::{
-    ResourceName, UnknownKeys, pointer_to,
+    ROLLBACK, ResourceName, SpecDocument, UnknownKeys, pointer_to, read_rollback,
     reader::{Field, Findings, shown},
 };
 use semver::VersionReq;
-use serde_json::Value;
 
-use crate::registry::{ErasedBody, ScoreRegistry, UnknownScore};
+use crate::{
+    registry::{ErasedBody, ScoreRegistry, UnknownScore},
+    v0_1_1,
+};
+
+/// A spec as it was read.
+#[derive(Default)]
+pub(crate) struct ReadSpec {
+    pub(crate) entries: Vec<ReadEntry>,
+    /// By when all must be ready, else the device goes back; `None` where it never does.
+    pub(crate) rollback: Option<Duration>,
+}
 
 /// An entry as it was read.
 pub(crate) struct ReadEntry {
@@ -19,15 +31,23 @@ pub(crate) struct ReadEntry {
     pub(crate) body: Option<Box<dyn ErasedBody>>,
 }
 
-/// Reads the spec. Entries without a name are left out; everything that is wrong is noted.
-pub(crate) fn read(spec: &Value, registry: &ScoreRegistry, findings: &mut Findings) -> Vec<ReadEntry> {
-    let spec = Field { value: spec, pointer: "/spec".to_owned() };
-    let entries = spec.object(findings, |fields| {
-        fields.required("scores", |list, findings| {
+/// Reads the spec as the version has it that it is written against. Entries without a name are left out; everything
+/// that is wrong is noted.
+pub(crate) fn read(
+    document: &SpecDocument<'_>,
+    registry: &ScoreRegistry,
+    findings: &mut Findings,
+) -> ReadSpec {
+    let written = document.schema_version;
+    let spec = Field { value: document.spec, pointer: "/spec".to_owned() };
+    let read = spec.object(findings, |fields| {
+        let entries = fields.required("scores", |list, findings| {
             list.list(findings, |entry, findings| read_entry(entry, registry, findings))
-        })
+        });
+        let rollback = fields.optional_since(ROLLBACK, &v0_1_1::VERSION, written, read_rollback);
+        Some(ReadSpec { entries: entries.unwrap_or_default(), rollback })
     });
-    entries.unwrap_or_default()
+    read.unwrap_or_default()
 }
 
 fn read_entry(entry: Field<'_>, registry: &ScoreRegistry, findings: &mut Findings) -> Option<ReadEntry> {

@@ -1,9 +1,15 @@
 //! From a desired state back to Scores: how a fleet gets from another format to this one.
 
-use agent_model::{DesiredState, Resource, ResourceSpec};
+use std::time::Duration;
+
+use agent_model::{DesiredState, Resource, ResourceSpec, written_deadline};
 use serde_json::Value;
 
-use crate::{Container, Entry, File, Process, ShellJob, Spec, SystemdUnit, WireForm};
+use crate::{
+    Container, File, Process, ShellJob, SystemdUnit, WireForm,
+    v0_1_0::Entry,
+    v0_1_1::{OnFailure, Rollback, Spec},
+};
 
 /// The spec of a `Score` document that is lowered to this very state, with one Score for each
 /// resource.
@@ -11,7 +17,14 @@ use crate::{Container, Entry, File, Process, ShellJob, Spec, SystemdUnit, WireFo
 /// # Errors
 /// When a body cannot be written as JSON, which no Score of this crate brings about.
 pub fn express(state: &DesiredState) -> serde_json::Result<Spec> {
-    Ok(Spec { scores: state.resources().iter().map(entry).collect::<Result<_, _>>()? })
+    Ok(Spec {
+        scores: state.resources().iter().map(entry).collect::<Result<_, _>>()?,
+        rollback: state.rollback_deadline().map(rollback),
+    })
+}
+
+fn rollback(deadline: Duration) -> Rollback {
+    Rollback { on_failure: Some(OnFailure::Previous), deadline: Some(written_deadline(deadline)) }
 }
 
 fn entry(resource: &Resource) -> serde_json::Result<Entry> {

@@ -24,7 +24,8 @@ mod score_id;
 mod scores;
 mod topology;
 mod usage;
-mod wire;
+pub mod v0_1_0;
+pub mod v0_1_1;
 
 use std::sync::Arc;
 
@@ -47,7 +48,6 @@ pub use topology::{
     CONTAINERS, Capability, Child, Containers, FILES, Files, PROCESSES, Processes, SHELL_JOBS, SYSTEMD_UNITS,
     ShellJobs, SystemdUnits, Topology,
 };
-pub use wire::{ApiVersion, Entry, Kind, Metadata, ScoreDocument, Spec};
 
 /// The kind of envelope that this format reads.
 pub const KIND: &str = "Score";
@@ -77,7 +77,7 @@ impl ManifestFormat for ScoreBridge {
     }
 
     fn schema_versions(&self) -> Vec<Version> {
-        vec![Version::new(0, 1, 0)]
+        vec![v0_1_0::VERSION, v0_1_1::VERSION]
     }
 
     fn lower(&self, document: &SpecDocument<'_>) -> Result<Lowered, Invalid> {
@@ -86,14 +86,19 @@ impl ManifestFormat for ScoreBridge {
 }
 
 /// The JSON Schema of each version, oldest first: what is committed in `schemas/Score`, byte for byte.
-pub const JSON_SCHEMAS: &[(Version, &str)] =
-    &[(Version::new(0, 1, 0), include_str!("../../schemas/Score/0.1.0.json"))];
+pub const JSON_SCHEMAS: &[(Version, &str)] = &[
+    (v0_1_0::VERSION, include_str!("../../schemas/Score/0.1.0.json")),
+    (v0_1_1::VERSION, include_str!("../../schemas/Score/0.1.1.json")),
+];
 
-/// The JSON Schema (draft 2020-12) of a whole document, as its author writes it; committed as
-/// `schemas/Score/0.1.0.json`.
+/// The JSON Schema (draft 2020-12) of a whole document, as its author writes it, of each version as it is derived from
+/// the wire types; oldest first.
 ///
 /// It says what can be said of each field by itself, and nothing of what an entry is `with`: that is
 /// the Score's own, and judged with all the rest by lowering.
-pub fn json_schema() -> Value {
-    schemars::schema_for!(ScoreDocument).to_value()
+pub fn json_schemas() -> Vec<(Version, Value)> {
+    vec![
+        (v0_1_0::VERSION, schemars::schema_for!(v0_1_0::ScoreDocument).to_value()),
+        (v0_1_1::VERSION, schemars::schema_for!(v0_1_1::ScoreDocument).to_value()),
+    ]
 }

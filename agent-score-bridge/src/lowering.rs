@@ -15,7 +15,7 @@ use agent_model::{
 use crate::{
     InterpretError, ScoreRegistry,
     device_topology::Device,
-    entries::{self, ReadEntry},
+    entries::{self, ReadEntry, ReadSpec},
     references::{self, References},
     usage::Usage,
 };
@@ -29,7 +29,7 @@ pub(crate) fn lower(
         return Err(Invalid::at("", "\"spec\" is missing"));
     }
     let mut findings = Findings::new(document.unknown_keys);
-    let mut entries = entries::read(document.spec, registry, &mut findings);
+    let ReadSpec { mut entries, rollback } = entries::read(document, registry, &mut findings);
     let device = Device { facts: Arc::new(document.facts.clone()), kinds: kinds.clone() };
     let declarations = declarations(&device, &mut entries, &mut findings);
     let (problems, ignored) = findings.into_parts();
@@ -43,6 +43,7 @@ pub(crate) fn lower(
     }
     problems.into_iter().for_each(|problem| builder.problem(problem.pointer, problem.message));
     declarations.into_iter().for_each(|declaration| builder.declare(declaration));
+    rollback.into_iter().for_each(|deadline| builder.roll_back_after(deadline));
     Ok(Lowered { state: builder.finish()?, ignored })
 }
 

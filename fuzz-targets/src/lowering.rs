@@ -17,15 +17,15 @@ static FORMATS: LazyLock<Formats> = LazyLock::new(|| {
 
 /// As the spec of an `AgentManifest`: what it is lowered to is lowered from Scores as well.
 pub(super) fn manifest(bytes: &[u8]) -> bool {
-    let Some(state) = lowered("AgentManifest", "1.0.0", bytes) else { return false };
+    let Some(state) = lowered("AgentManifest", "1.1.0", bytes) else { return false };
     let scores = serde_json::to_vec(&express(&state).expect("every resource has a Score")).expect("JSON");
-    assert_eq!(lowered("Score", "0.1.0", &scores).as_ref(), Some(&state), "as Scores it is the same");
+    assert_eq!(lowered("Score", "0.1.1", &scores).as_ref(), Some(&state), "as Scores it is the same");
     true
 }
 
 /// As the spec of a `Score` document.
 pub(super) fn score(bytes: &[u8]) -> bool {
-    lowered("Score", "0.1.0", bytes).is_some()
+    lowered("Score", "0.1.1", bytes).is_some()
 }
 
 fn lowered(kind: &str, version: &str, spec: &[u8]) -> Option<DesiredState> {

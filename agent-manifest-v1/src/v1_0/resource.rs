@@ -19,7 +19,7 @@ const KINDS: [ResourceKind; 5] = [
 
 /// Without a name there is no declaration, since nothing could refer to it; its fields are read
 /// all the same, for their problems.
-pub(super) fn read(entry: Field<'_>, findings: &mut Findings) -> Option<Declaration> {
+pub(crate) fn read(entry: Field<'_>, findings: &mut Findings) -> Option<Declaration> {
     entry.object(findings, |fields| {
         let name = fields.required("name", Field::parsed);
         let kind = fields.required("kind", kind);

@@ -22,6 +22,7 @@ use crate::KIND;
 pub use container::{
     Container, ContainerLimits, ContainerUser, Mount, MountType, Port, Protocol, PullPolicy,
 };
+pub(crate) use process::DURATION;
 pub use process::Process;
 pub use sealed::{Sealed, SealedTo, Text, Variable};
 pub use shell_job::ShellJob;
@@ -33,7 +34,7 @@ const RESOURCE_NAME: &str = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
 /// One token of a NATS subject.
 const AGENT_ID: &str = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$";
 /// A version that an agent of major version 1 may be able to read.
-const SCHEMA_VERSION: &str = r"^1\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)$";
+pub(crate) const SCHEMA_VERSION: &str = r"^1\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)$";
 /// Absolute, without `.`, `..`, `//` or a closing `/`. No look-ahead: not every dialect has it.
 const TARGET_PATH: &str = r"^(/([^/.][^/]*|\.[^/.][^/]*|\.\.[^/]+))+$";
 /// Three or four octal digits; one more leading zero is allowed.

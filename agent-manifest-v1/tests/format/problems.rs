@@ -1,9 +1,12 @@
 //! Every problem of a document is reported, at its place and in words that help.
 
+use std::time::Duration;
+
+use agent_manifest_v1::v1_0;
 use agent_model::UnknownKeys;
 use serde_json::{Value, json};
 
-use super::{lower, lower_with};
+use super::{lower, lower_as, lower_with};
 
 fn file(name: &str, spec: Value) -> Value {
     json!({"name": name, "kind": "File", "spec": spec})
@@ -46,11 +49,50 @@ fn a_spec_of_the_wrong_shape_is_told_what_is_expected() {
         (json!({"resources": [true]}), "/spec/resources/0: expected an object, found a boolean"),
         (
             json!({"resources": [], "policy": 1}),
-            "/spec/policy: unknown key \"policy\"; valid here: resources",
+            "/spec/policy: unknown key \"policy\"; valid here: resources, rollback",
         ),
     ] {
         assert_eq!(lower(&spec).unwrap_err(), [problem], "{spec}");
     }
+}
+
+#[test]
+fn what_a_newer_version_brought_is_refused_in_a_document_of_an_older_one_with_its_version() {
+    let spec = json!({"resources": [], "rollback": {"deadline": "1m"}});
+    let lowered = |version: &str, unknown_keys| lower_as(&version.parse().unwrap(), unknown_keys, &spec);
+    for version in ["1.0.0", "1.0.7"] {
+        assert_eq!(
+            lowered(version, UnknownKeys::AreProblems).unwrap_err(),
+            [format!(
+                "/spec/rollback: \"rollback\" came with version 1.1.0, and the document is written against {version}: write \
+                 schemaVersion 1.1.0"
+            )]
+        );
+    }
+    for (version, unknown_keys) in [("1.1.0", UnknownKeys::AreProblems), ("1.7.0", UnknownKeys::AreIgnored)] {
+        let state = lowered(version, unknown_keys).unwrap().state;
+        assert_eq!(state.rollback_deadline(), Some(Duration::from_secs(60)));
+    }
+    let unknown = json!({"resources": [], "rolback": {}});
+    assert_eq!(
+        lower_as(&v1_0::VERSION, UnknownKeys::AreProblems, &unknown).unwrap_err(),
+        ["/spec/rolback: unknown key \"rolback\"; valid here: resources"]
+    );
+}
+
+#[test]
+fn what_is_wrong_with_a_rollback_is_told_with_all_other_problems() {
+    let spec = json!({"resources": [{"name": "a"}], "rollback": {"onFailure": "Never", "deadline": "2d", "after": 1}});
+    assert_eq!(
+        lower(&spec).unwrap_err(),
+        [
+            "/spec/resources/0: \"kind\" is missing",
+            "/spec/resources/0: \"spec\" is missing",
+            "/spec/rollback/onFailure: \"Never\" is no way to go on; valid here: Previous, None",
+            "/spec/rollback/deadline: \"2d\" is too much: give at most 24h",
+            "/spec/rollback/after: unknown key \"after\"; valid here: onFailure, deadline",
+        ]
+    );
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! What must hold of any document.
 
-use agent_manifest_v1::json_schema;
+use agent_manifest_v1::json_schemas;
 use agent_model::UnknownKeys;
 use proptest::{collection, option, prelude::*, sample};
 use serde_json::{Map, Value, json};
 
-use super::{lower, lower_with};
+use super::{lower, lower_as, lower_with};
 
 /// Any JSON; keys and texts are often ones that mean something to the format.
 fn any_json() -> impl Strategy<Value = Value> {
@@ -18,6 +18,7 @@ fn any_json() -> impl Strategy<Value = Value> {
             "log", "maxSize", "keep", "Always", "64Mi", "500m", "30s", "TERM", "/", "Container", "image", "args", "ports",
             "host", "container", "protocol", "hostIp", "mounts", "type", "source", "target", "readOnly", "devices", "network",
             "capAdd", "capDrop", "labels", "Bind", "Volume", "Tmpfs", "Host", "NET_ADMIN", "127.0.0.1", "/dev/a", "app:1",
+            "rollback", "onFailure", "Previous", "None", "deadline",
         ])
         .prop_map(str::to_owned),
         1 => any::<String>(),
@@ -71,10 +72,21 @@ fn nearly_valid() -> impl Strategy<Value = Value> {
         unit.prop_map(|spec| ("SystemdUnit", spec)),
     ];
     let resource = (resource, option::weighted(0.1, any_json()));
-    (or_any(json!("a")), resource, or_any(json!([]))).prop_map(
-        |(name, ((kind, spec), other_kind), depends_on)| {
+    let rollback = prop_oneof![
+        3 => Just(Value::Null),
+        1 => any_json(),
+        3 => (or_any(json!("Previous")), or_any(json!("30s")))
+            .prop_map(|(on_failure, deadline)| json!({"onFailure": on_failure, "deadline": deadline})),
+    ];
+    (or_any(json!("a")), resource, or_any(json!([])), rollback).prop_map(
+        |(name, ((kind, spec), other_kind), depends_on, rollback)| {
             let kind = other_kind.unwrap_or_else(|| kind.into());
-            json!({"resources": [{"name": name, "kind": kind, "dependsOn": depends_on, "spec": spec}]})
+            let resource = json!({"name": name, "kind": kind, "dependsOn": depends_on, "spec": spec});
+            let mut spec = json!({"resources": [resource]});
+            if !rollback.is_null() {
+                spec["rollback"] = rollback;
+            }
+            spec
         },
     )
 }
@@ -309,13 +321,26 @@ proptest! {
     }
 
     #[test]
-    fn what_lowers_is_valid_by_the_schema(spec in nearly_valid()) {
-        if lower(&spec).is_ok() {
-            let document = json!({
-                "apiVersion": "harmony/v1", "kind": "AgentManifest", "metadata": {"name": "a"}, "spec": spec,
-            });
-            let verdict = jsonschema::validate(&json_schema(), &document);
-            prop_assert!(verdict.is_ok(), "{:?}", verdict);
+    fn what_lowers_is_valid_by_the_schema_of_its_version(spec in nearly_valid()) {
+        let document = json!({
+            "apiVersion": "harmony/v1", "kind": "AgentManifest", "metadata": {"name": "a"}, "spec": spec,
+        });
+        for (version, schema) in json_schemas() {
+            if lower_as(&version, UnknownKeys::AreProblems, &spec).is_ok() {
+                let verdict = jsonschema::validate(&schema, &document);
+                prop_assert!(verdict.is_ok(), "{version}: {verdict:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_an_older_version_could_say_means_the_same_in_a_newer_one(spec in nearly_valid()) {
+        let versions = json_schemas().into_iter().map(|(version, _)| version);
+        let lowered = versions.filter_map(|version| lower_as(&version, UnknownKeys::AreProblems, &spec).ok());
+        let states: Vec<_> = lowered.map(|lowered| lowered.state).collect();
+        prop_assert!(states.windows(2).all(|pair| pair[0] == pair[1]), "{states:?}");
+        if spec.get("rollback").is_none() {
+            prop_assert!(states.is_empty() || states.len() == json_schemas().len());
         }
     }
 

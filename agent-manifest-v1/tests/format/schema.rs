@@ -3,42 +3,47 @@
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use agent_manifest_v1::{
-    json_schema,
+    json_schemas,
     v1_0::{
         AgentManifest, ApiVersion, Container, ContainerLimits, ContainerUser, Cpus, Entry, Exec, File, Http,
         IdOrName, Kind, Limits, Log, Metadata, Mount, MountType, Port, Probe, Probes, Process, Protocol,
         PullPolicy, ResourceEntry, Restart, Scheme, ShellJob, Size, Spec, SystemdUnit, Tcp, UnitState,
     },
+    v1_1,
 };
+use agent_model::UnknownKeys;
+use semver::Version;
 use serde_json::{Value, json};
 
-use super::lower;
+use super::{lower, lower_as, newest_schema};
 
 #[test]
-fn the_committed_schema_is_the_one_of_the_wire_types() {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../schemas/AgentManifest/1.0.0.json");
-    if std::env::var_os("UPDATE_SCHEMAS").is_some() {
-        let text = serde_json::to_string_pretty(&json_schema()).unwrap() + "\n";
-        fs::write(&path, text).unwrap();
+fn the_committed_schemas_are_those_of_the_wire_types() {
+    for (version, schema) in json_schemas() {
+        let file = format!("schemas/AgentManifest/{version}.json");
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(&file);
+        if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+            let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";
+            fs::write(&path, text).unwrap();
+        }
+        let committed: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        assert!(
+            committed == schema,
+            "{file} differs from the wire types; if that is meant, and the version has not been released, regenerate \
+             it: UPDATE_SCHEMAS=1 cargo test -p agent-manifest-v1"
+        );
     }
-    let committed: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
-    assert!(
-        committed == json_schema(),
-        "schemas/AgentManifest/1.0.0.json differs from the wire types; if that is meant, regenerate it: \
-         UPDATE_SCHEMAS=1 cargo test -p agent-manifest-v1"
-    );
 }
 
-/// The keys that the reader names as valid when it meets an unknown one.
-fn keys_known_to_reader(spec: &Value) -> BTreeSet<String> {
-    let problems = lower(spec).unwrap_err();
+/// The keys that the reader names as valid when it meets an unknown one in a document of that version.
+fn keys_known_to_reader(version: &Version, spec: &Value) -> BTreeSet<String> {
+    let problems = lower_as(version, UnknownKeys::AreProblems, spec).unwrap_err();
     let known =
         problems.iter().find_map(|problem| problem.split_once("unknown key \"???????????\"; valid here: "));
     known.unwrap().1.split(", ").map(str::to_owned).collect()
 }
 
-fn keys_in_schema(pointer: &str) -> BTreeSet<String> {
-    let schema = json_schema();
+fn keys_in_schema(schema: &Value, pointer: &str) -> BTreeSet<String> {
     let properties = schema.pointer(pointer).and_then(Value::as_object);
     properties.unwrap_or_else(|| panic!("no {pointer} in {schema:#}")).keys().cloned().collect()
 }
@@ -86,25 +91,40 @@ fn reader_and_schema_know_the_same_keys() {
         (process(json!({"probes": {"startup": {"http": {unknown: 0}}}})), "/$defs/Http/properties"),
         (process(json!({"probes": {"startup": {"tcp": {unknown: 0}}}})), "/$defs/Tcp/properties"),
     ] {
-        assert_eq!(keys_known_to_reader(&spec), keys_in_schema(pointer), "{pointer}");
+        for (version, schema) in json_schemas() {
+            let known = keys_known_to_reader(&version, &spec);
+            assert_eq!(known, keys_in_schema(&schema, pointer), "{version}: {pointer}");
+        }
     }
+    let spec = json!({"rollback": {unknown: 0}});
+    let known = keys_known_to_reader(&v1_1::VERSION, &spec);
+    assert_eq!(known, keys_in_schema(&newest_schema(), "/$defs/Rollback/properties"));
 }
 
 #[test]
 fn reader_and_schema_know_the_same_kinds() {
     let problem = lower(&json!({"resources": [{"name": "a", "kind": "???", "spec": {}}]})).unwrap_err();
     let (_, kinds) = problem[0].split_once("this version has: ").unwrap();
-    let in_schema: Vec<Value> = json_schema()["$defs"]["ResourceEntry"]["oneOf"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|entry| entry["properties"]["kind"]["const"].clone())
-        .collect();
-    assert_eq!(json!(kinds.split(", ").collect::<Vec<_>>()), json!(in_schema));
+    for (version, schema) in json_schemas() {
+        let entries = schema["$defs"]["ResourceEntry"]["oneOf"].as_array().unwrap();
+        let in_schema: Vec<Value> =
+            entries.iter().map(|entry| entry["properties"]["kind"]["const"].clone()).collect();
+        assert_eq!(json!(kinds.split(", ").collect::<Vec<_>>()), json!(in_schema), "{version}");
+    }
 }
 
-/// A manifest in which every field of the wire types is set.
-fn full_manifest() -> AgentManifest {
+/// A manifest in which every field of the newest wire types is set.
+fn full_manifest() -> v1_1::AgentManifest {
+    let mut manifest = v1_1::AgentManifest::from(full_manifest_of_1_0());
+    manifest.schema_version = Some("1.1.0".into());
+    manifest.min_schema_version = Some("1.1.0".into());
+    manifest.spec.rollback =
+        Some(v1_1::Rollback { on_failure: Some(v1_1::OnFailure::Previous), deadline: Some("90s".into()) });
+    manifest
+}
+
+/// A manifest in which every field of the wire types of version 1.0.0 is set.
+fn full_manifest_of_1_0() -> AgentManifest {
     let file = |name: &str, content: Option<&str>, content_base64: Option<&str>| {
         ResourceEntry::File(Box::new(Entry {
             name: name.into(),
@@ -275,18 +295,31 @@ fn full_container() -> Container {
 
 #[test]
 fn what_the_wire_types_write_is_valid_and_lowers() {
-    let document = serde_json::to_value(full_manifest()).unwrap();
-    jsonschema::validate(&json_schema(), &document).unwrap();
-    let state = lower(&document["spec"]).unwrap().state;
-    assert_eq!(state.resources().len(), 6);
-    assert_eq!(document["apiVersion"], "harmony/v1");
-    assert_eq!(document["kind"], "AgentManifest");
+    let documents = [json!(full_manifest_of_1_0()), json!(full_manifest())];
+    for ((version, schema), document) in json_schemas().into_iter().zip(&documents) {
+        jsonschema::validate(&schema, document).unwrap();
+        let state = lower_as(&version, UnknownKeys::AreProblems, &document["spec"]).unwrap().state;
+        assert_eq!(state.resources().len(), 6);
+        assert_eq!(document["apiVersion"], "harmony/v1");
+        assert_eq!(document["kind"], "AgentManifest");
+        assert_eq!(document["schemaVersion"], version.to_string());
+    }
+    assert!(!jsonschema::is_valid(&json_schemas()[0].1, &documents[1]));
+}
+
+/// Its types are where the wire types of a newer version begin.
+#[test]
+fn what_the_wire_types_of_an_older_version_write_means_the_same_as_one_of_a_newer() {
+    let older = full_manifest_of_1_0();
+    let written = json!(older);
+    assert_eq!(json!(v1_1::AgentManifest::from(older)), written);
+    jsonschema::validate(&newest_schema(), &written).unwrap();
 }
 
 /// Each change alone makes a valid document invalid.
 #[test]
 fn the_schema_refuses_what_is_wrong_in_a_single_field() {
-    let validator = jsonschema::validator_for(&json_schema()).unwrap();
+    let validator = jsonschema::validator_for(&newest_schema()).unwrap();
     let valid = serde_json::to_value(full_manifest()).unwrap();
     assert!(validator.is_valid(&valid));
     for (pointer, wrong) in [
@@ -321,7 +354,7 @@ fn the_schema_refuses_what_is_wrong_in_a_single_field() {
 /// Each change alone makes a valid unit invalid by the schema and by the reader, or by neither.
 #[test]
 fn schema_and_reader_agree_about_each_field_of_a_unit() {
-    let validator = jsonschema::validator_for(&json_schema()).unwrap();
+    let validator = jsonschema::validator_for(&newest_schema()).unwrap();
     let valid = serde_json::to_value(full_manifest()).unwrap();
     for (key, right, wrong) in [
         (
@@ -356,16 +389,16 @@ fn schema_and_reader_agree_about_each_field_of_a_unit() {
     }
 }
 
-/// Each of these values of a field of a resource makes a valid document invalid by the schema and by the reader, or by
+/// Each of these values of a field below a place makes a valid document invalid by the schema and by the reader, or by
 /// neither.
-fn schema_and_reader_agree(resource: usize, fields: &[(&str, Value, Value)]) {
-    let validator = jsonschema::validator_for(&json_schema()).unwrap();
+fn schema_and_reader_agree(place: &str, fields: &[(&str, Value, Value)]) {
+    let validator = jsonschema::validator_for(&newest_schema()).unwrap();
     let valid = serde_json::to_value(full_manifest()).unwrap();
     for (pointer, right, wrong) in fields {
         for (values, is_right) in [(right, true), (wrong, false)] {
             for value in values.as_array().unwrap() {
                 let mut document = valid.clone();
-                let place = format!("/spec/resources/{resource}/spec/{pointer}");
+                let place = format!("{place}/{pointer}");
                 *document.pointer_mut(&place).unwrap_or_else(|| panic!("no {place}")) = value.clone();
                 assert_eq!(validator.is_valid(&document), is_right, "schema: {pointer}: {value}");
                 let read = lower(&document["spec"]);
@@ -373,6 +406,16 @@ fn schema_and_reader_agree(resource: usize, fields: &[(&str, Value, Value)]) {
             }
         }
     }
+}
+
+#[test]
+fn schema_and_reader_agree_about_each_field_of_a_rollback() {
+    let fields = [
+        ("rollback", json!([{}, null]), json!([[], "Previous", true])),
+        ("rollback/onFailure", json!(["Previous", "None", null]), json!(["previous", "", 1, {}])),
+        ("rollback/deadline", json!(["1s", "24h", "1m 30s", null]), json!(["", "5", "s", 5])),
+    ];
+    schema_and_reader_agree("/spec", &fields);
 }
 
 #[test]
@@ -430,7 +473,7 @@ fn schema_and_reader_agree_about_each_field_of_a_process() {
         ("log/maxSize", json!(["4Ki", "1Gi", 4096, null]), json!(["4KB", "", true])),
         ("log/keep", json!([0, 100, null]), json!([-1, 101, "3"])),
     ];
-    schema_and_reader_agree(2, &fields);
+    schema_and_reader_agree("/spec/resources/2/spec", &fields);
 }
 
 #[test]
@@ -540,7 +583,7 @@ fn schema_and_reader_agree_about_each_field_of_a_container() {
             json!([{"": "x"}, {"a=b": "x"}, {"a b": "x"}, {"a": 1}, {"a": null}, {"io.harmony.agent": "x"}, labels(65)]),
         ),
     ];
-    schema_and_reader_agree(4, &fields);
+    schema_and_reader_agree("/spec/resources/4/spec", &fields);
 }
 
 #[test]
@@ -563,7 +606,7 @@ fn schema_and_reader_agree_about_each_field_of_a_job() {
         ),
         ("limits", json!([{}, null]), json!([[], 1])),
     ];
-    schema_and_reader_agree(3, &fields);
+    schema_and_reader_agree("/spec/resources/3/spec", &fields);
 }
 
 /// What the patterns of quantities cannot say, the descriptions do.
@@ -585,8 +628,9 @@ fn the_bounds_of_quantities_stand_in_their_descriptions() {
         ("ContainerLimits/properties/memory", &["1Mi"]),
         ("ContainerLimits/properties/cpus", &["10m"]),
         ("ShellJob/properties/timeout", &["1s", "24h"]),
+        ("Rollback/properties/deadline", &["1s", "24h", "10m by default"]),
     ] {
-        let schema = json_schema();
+        let schema = newest_schema();
         let description =
             schema.pointer(&format!("/$defs/{field}/description")).and_then(Value::as_str).unwrap();
         for bound in bounds {
@@ -597,7 +641,7 @@ fn the_bounds_of_quantities_stand_in_their_descriptions() {
 
 #[test]
 fn the_schema_refuses_missing_and_additional_fields() {
-    let validator = jsonschema::validator_for(&json_schema()).unwrap();
+    let validator = jsonschema::validator_for(&newest_schema()).unwrap();
     let valid = serde_json::to_value(full_manifest()).unwrap();
     for (parent, key) in [
         ("", "apiVersion"),

@@ -411,6 +411,23 @@ fn renaming_changes_no_effective_digest_and_a_cause_does() {
     assert_ne!(with("a", "/x/a"), with("a", "/x/c"));
 }
 
+#[test]
+fn a_deadline_counts_in_the_digest_of_the_whole_and_in_that_of_no_resource() {
+    let with = |deadline: Option<Duration>| {
+        let mut builder = DesiredStateBuilder::default();
+        builder.declare(declaration(0, "a", "/x/a", &[]));
+        deadline.into_iter().for_each(|deadline| builder.roll_back_after(deadline));
+        builder.finish().unwrap()
+    };
+    let (never, soon, late) =
+        (with(None), with(Some(Duration::from_secs(60))), with(Some(Duration::from_secs(61))));
+    assert_eq!(never.digest(), build(vec![declaration(0, "a", "/x/a", &[])]).unwrap().digest());
+    assert_ne!(never.digest(), soon.digest());
+    assert_ne!(soon.digest(), late.digest());
+    assert_eq!(never.effective_digest(&never.resources()[0]), soon.effective_digest(&soon.resources()[0]));
+    assert_eq!(soon.rollback_deadline(), Some(Duration::from_secs(60)));
+}
+
 proptest! {
     #[test]
     fn order_of_declaration_changes_no_digest(order in Just((0..8usize).collect::<Vec<_>>()).prop_shuffle()) {

@@ -58,11 +58,11 @@ fn a_status_of_a_newer_agent_is_read_without_what_this_version_does_not_know() {
                "observedGeneration": 8})
     };
     let status = json!({
-        "apiVersion": "harmony/v1", "kind": "AgentStatus", "schemaVersion": "1.1.0", "agent": "a",
-        "writer": {"instance": "i", "epoch": 1, "op": 1}, "phase": "RolledBack", "desired": null,
+        "apiVersion": "harmony/v1", "kind": "AgentStatus", "schemaVersion": "1.2.0", "agent": "a",
+        "writer": {"instance": "i", "epoch": 1, "op": 1}, "phase": "Levitating", "desired": null,
         "highestGeneration": 8, "accepted": null, "applied": null,
-        "rolledBack": {"generation": 8},
-        "conditions": [condition("RolledBack", "True"), condition("Paused", "Perhaps"), condition("SafeMode", "False")],
+        "levitation": {"generation": 8},
+        "conditions": [condition("Levitating", "True"), condition("Paused", "Perhaps"), condition("SafeMode", "False")],
         "summary": {"total": 1, "ready": 0, "failed": 0, "pending": 1, "quarantined": 0},
         "resources": [{"kind": "Lamp", "name": "l", "state": "Quarantined", "reason": "R", "message": "", "since": time,
                        "specDigest": null, "changes": 0, "driftCorrections": 0, "restarts": 0, "attempts": 0,
@@ -81,7 +81,7 @@ fn a_status_of_a_newer_agent_is_read_without_what_this_version_does_not_know() {
 
 #[test]
 fn a_heartbeat_of_a_newer_agent_is_read() {
-    let beat = json!({"epoch": 12, "acceptedGeneration": 8, "phase": "RolledBack", "load": 0.5});
+    let beat = json!({"epoch": 12, "acceptedGeneration": 8, "phase": "Levitating", "load": 0.5});
     let read: Heartbeat = serde_json::from_value(beat).unwrap();
     assert_eq!((read.epoch, read.phase), (12, Phase::Unknown));
 }

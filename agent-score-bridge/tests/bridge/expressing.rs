@@ -150,8 +150,10 @@ pub(super) fn state() -> impl Strategy<Value = DesiredState> {
     ];
     let resource = (spec, earlier(), earlier(), is_chained);
     let resources = collection::btree_map(name, resource, 0..10).prop_map(Vec::from_iter).prop_shuffle();
-    resources.prop_map(|resources| {
+    let deadline = option::of((1000..=86_400_000_u64).prop_map(Duration::from_millis));
+    (deadline, resources).prop_map(|(deadline, resources)| {
         let mut builder = DesiredStateBuilder::default();
+        deadline.into_iter().for_each(|deadline| builder.roll_back_after(deadline));
         let mut names: Vec<ResourceName> = Vec::new();
         for (i, (name, (mut spec, depends_on, restart_on, is_chained))) in resources.into_iter().enumerate() {
             if let ResourceSpec::File(file) = &spec {
@@ -204,6 +206,16 @@ fn an_expressed_state_says_only_what_is_not_the_default() {
             {"score": "File", "version": "0.1.0", "name": "b", "dependsOn": ["a"], "with": {"path": "/b", "content": ""}},
         ]})
     );
+}
+
+#[test]
+fn when_the_device_goes_back_is_said_in_full() {
+    let mut builder = DesiredStateBuilder::default();
+    builder.roll_back_after(Duration::from_secs(600));
+    let state = builder.finish().unwrap();
+    let spec = json!(express(&state).unwrap());
+    assert_eq!(spec, json!({"scores": [], "rollback": {"onFailure": "Previous", "deadline": "10m"}}));
+    assert_eq!(lower(&spec).unwrap(), state);
 }
 
 #[test]

@@ -19,7 +19,8 @@ mod shell_jobs;
 use agent_model::{
     DesiredState, Lowered, ManifestFormat, ResourceKind, ResourceName, SpecDocument, UnknownKeys,
 };
-use agent_score_bridge::{ScoreBridge, ScoreRegistry};
+use agent_score_bridge::{ScoreBridge, ScoreRegistry, json_schemas, v0_1_1};
+use semver::Version;
 use serde_json::{Value, json};
 
 /// A bridge with the Scores of these tests, for a device that has files, processes and units.
@@ -27,20 +28,31 @@ fn bridge() -> ScoreBridge {
     ScoreBridge::new(scores::registry(), ResourceKind::ALL)
 }
 
-/// Lowers a spec; the problems are given as an author sees them.
-fn lower_with(bridge: &ScoreBridge, unknown_keys: UnknownKeys, spec: &Value) -> Result<Lowered, Vec<String>> {
-    let document = SpecDocument {
-        spec,
-        schema_version: &"0.1.0".parse().unwrap(),
-        unknown_keys,
-        facts: &[("hostname".to_owned(), "edge-0001".to_owned())].into(),
-    };
+/// Lowers a spec that is written against that version; the problems are given as an author sees them.
+fn lower_as(
+    schema_version: &Version,
+    bridge: &ScoreBridge,
+    unknown_keys: UnknownKeys,
+    spec: &Value,
+) -> Result<Lowered, Vec<String>> {
+    let facts = &[("hostname".to_owned(), "edge-0001".to_owned())].into();
+    let document = SpecDocument { spec, schema_version, unknown_keys, facts };
     bridge.lower(&document).map_err(|invalid| invalid.problems.iter().map(ToString::to_string).collect())
 }
 
-/// Lowers a spec of which every key should be known.
+/// Lowers a spec of the newest version.
+fn lower_with(bridge: &ScoreBridge, unknown_keys: UnknownKeys, spec: &Value) -> Result<Lowered, Vec<String>> {
+    lower_as(&v0_1_1::VERSION, bridge, unknown_keys, spec)
+}
+
+/// Lowers a spec of the newest version of which every key should be known.
 fn lower(spec: &Value) -> Result<DesiredState, Vec<String>> {
     lower_with(&bridge(), UnknownKeys::AreProblems, spec).map(|lowered| lowered.state)
+}
+
+/// The schema of the newest version.
+fn newest_schema() -> Value {
+    json_schemas().pop().unwrap().1
 }
 
 /// The problems of a spec that has some, by a bridge with these Scores.

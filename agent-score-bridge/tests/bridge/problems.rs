@@ -1,10 +1,10 @@
 //! Every problem of a document is reported, at its place and in words that help.
 
 use agent_model::UnknownKeys;
-use agent_score_bridge::ScoreBridge;
+use agent_score_bridge::{ScoreBridge, v0_1_0};
 use serde_json::{Value, json};
 
-use super::{bridge, bundle, entry, file, lower, lower_with, problems_with, scores, spec};
+use super::{bridge, bundle, entry, file, lower, lower_as, lower_with, problems_with, scores, spec};
 
 #[test]
 fn a_spec_of_the_wrong_shape_is_told_what_is_expected() {
@@ -14,10 +14,30 @@ fn a_spec_of_the_wrong_shape_is_told_what_is_expected() {
         (json!({}), "/spec: \"scores\" is missing"),
         (json!({"scores": {}}), "/spec/scores: expected an array, found an object"),
         (json!({"scores": [true]}), "/spec/scores/0: expected an object, found a boolean"),
-        (json!({"scores": [], "policy": 1}), "/spec/policy: unknown key \"policy\"; valid here: scores"),
+        (
+            json!({"scores": [], "policy": 1}),
+            "/spec/policy: unknown key \"policy\"; valid here: scores, rollback",
+        ),
     ] {
         assert_eq!(lower(&spec).unwrap_err(), [problem], "{spec}");
     }
+}
+
+#[test]
+fn what_a_newer_version_brought_is_refused_in_a_document_of_an_older_one_with_its_version() {
+    let spec = json!({"scores": [], "rollback": {}});
+    assert_eq!(
+        lower_as(&v0_1_0::VERSION, &bridge(), UnknownKeys::AreProblems, &spec).unwrap_err(),
+        [
+            "/spec/rollback: \"rollback\" came with version 0.1.1, and the document is written against 0.1.0: write \
+             schemaVersion 0.1.1"
+        ]
+    );
+    assert!(lower(&spec).unwrap().rollback_deadline().is_some());
+    assert_eq!(
+        lower(&json!({"scores": [], "rollback": {"deadline": "0s"}})).unwrap_err(),
+        ["/spec/rollback/deadline: \"0s\" is too little: give at least 1s"]
+    );
 }
 
 #[test]

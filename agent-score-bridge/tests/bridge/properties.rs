@@ -1,11 +1,11 @@
 //! What must hold of any document.
 
 use agent_model::{DesiredState, UnknownKeys};
-use agent_score_bridge::{json_schema, requirements};
+use agent_score_bridge::{json_schemas, requirements};
 use proptest::{collection, prelude::*, sample};
 use serde_json::{Map, Value, json};
 
-use super::{bridge, bundle, entry, file, lower, lower_with, spec};
+use super::{bridge, bundle, entry, file, lower, lower_as, lower_with, spec};
 
 /// Any JSON; keys and texts are often ones that mean something to the format.
 fn any_json() -> impl Strategy<Value = Value> {
@@ -14,6 +14,7 @@ fn any_json() -> impl Strategy<Value = Value> {
             "scores", "score", "version", "name", "dependsOn", "restartOn", "with", "path", "content",
             "contentBase64", "mode", "owner", "files", "depth", "File", "Bundle", "Nested", "0.1.0", "a", "/etc/a",
             "Container", "image", "ports", "mounts", "network", "ShellJob", "script", "writablePaths", "SystemdUnit", "unit", "Process", "command", "env", "probes", "liveness", "tcp", "port", "stopTimeout", "30s",
+            "rollback", "onFailure", "Previous", "None", "deadline",
         ])
         .prop_map(str::to_owned),
         1 => any::<String>(),
@@ -63,11 +64,21 @@ fn nearly_valid() -> impl Strategy<Value = Value> {
                 "restartOn": restart_on, "with": with})
         },
     );
-    collection::vec(entry, 0..3).prop_map(|mut entries| {
+    let rollback = prop_oneof![
+        3 => Just(Value::Null),
+        1 => any_json(),
+        3 => (or_any(json!("None")), or_any(json!("30s")))
+            .prop_map(|(on_failure, deadline)| json!({"onFailure": on_failure, "deadline": deadline})),
+    ];
+    (collection::vec(entry, 0..3), rollback).prop_map(|(mut entries, rollback)| {
         if let Some(second) = entries.get_mut(1) {
             second["name"] = json!("b");
         }
-        spec(&entries)
+        let mut spec = spec(&entries);
+        if !rollback.is_null() {
+            spec["rollback"] = rollback;
+        }
+        spec
     })
 }
 
@@ -149,14 +160,16 @@ proptest! {
     }
 
     #[test]
-    fn what_lowers_is_valid_by_the_schema_and_asks_for_each_of_its_scores(spec in nearly_valid()) {
-        if lower(&spec).is_ok() {
-            let document = json!({
-                "apiVersion": "harmony/v1", "kind": "Score", "metadata": {"name": "a"}, "spec": spec,
-            });
-            let verdict = jsonschema::validate(&json_schema(), &document);
-            prop_assert!(verdict.is_ok(), "{:?}", verdict);
-            prop_assert_eq!(requirements(&spec).len(), spec["scores"].as_array().unwrap().len());
+    fn what_lowers_is_valid_by_the_schema_of_its_version_and_asks_for_each_of_its_scores(spec in nearly_valid()) {
+        let document = json!({
+            "apiVersion": "harmony/v1", "kind": "Score", "metadata": {"name": "a"}, "spec": spec,
+        });
+        for (version, schema) in json_schemas() {
+            if lower_as(&version, &bridge(), UnknownKeys::AreProblems, &spec).is_ok() {
+                let verdict = jsonschema::validate(&schema, &document);
+                prop_assert!(verdict.is_ok(), "{version}: {verdict:?}");
+                prop_assert_eq!(requirements(&spec).len(), spec["scores"].as_array().unwrap().len());
+            }
         }
     }
 

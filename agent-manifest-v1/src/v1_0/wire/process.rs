@@ -19,7 +19,7 @@ pub(super) const VARIABLE: &str = r"^[^=\x00]+$";
 /// As the path of a file, or `/` itself.
 pub(super) const FOLDER: &str = r"^(/|(/([^/.][^/]*|\.[^/.][^/]*|\.\.[^/]+))+)$";
 /// A length of time as humantime reads it.
-pub(super) const DURATION: &str = r"^\s*([0-9][0-9\s]*(\.[0-9\s]+)?[A-Za-zµ]+\s*)+$";
+pub(crate) const DURATION: &str = r"^\s*([0-9][0-9\s]*(\.[0-9\s]+)?[A-Za-zµ]+\s*)+$";
 /// With or without `SIG`.
 pub(super) const SIGNAL: &str = r"^(SIG)?(TERM|INT|QUIT|HUP|KILL|USR1|USR2|WINCH)$";
 

@@ -9,10 +9,14 @@ use std::collections::BTreeMap;
 
 use agent_model::{MAX_RESOURCES, ResourceName, status::API_VERSION};
 use schemars::JsonSchema;
+use semver::Version;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::KIND;
+
+/// This version.
+pub const VERSION: Version = Version::new(0, 1, 0);
 
 /// The name of an entry: a DNS label (RFC 1123).
 const NAME: &str = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
@@ -24,7 +28,7 @@ const VERSION_RANGE: &str =
 /// One token of a NATS subject.
 const AGENT_ID: &str = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$";
 /// A version that an agent that reads 0.1 may be able to read.
-const SCHEMA_VERSION: &str = r"^0\.1\.(0|[1-9][0-9]*)$";
+pub(crate) const SCHEMA_VERSION: &str = r"^0\.1\.(0|[1-9][0-9]*)$";
 
 /// What one device should have, as Scores: the whole document, as its author writes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
