@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use agent_model::{
-    AgentId, DesiredState, DeviceFacts, Lowered, RefusalReason, ResourceKind, Timestamp, Unsealer,
+    AgentId, DesiredState, DeviceFacts, Digest, Lowered, RefusalReason, ResourceKind, Timestamp, Unsealer,
+    status::RolledBack,
 };
 
 use crate::{
@@ -45,6 +46,8 @@ pub struct Candidate {
     pub lowered: Lowered,
     /// Whether it may be over, which the device's clock cannot tell.
     pub may_be_over: bool,
+    /// What the device goes back from, where this is no newer document but the last one that converged.
+    pub instead_of: Option<RolledBack>,
 }
 
 /// What became of a document.
@@ -52,6 +55,8 @@ pub struct Candidate {
 pub enum Verdict {
     /// It is the one in force already.
     InForce,
+    /// It was in force, and the device went back from it.
+    WasInForce,
     /// It may be put in force.
     Acceptable(Box<Candidate>),
 }
@@ -71,7 +76,7 @@ impl Acceptance {
     }
 
     /// Judges a document as received. `in_force` is the document in force; it is judged again if
-    /// the device merely knows of it (`highest`) and does not have it any more.
+    /// the device merely knows of it (`highest`) and does not have it any more, unless the device went back from it.
     ///
     /// # Errors
     /// The first check that fails.
@@ -81,6 +86,7 @@ impl Acceptance {
         received: Received,
         highest: Option<HighWaterMark>,
         in_force: Option<&AcceptedDocument>,
+        gone_back_from: Option<Digest>,
         present: Present,
     ) -> Result<Verdict, Refusal> {
         let signer = received.signer;
@@ -92,6 +98,9 @@ impl Acceptance {
         };
         if newness == Newness::Same && in_force.is_some_and(is_known) {
             return Ok(Verdict::InForce);
+        }
+        if newness == Newness::Same && gone_back_from == Some(envelope.digest) {
+            return Ok(Verdict::WasInForce);
         }
         let lowered = self.lower(&envelope)?;
         all_open(&lowered.state)?;
@@ -109,7 +118,7 @@ impl Acceptance {
             raw: raw.to_owned(),
             unknown: Unknown::new(),
         };
-        Ok(Verdict::Acceptable(Box::new(Candidate { document, lowered, may_be_over })))
+        Ok(Verdict::Acceptable(Box::new(Candidate { document, lowered, may_be_over, instead_of: None })))
     }
 
     /// Reads a document that was accepted before. Generation, expiry and trust are not judged
@@ -120,6 +129,18 @@ impl Acceptance {
     /// When this agent cannot read it any more, for example after a downgrade.
     pub fn read_accepted(&self, document: &AcceptedDocument) -> Result<Lowered, Refusal> {
         self.lower(&Envelope::open(Received::read(&document.raw))?)
+    }
+
+    /// Reads a document that was accepted before, to put it in force again: only what the device could make now, and
+    /// may.
+    ///
+    /// # Errors
+    /// When it cannot be read any more, something in it opens no longer, or the policy denies it by now.
+    pub fn read_fallback(&self, document: &AcceptedDocument) -> Result<Lowered, Refusal> {
+        let lowered = self.read_accepted(document)?;
+        all_open(&lowered.state)?;
+        self.policy.judge(&lowered.state, document.signer)?;
+        Ok(lowered)
     }
 
     fn lower(&self, envelope: &Envelope) -> Result<Lowered, Refusal> {
@@ -210,7 +231,14 @@ mod tests {
             "metadata": {"name": "edge-1", "generation": 1}, "spec": {},
         });
         let raw = document.to_string().into_bytes();
-        acceptance.judge(&raw, Received::read(&raw), None, None, acceptance.present(Timestamp::now(), None))
+        acceptance.judge(
+            &raw,
+            Received::read(&raw),
+            None,
+            None,
+            None,
+            acceptance.present(Timestamp::now(), None),
+        )
     }
 
     #[test]

@@ -8,9 +8,11 @@
 //! before it, the old document is in force and nothing has been touched.
 
 mod entry;
+mod not_ready;
 mod store;
 #[cfg(test)]
 mod tests;
+mod trial;
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -22,18 +24,18 @@ use tokio::time::Instant;
 
 pub use entry::DesiredValue;
 
-use self::store::Store;
+use self::{
+    store::Store,
+    trial::{Countdown, with_in_force},
+};
 use crate::{
     acceptance::{Acceptance, Candidate},
     audit::{AuditLog, Draft, Happening, Trail},
     clock::Clock,
-    envelope::{HighWaterMark, Refusal},
+    envelope::Refusal,
     executor::{DocumentPast, Executor, PassOutcome},
     expiry::Present,
-    ledger::{
-        AcceptedDocument, AppliedDocument, InventoryEntry, LedgerBody, Loaded, Provenance, Unknown,
-        UntypedRecord,
-    },
+    ledger::{AppliedDocument, InventoryEntry, LedgerBody, Loaded, Provenance, Unknown, UntypedRecord},
     pause::Pause,
     safe_mode::{DocumentId, FirstPasses, Reach, SafeMode},
     state_dir::StateLayout,
@@ -85,6 +87,9 @@ pub struct Device {
     outcome: Option<PassOutcome>,
     pause: Option<Heeded>,
     first_passes: FirstPasses,
+    /// Whether it goes back from documents whose time is up.
+    heeds_deadlines: bool,
+    countdown: Option<Countdown>,
     /// Whether the last pass left things undone because of a pause.
     held_back: bool,
 }
@@ -116,6 +121,8 @@ impl Device {
             outcome: None,
             pause: None,
             first_passes: FirstPasses::default(),
+            heeds_deadlines: false,
+            countdown: None,
             held_back: false,
         }
     }
@@ -181,9 +188,10 @@ impl Device {
     /// the agent before crashed there. Without this there is no safe mode.
     pub fn guard_against_crashes(&mut self, layout: &StateLayout) {
         let body = self.store.body();
+        let known = body.accepted.iter().chain(body.way_back());
         self.first_passes = FirstPasses::at_start(
             layout.clone(),
-            body.accepted.as_ref().map(|document| document.digest),
+            &known.map(|document| document.digest).collect::<Vec<_>>(),
             body.highest.map(|highest| highest.generation),
             self.clock.now().wall,
         );
@@ -220,6 +228,16 @@ impl Device {
     pub async fn pass(&mut self, superseded: impl Fn() -> bool, progress: impl FnMut(AgentStatus)) {
         self.held_back = false;
         self.judge_again_after_the_clock_was_set();
+        self.keep_time();
+        if self.time_is_up()
+            && let Some(way_back) = self.prepare_to_go_back().await
+        {
+            // Preparing took a moment, and what came in meanwhile goes first.
+            match superseded() {
+                true => self.first_passes.leave_off(),
+                false => self.candidate = Some(way_back),
+            }
+        }
         if self.safe_mode().is_some() {
             return self.leave_alone("SafeMode");
         }
@@ -243,8 +261,9 @@ impl Device {
         superseded: impl Fn() -> bool,
         mut progress: impl FnMut(AgentStatus),
     ) -> Ending {
+        let now = self.clock.now();
         let body = match &self.candidate {
-            Some(candidate) => in_force(self.store.body().clone(), candidate),
+            Some(candidate) => with_in_force(self.store.body().clone(), candidate, now.wall, pause.is_some()),
             None => {
                 self.read_in_force();
                 self.store.body().clone()
@@ -255,7 +274,6 @@ impl Device {
             self.leave_alone("DocumentUnreadable");
             return Ending::Over;
         };
-        let now = self.clock.now();
         let applied = body.applied.as_ref().map(|applied| applied.digest);
         let past = DocumentPast { signer: document.signer, has_converged: applied == Some(document.digest) };
         let mut pass = self.executor.prepare(&lowered.state, past, &body.inventory, now).await;
@@ -266,16 +284,17 @@ impl Device {
         let (log, clock) = (self.store.audit().clone(), self.clock.clone());
         let mut trail = Trail::new(log, clock, document, pass.announce());
         if pass.has_work() || self.candidate.is_some() {
-            let accepted = self.candidate.as_ref().map(|_| self.draft(Happening::Accepted));
-            let accepted = accepted.map(|draft| about(&body, draft));
-            let before = u64::from(accepted.is_some());
-            let batch = accepted.into_iter().chain(trail.begin()).collect();
+            let succession = self.candidate.as_ref().map(|candidate| self.succession(candidate, &body));
+            let before = u64::from(succession.is_some());
+            let batch = succession.into_iter().chain(trail.begin()).collect();
             let intents = LedgerBody { inventory: pass.intents(), ..body.clone() };
             match self.store.commit(intents, batch, now.monotonic) {
                 Ok(first) => trail.begun(first + before),
                 Err(failure) => {
-                    match self.candidate {
-                        Some(_) => self.judgement = Judgement::StoreFailed(failure),
+                    match self.candidate.take_if(|candidate| candidate.instead_of.is_some()) {
+                        // It still is in force from which the device would go back, and its time is up still.
+                        Some(_) => {}
+                        None if self.candidate.is_some() => self.judgement = Judgement::StoreFailed(failure),
                         None => {
                             let message = failure.to_string();
                             self.outcome = Some(pass.preview(ResourceState::Pending, "StateStore", &message));
@@ -304,7 +323,8 @@ impl Device {
         }
         self.dropped.append(&mut outcome.dropped);
         let applied = newly_applied(&body, &outcome, now.wall).or(body.applied.clone());
-        self.recorded(LedgerBody { inventory: outcome.inventory.clone(), applied, ..body });
+        let body = LedgerBody { inventory: outcome.inventory.clone(), applied, ..body };
+        self.recorded(if outcome.is_converged() { body.settled() } else { body });
         let ending = if outcome.interrupted { Ending::Early } else { Ending::Over };
         self.outcome = Some(outcome);
         self.release_dropped().await;
@@ -343,7 +363,7 @@ impl Device {
         if interrupted || self.held_back || self.candidate.is_some() {
             return Some(now.monotonic);
         }
-        self.executor.next_retry()
+        self.executor.next_retry().into_iter().chain(self.time_ends()).min()
     }
 
     /// Whether the newest entry and the floor are known. Before that, a report would tell the
@@ -387,12 +407,18 @@ impl Device {
     }
 
     fn put_in_force(&mut self, candidate: Candidate) {
-        tracing::info!(generation = %candidate.document.generation, "document accepted");
-        self.forget_passes_of_other_documents(candidate.document.digest);
-        let Candidate { lowered, may_be_over, .. } = candidate;
-        self.judgement = Judgement::Accepted { ignored: lowered.ignored.clone(), may_be_over };
+        let Candidate { document, lowered, may_be_over, instead_of } = candidate;
+        tracing::info!(generation = %document.generation, "document in force");
+        self.forget_passes_of_other_documents(document.digest);
+        if instead_of.is_none() {
+            self.judgement = Judgement::Accepted { ignored: lowered.ignored.clone(), may_be_over };
+            if lowered.state.rollback_deadline().is_some() && self.store.body().running_trial().is_none() {
+                tracing::info!("nothing else has converged on this device: there is nothing to go back to");
+            }
+        }
         self.in_force = Some(lowered);
         self.unreadable = None;
+        self.begin_counting();
     }
 
     /// Reads the document in force where that was not done yet. Not at the start but in its first pass,
@@ -478,15 +504,6 @@ fn about(body: &LedgerBody, draft: Draft) -> Draft {
         signer: document.and_then(|document| document.signer),
         ..draft
     }
-}
-
-fn high_water_mark(document: &AcceptedDocument) -> HighWaterMark {
-    HighWaterMark { generation: document.generation, digest: Some(document.digest) }
-}
-
-fn in_force(body: LedgerBody, candidate: &Candidate) -> LedgerBody {
-    let document = candidate.document.clone();
-    LedgerBody { highest: Some(high_water_mark(&document)), accepted: Some(document), ..body }
 }
 
 /// The document in force, when this pass is the first in which it fully converged.

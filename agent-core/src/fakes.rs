@@ -40,6 +40,10 @@ pub(crate) struct Disk {
     pub(crate) contents: BTreeMap<Claim, String>,
     /// Paths whose writing fails.
     pub(crate) broken: BTreeSet<String>,
+    /// What stands in the log of each.
+    pub(crate) logs: BTreeMap<Claim, String>,
+    /// Whether whoever asks for a log gets no answer.
+    pub(crate) silent: bool,
     /// How long each writing takes.
     pub(crate) slow: Duration,
     /// Where the process crashes, `observe File:/a` or `apply File:/a`: it never gets any further.
@@ -156,6 +160,13 @@ impl Reconciler for FakeReconciler {
         self.disk().released += dropped.len();
     }
 
+    async fn log_tail(&self, target: &Target<FileSpec, String>) -> Option<String> {
+        if self.disk().silent {
+            std::future::pending::<()>().await;
+        }
+        self.disk().logs.get(&target.claim).cloned()
+    }
+
     fn wakes(&self) -> impl futures_util::Stream<Item = Claim> + Send + 'static {
         stream::pending()
     }
@@ -163,7 +174,13 @@ impl Reconciler for FakeReconciler {
 
 /// Resources `(name, path, content, depends on)`.
 pub(crate) fn desired(resources: &[(&str, &str, &str, &[&str])]) -> DesiredState {
+    desired_within(None, resources)
+}
+
+/// The same with a deadline.
+fn desired_within(deadline: Option<Duration>, resources: &[(&str, &str, &str, &[&str])]) -> DesiredState {
     let mut builder = DesiredStateBuilder::default();
+    deadline.into_iter().for_each(|deadline| builder.roll_back_after(deadline));
     for (name, path, content, depends_on) in resources {
         let file = FileSpec::new(path.parse().unwrap(), *content);
         builder.declare(Declaration {
@@ -174,7 +191,7 @@ pub(crate) fn desired(resources: &[(&str, &str, &str, &[&str])]) -> DesiredState
     builder.finish().unwrap()
 }
 
-/// Reads a spec of the form `{"/path": "content"}`.
+/// Reads a spec of the form `{"/path": "content"}`; `"deadline": 60`, in seconds, is the one for going back.
 pub(crate) struct FakeFormat;
 
 impl ManifestFormat for FakeFormat {
@@ -187,17 +204,20 @@ impl ManifestFormat for FakeFormat {
     }
 
     fn lower(&self, document: &SpecDocument<'_>) -> Result<Lowered, Invalid> {
-        let files = document.spec.as_object().ok_or_else(|| Invalid::at("/spec", "expected an object"))?;
+        let mut files =
+            document.spec.as_object().cloned().ok_or_else(|| Invalid::at("/spec", "expected an object"))?;
+        let deadline = files.remove("deadline").and_then(|seconds| seconds.as_u64());
         let names: Vec<String> =
             files.keys().map(|path| path.trim_start_matches('/').replace('/', "-")).collect();
         let files: Vec<_> = names
             .iter()
-            .zip(files)
+            .zip(&files)
             .map(|(name, (path, content))| {
                 (name.as_str(), path.as_str(), content.as_str().unwrap_or(""), &[][..])
             })
             .collect();
-        Ok(Lowered { state: desired(&files), ignored: Vec::new() })
+        let state = desired_within(deadline.map(Duration::from_secs), &files);
+        Ok(Lowered { state, ignored: Vec::new() })
     }
 }
 

@@ -52,6 +52,8 @@ pub enum WakeReason {
     Pause,
     /// Safe mode was ended on the device.
     Resume,
+    /// The time of the document in force is up.
+    Deadline,
     /// Something that failed or was interrupted is due again.
     Retry,
 }
@@ -64,6 +66,7 @@ impl fmt::Display for WakeReason {
             Self::Drift => f.write_str("Drift"),
             Self::Pause => f.write_str("Pause"),
             Self::Resume => f.write_str("Resume"),
+            Self::Deadline => f.write_str("Deadline"),
             Self::Retry => f.write_str("Retry"),
             Self::Wake(claims) => {
                 f.write_str("Wake")?;
@@ -173,7 +176,11 @@ pub async fn run(
                 Some(WakeReason::Wake(with_queued(claim, &mut wakes)))
             }
             () = sleep_until(retry_at.min(drift_at)) => {
-                Some(if retry_at < drift_at { WakeReason::Retry } else { WakeReason::Drift })
+                Some(match retry_at < drift_at {
+                    _ if device.time_is_up() => WakeReason::Deadline,
+                    true => WakeReason::Retry,
+                    false => WakeReason::Drift,
+                })
             }
         };
     }

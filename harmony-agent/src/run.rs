@@ -40,6 +40,7 @@ pub(crate) async fn run(args: RunArgs, program: Agent) -> Result<Exit, CommandEr
     tracing::info!(%agent, version = env!("CARGO_PKG_VERSION"), state_dir = %state.layout().path().display(), "starting");
     // Not by `once`: whoever runs that sees how it ends.
     wired.device.guard_against_crashes(state.layout());
+    wired.device.heed_deadlines();
 
     let connection = Connection::open(&configuration.access, &agent)
         .await

@@ -125,6 +125,7 @@ fn in_words(phase: Option<Phase>) -> &'static str {
         Some(Phase::Converging) => "STATUS=Converging",
         Some(Phase::Converged) => "STATUS=Converged",
         Some(Phase::Degraded) => "STATUS=Degraded",
+        Some(Phase::RolledBack) => "STATUS=RolledBack",
         Some(Phase::Unknown) => "STATUS=Unknown",
     }
 }
@@ -198,7 +199,9 @@ mod tests {
     async fn the_manager_is_told_that_the_agent_is_up_how_the_device_stands_and_that_it_stops() {
         let bench = Bench::start(None);
         assert_eq!(bench.heard().await, "READY=1");
-        for phase in [Phase::Unassigned, Phase::Converging, Phase::Degraded, Phase::Converged] {
+        for phase in
+            [Phase::Unassigned, Phase::Converging, Phase::Degraded, Phase::RolledBack, Phase::Converged]
+        {
             bench.phase.send_replace(Some(phase));
             assert_eq!(bench.heard().await, format!("STATUS={phase:?}"));
         }

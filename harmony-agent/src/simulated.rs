@@ -48,6 +48,7 @@ impl SimulatedAgent {
         let ground = Ground::built_in(state.layout().path().to_owned(), root);
         let mut wired = wiring::wire(Agent::new(), &agent, &state, ground, Trust::in_anybody()).await?;
         wired.device.guard_against_crashes(state.layout());
+        wired.device.heed_deadlines();
         let access = Access { urls: vec![url], ..Access::default() };
         let (_never, stop) = watch::channel(false);
         let serving = Serving {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use agent_core::{state_dir::StateLayout, status::snapshot::Snapshot};
 use agent_model::{
     SealingKey,
-    status::{AgentStatus, ConditionStatus},
+    status::{AgentStatus, ConditionStatus, RolledBack},
 };
 
 use crate::{
@@ -57,6 +57,7 @@ fn table(snapshot: &Snapshot, running: bool) -> String {
             format!("DuplicateIdentity since {}: another device has this name; {advice}", duplicate.since),
         );
     }
+    text.push_str(&status.rolled_back.as_ref().map(rolled_back).unwrap_or_default());
     text.push_str(&conditions(status));
     text.push_str(&resources(status));
     text
@@ -64,6 +65,22 @@ fn table(snapshot: &Snapshot, running: bool) -> String {
 
 fn generation(generation: Option<agent_model::Generation>) -> String {
     generation.map_or_else(|| "none".to_owned(), |generation| format!("generation {generation}"))
+}
+
+/// The document from which the device went back, and the last lines of what was not ready.
+fn rolled_back(late: &RolledBack) -> String {
+    let RolledBack { generation, digest: _, at, reason, message, resources } = late;
+    let mut text =
+        format!("\nROLLED BACK from generation {generation} at {at}\n{}\n", with_message(reason, message));
+    for resource in resources {
+        let name = format!("{}/{}", resource.kind, resource.name);
+        let why = with_message(&resource.reason, &resource.message);
+        let _ = writeln!(text, "{name} {:?} {why}", resource.state);
+        for line in resource.log_tail.iter().flat_map(|log| log.lines()) {
+            let _ = writeln!(text, "  | {line}");
+        }
+    }
+    text
 }
 
 fn conditions(status: &AgentStatus) -> String {

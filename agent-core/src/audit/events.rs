@@ -30,6 +30,7 @@ impl AuditRecord {
             Happening::Blocked { reason, message } => ("Failed", reason.clone(), message.clone()),
             Happening::Accepted => ("Accepted", "Accepted".to_owned(), String::new()),
             Happening::Rejected { reason, message, .. } => ("Rejected", reason.clone(), message.clone()),
+            Happening::RolledBack { reason, message } => ("RolledBack", reason.clone(), message.clone()),
             Happening::DuplicateIdentity { message } => {
                 ("DuplicateIdentity", "Superseded".to_owned(), message.clone())
             }

@@ -30,6 +30,7 @@ mod verify;
 
 use agent_model::Digest;
 
+pub(crate) use self::record::short;
 pub use self::{
     cursor::EventCursor,
     files::LogFile,

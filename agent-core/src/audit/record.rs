@@ -109,6 +109,13 @@ pub enum Happening {
         /// For people.
         message: String,
     },
+    /// The device went back from the document, because it was not ready in time.
+    RolledBack {
+        /// One PascalCase word.
+        reason: String,
+        /// As in the status.
+        message: String,
+    },
     /// Nothing is applied any more, because the agent crashed with the document again and again.
     SafeMode {
         /// For people.
@@ -175,7 +182,7 @@ impl From<AuditRecord> for Draft {
 }
 
 /// As much of a text as a line holds.
-pub(super) fn short(text: &str) -> String {
+pub(crate) fn short(text: &str) -> String {
     match text.char_indices().nth(MAX_TEXT) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
@@ -194,6 +201,7 @@ impl Happening {
             | Self::Blocked { .. }
             | Self::Accepted
             | Self::Rejected { .. }
+            | Self::RolledBack { .. }
             | Self::DuplicateIdentity { .. }
             | Self::SafeMode { .. }
             | Self::LogRecovered { .. } => None,
@@ -203,6 +211,11 @@ impl Happening {
     /// Refused for a reason, in as much of the words as fit.
     pub fn rejected(revision: u64, reason: &str, message: &str) -> Self {
         Self::Rejected { revision, reason: reason.to_owned(), message: short(message) }
+    }
+
+    /// Gone back for a reason, in as much of the words as fit.
+    pub fn rolled_back(reason: &str, message: &str) -> Self {
+        Self::RolledBack { reason: reason.to_owned(), message: short(message) }
     }
 
     /// Blocked for a reason, in as much of the words as fit.

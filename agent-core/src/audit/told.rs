@@ -28,6 +28,7 @@ impl Told {
             | Happening::NotRun { .. }
             | Happening::Interrupted { .. }
             | Happening::Blocked { .. }
+            | Happening::RolledBack { .. }
             | Happening::DuplicateIdentity { .. }
             | Happening::LogRecovered { .. } => return true,
         };

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use agent_model::{Digest, status::Desired};
 
-use super::{Device, high_water_mark};
+use super::Device;
 use crate::{
     acceptance::Verdict,
     audit::{Draft, Happening},
     envelope::{HighWaterMark, Received},
     expiry::Present,
-    ledger::LedgerBody,
+    ledger::{AcceptedDocument, LedgerBody},
     safe_mode::{DocumentId, Reach},
     status::report::{Judgement, SeenEntry},
 };
@@ -120,7 +120,9 @@ impl Device {
         let (digest, generation, signer) = (received.digest, received.glance.generation, received.signer);
         let body = self.store.body();
         let present = self.present();
-        match self.acceptance.judge(raw, received, body.highest, body.accepted.as_ref(), present) {
+        let gone_back_from = body.gone_back_from().map(|late| late.digest);
+        let (highest, in_force) = (body.highest, body.accepted.as_ref());
+        match self.acceptance.judge(raw, received, highest, in_force, gone_back_from, present) {
             Ok(Verdict::InForce) => {
                 self.forget_passes_of_other_documents(digest);
                 if self.safe_mode().is_none() {
@@ -129,6 +131,10 @@ impl Device {
                 let ignored =
                     self.in_force.as_ref().map(|lowered| lowered.ignored.clone()).unwrap_or_default();
                 self.judgement = Judgement::Accepted { ignored, may_be_over: false };
+                false
+            }
+            Ok(Verdict::WasInForce) => {
+                self.judgement = Judgement::Accepted { ignored: Vec::new(), may_be_over: false };
                 false
             }
             Ok(Verdict::Acceptable(candidate)) => {
@@ -158,20 +164,14 @@ impl Device {
         let acceptance = Arc::clone(&self.acceptance);
         let clock = self.clock.clone();
         let body = self.store.body();
-        let next = self
-            .candidate
-            .as_deref()
-            .map(|candidate| &candidate.document)
-            .or(body.accepted.as_ref())
-            .cloned();
-        let highest = match &next {
-            Some(document) => Some(high_water_mark(document)),
-            None => body.highest,
-        };
+        let newer = self.candidate.as_deref().filter(|candidate| candidate.instead_of.is_none());
+        let next = newer.map(|candidate| &candidate.document).or(body.accepted.as_ref()).cloned();
+        let highest = newer.map_or(body.highest, |candidate| Some(high_water_mark(&candidate.document)));
+        let late = body.gone_back_from().map(|late| late.digest).filter(|_| newer.is_none());
         move |raw| {
             let present = acceptance.present(clock.now().wall, next.as_ref());
             let received = acceptance.receive(raw, present);
-            let verdict = acceptance.judge(raw, received, highest, next.as_ref(), present);
+            let verdict = acceptance.judge(raw, received, highest, next.as_ref(), late, present);
             matches!(verdict, Ok(Verdict::Acceptable(_)))
         }
     }
@@ -181,4 +181,8 @@ impl Device {
         let in_force = self.digest_in_force();
         self.first_passes.retain(|known| known == digest || Some(known) == in_force);
     }
+}
+
+fn high_water_mark(document: &AcceptedDocument) -> HighWaterMark {
+    HighWaterMark { generation: document.generation, digest: Some(document.digest) }
 }

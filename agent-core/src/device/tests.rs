@@ -1,4 +1,5 @@
 mod audit;
+mod rollback;
 mod safe_mode;
 mod versions;
 
@@ -15,6 +16,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     dispatcher::Formats,
+    envelope::HighWaterMark,
     fakes::{FakeFormat, FakeReconciler, device, document},
     state_dir::StateLayout,
     status::snapshot::Snapshot,

@@ -25,7 +25,7 @@ use std::{
     sync::Arc,
 };
 
-use agent_model::{Claim, DesiredState, Failure, ResourceKind, status::ResourceRef};
+use agent_model::{Claim, DesiredState, Failure, Resource, ResourceKind, status::ResourceRef};
 use tokio::time::Instant;
 
 use self::{
@@ -169,6 +169,13 @@ impl Executor {
         let spoken_of: BTreeSet<&Claim> = outcome.resources.iter().map(|resource| &resource.claim).collect();
         self.failing.retain(|claim| spoken_of.contains(claim));
         blocked
+    }
+
+    /// The last lines that what runs for that resource of `desired` has written.
+    pub async fn log_tail(&self, desired: &DesiredState, resource: &Resource) -> Option<String> {
+        let wanted =
+            Wanted::Present { spec: resource.spec.clone(), digest: desired.effective_digest(resource) };
+        self.registry.log_tail(Request { claim: resource.claim(), wanted, record: None }).await
     }
 
     /// Lets go of what was kept for `dropped`, once the ledger has durably forgotten it.

@@ -88,6 +88,7 @@ pub(super) trait Work: Send + Sync {
 trait ErasedReconciler: Send + Sync {
     async fn prepare(self: Arc<Self>, requests: Vec<Request>) -> Vec<Prepared>;
     async fn release(&self, dropped: Vec<UntypedRecord>, kept: Vec<UntypedRecord>);
+    async fn log_tail(&self, of: Request) -> Option<String>;
     async fn marked(&self) -> Vec<(Claim, ResourceName, UntypedRecord)>;
     fn ledger_was_lost(&self);
     fn wakes(&self) -> BoxStream<'static, Claim>;
@@ -118,6 +119,11 @@ impl Registry {
             marked.extend(reconciler.marked().await);
         }
         marked
+    }
+
+    /// The last lines that what runs for this has written; `None` where there are none, or they cannot be had.
+    pub(super) async fn log_tail(&self, of: Request) -> Option<String> {
+        self.0.get(&of.claim.kind())?.log_tail(of).await
     }
 
     /// Tells all that the ledger was lost.
@@ -306,6 +312,10 @@ impl<R: Reconciler> ErasedReconciler for Erased<R> {
         if let (Ok(dropped), Ok(kept)) = (typed(dropped), typed(kept)) {
             self.reconciler.release(&dropped, &kept).await;
         }
+    }
+
+    async fn log_tail(&self, of: Request) -> Option<String> {
+        self.reconciler.log_tail(&typed::<R>(of).ok()?).await
     }
 
     async fn marked(&self) -> Vec<(Claim, ResourceName, UntypedRecord)> {

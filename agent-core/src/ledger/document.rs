@@ -2,13 +2,14 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use agent_model::{AgentId, Claim, Digest, Generation, ResourceName, Timestamp};
+use agent_model::{AgentId, Claim, Digest, Generation, ResourceName, Timestamp, status::RolledBack};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{
     Map, Value,
     value::{RawValue, to_raw_value},
 };
 
+use super::Trial;
 use crate::{audit::Head, envelope::HighWaterMark, signing::KeyId};
 
 /// The version that this agent writes, and the only one that it reads.
@@ -63,6 +64,16 @@ pub struct LedgerBody {
     /// known.
     #[serde(default)]
     pub writer_epoch: u64,
+    /// The last document that converged, while a newer one is in force that did not yet: see
+    /// [`way_back`](Self::way_back).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<AcceptedDocument>,
+    /// How long the document in force has before the device goes back: see [`running_trial`](Self::running_trial).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<Trial>,
+    /// Why the device went back to the document in force: see [`gone_back_from`](Self::gone_back_from).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rolled_back: Option<RolledBack>,
     /// See [`Unknown`].
     #[serde(flatten)]
     pub unknown: Unknown,
@@ -188,6 +199,9 @@ impl LedgerBody {
             audit_seq: 0,
             audit_hash: None,
             writer_epoch: 0,
+            fallback: None,
+            trial: None,
+            rolled_back: None,
             unknown: Unknown::new(),
         }
     }

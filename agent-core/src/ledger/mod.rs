@@ -7,6 +7,7 @@
 
 mod document;
 mod loading;
+mod trial;
 
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use crate::{
 
 pub use document::{AcceptedDocument, AppliedDocument, InventoryEntry, LedgerBody, Unknown, UntypedRecord};
 pub use loading::{LedgerError, Loaded, Provenance};
+pub use trial::Trial;
 
 /// Why the ledger could not be written. Nothing is accepted or changed while it cannot.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,6 +1,6 @@
 use std::fs;
 
-use agent_model::{Digest, Generation};
+use agent_model::{Digest, Generation, Timestamp, status::RolledBack};
 use tempfile::TempDir;
 
 use super::*;
@@ -223,4 +223,71 @@ fn what_a_ledger_of_1_0_says_is_what_it_always_said() {
     let wanted = Some(Digest::of_bytes(b"app"));
     assert_eq!((entry.applied_digest, entry.altering, entry.restarting), (None, wanted, true));
     assert_eq!(entry.record["run"], "0d3c6f0e-6d1f-4d0e-9e63-0d5d0e7f3f11");
+}
+#[test]
+fn what_an_agent_wrote_that_knew_nothing_of_going_back_is_read_and_kept_as_small() {
+    let folder = two_generations();
+    let text = fs::read_to_string(folder.path().join("ledger.json")).unwrap();
+    for later in ["fallback", "trial", "rolledBack"] {
+        assert!(!text.contains(later), "{later} is written where there is none: {text}");
+    }
+    let body = load(&folder).ledger.body().clone();
+    assert_eq!((body.way_back(), body.running_trial(), body.gone_back_from()), (None, None, None));
+}
+
+/// A ledger in which generation 2 has 60 s, or was gone back from, to generation 1.
+fn in_trial() -> [LedgerBody; 2] {
+    let document = |number: u64| AcceptedDocument {
+        generation: Generation::try_from(number).unwrap(),
+        digest: Digest::of_bytes(&number.to_be_bytes()),
+        kind: "AgentManifest".to_owned(),
+        schema_version: "1.1.0".to_owned(),
+        issued_at: None,
+        at: Timestamp::UNIX_EPOCH,
+        signer: None,
+        raw: Vec::new(),
+    };
+    let (now, minute) = (Timestamp::UNIX_EPOCH, Some(std::time::Duration::from_secs(60)));
+    let mut body = LedgerBody::empty(agent()).succeeded_by(document(1), None, now, false);
+    let AcceptedDocument { generation, digest, .. } = document(1);
+    body.applied = Some(AppliedDocument { generation, digest, at: now });
+    let trial = body.settled().succeeded_by(document(2), minute, now, false);
+    let AcceptedDocument { generation, digest, .. } = document(2);
+    let (reason, message) = ("DeadlineExceeded".to_owned(), String::new());
+    let late = RolledBack { generation, digest, at: now, reason, message, resources: Vec::new() };
+    [trial.clone(), trial.gone_back_to(document(1), late)]
+}
+
+#[test]
+fn a_trial_and_its_end_are_read_back() {
+    for body in in_trial() {
+        let folder = tempfile::tempdir().unwrap();
+        load(&folder).ledger.commit(body.clone()).unwrap();
+        assert_eq!(load(&folder).ledger.body(), &body);
+    }
+    let [trial, gone_back] = in_trial();
+    assert_eq!(trial.way_back().map(|document| document.generation.get()), Some(1));
+    assert!(trial.running_trial().is_some() && trial.gone_back_from().is_none());
+    assert_eq!(gone_back.gone_back_from().map(|late| late.generation.get()), Some(2));
+    assert!(gone_back.way_back().is_none() && gone_back.running_trial().is_none());
+}
+
+#[test]
+fn what_an_agent_that_knew_nothing_of_it_carried_along_holds_no_longer() {
+    // It put another document in force, and that one converged or did not.
+    let AcceptedDocument { generation, .. } = in_trial()[0].accepted.clone().unwrap();
+    let (generation, digest) = (generation.next().unwrap(), Digest::of_bytes(b"3"));
+    for body in in_trial() {
+        for converged in [true, false] {
+            let mut body = body.clone();
+            let accepted = body.accepted.take().unwrap();
+            body.accepted = Some(AcceptedDocument { generation, digest, ..accepted });
+            body.highest = Some(HighWaterMark { generation, digest: Some(digest) });
+            if converged {
+                body.applied = Some(AppliedDocument { generation, digest, at: Timestamp::UNIX_EPOCH });
+            }
+            assert_eq!((body.running_trial(), body.gone_back_from()), (None, None));
+            assert_eq!(body.way_back().is_some(), !converged && body.fallback.is_some());
+        }
+    }
 }

@@ -14,6 +14,7 @@ use tokio::{
 };
 
 mod clock_steps;
+mod rollback;
 
 use super::*;
 use crate::{
@@ -76,6 +77,7 @@ impl Bench {
         let formats = Formats::none().with(FakeFormat);
         let mut device = device_with(&fake, &folder, formats, None, clock.clock(), rules);
         device.guard_against_crashes(&StateLayout::of(folder.path()));
+        device.heed_deadlines();
         Self::run(device, fake, folder, drift_interval)
     }
 

@@ -28,14 +28,14 @@ pub(crate) struct FirstPasses {
 
 impl FirstPasses {
     /// After a start at `now`, which counts for what the process before has left under way.
-    /// Documents that cannot be put in force any more, being neither in force nor newer than the
-    /// `highest` that was, are forgotten.
+    /// Documents that cannot be put in force any more, being neither `known` (in force, or the one to go back to) nor
+    /// newer than the `highest` that was, are forgotten.
     ///
     /// The file says what is so: what cannot be written there is not counted. Nothing can be applied
     /// on such a disk either.
     pub(crate) fn at_start(
         layout: StateLayout,
-        in_force: Option<Digest>,
+        known: &[Digest],
         highest: Option<Generation>,
         now: Timestamp,
     ) -> Self {
@@ -46,7 +46,7 @@ impl FirstPasses {
         });
         let mut unfinished = found.clone();
         unfinished.retain(|document| {
-            Some(document.digest) == in_force || highest.is_none_or(|highest| document.generation > highest)
+            known.contains(&document.digest) || highest.is_none_or(|highest| document.generation > highest)
         });
         unfinished.count_start(now);
         if unfinished != found {

@@ -33,7 +33,7 @@ impl Bench {
     }
 
     fn start(&self, seconds: u64) -> FirstPasses {
-        FirstPasses::at_start(self.layout.clone(), None, None, at(seconds))
+        FirstPasses::at_start(self.layout.clone(), &[], None, at(seconds))
     }
 
     /// A start at each of these times, which crashes with that document.
@@ -179,7 +179,7 @@ fn documents_that_can_come_no_more_are_forgotten_at_the_start() {
     bench.crash(7, [0, 1, 2, 3, 4]);
     let start = |in_force: u64, highest: u64| {
         let (in_force, highest) = (document(in_force).digest, document(highest).generation);
-        FirstPasses::at_start(bench.layout.clone(), Some(in_force), Some(highest), at(5)).safe_mode()
+        FirstPasses::at_start(bench.layout.clone(), &[in_force], Some(highest), at(5)).safe_mode()
     };
     assert!(start(6, 6).is_some(), "it may be put in force");
     assert!(start(7, 7).is_some(), "it is in force");

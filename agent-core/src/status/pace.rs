@@ -31,6 +31,7 @@ impl Change {
             conditions,
             summary,
             resources,
+            rolled_back,
             truncated,
             agent_info,
         } = old;
@@ -46,6 +47,7 @@ impl Change {
             && *conditions == new.conditions
             && *summary == new.summary
             && resources.len() == new.resources.len()
+            && *rolled_back == new.rolled_back
             && *truncated == new.truncated
             && *agent_info == new.agent_info;
         if !same_state {

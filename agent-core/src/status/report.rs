@@ -113,7 +113,8 @@ impl Reporter {
         let accepted = situation.ledger.accepted.as_ref();
         let summary = situation.outcome.map(PassOutcome::summary).unwrap_or_default();
         let convergence = convergence(&situation, summary);
-        let phase = phase(situation.entry, &convergence);
+        let rolled_back = situation.ledger.gone_back_from().cloned();
+        let phase = phase(situation.entry, &convergence, rolled_back.is_some());
         let status = AgentStatus {
             api_version: API_VERSION.into(),
             kind: KIND.into(),
@@ -135,11 +136,17 @@ impl Reporter {
             conditions: self.conditions(&situation, converged(convergence)),
             summary,
             resources: self.resources(&situation),
+            rolled_back,
             truncated: false,
             agent_info: self.info.clone(),
         };
         self.previous = Some(status.clone());
         status
+    }
+
+    /// The last report, which may be that of the process before.
+    pub fn last(&self) -> Option<&AgentStatus> {
+        self.previous.as_ref()
     }
 
     fn conditions(&self, situation: &Situation<'_>, converged: Verdict) -> Vec<Condition> {
@@ -275,10 +282,11 @@ fn convergence(situation: &Situation<'_>, summary: Summary) -> Convergence {
     }
 }
 
-fn phase(entry: &SeenEntry, convergence: &Convergence) -> Phase {
+fn phase(entry: &SeenEntry, convergence: &Convergence, rolled_back: bool) -> Phase {
     match convergence {
         Convergence::NothingAccepted => Phase::Unassigned,
         _ if *entry == SeenEntry::None => Phase::Unassigned,
+        _ if rolled_back => Phase::RolledBack,
         Convergence::Progressing(_) => Phase::Converging,
         Convergence::AllReady => Phase::Converged,
         Convergence::Failing(_) => Phase::Degraded,

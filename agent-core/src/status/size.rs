@@ -20,7 +20,7 @@ const MAX_WORD: usize = 256;
 const CUT: &str = "…";
 
 /// Writes `status` as JSON of at most `limit` bytes. Beyond it, no more than necessary is left
-/// out, each step from the end of the list: first `details`, then messages, then the entries of
+/// out, each step from the end of the list: first `details` and the ends of logs, then messages, then the entries of
 /// Ready resources, then any entries; `truncated` says so, and `summary` goes on counting all.
 ///
 /// What remains at the end is what the agent says of itself and bounded texts: 64 KiB always
@@ -36,8 +36,9 @@ pub fn fit(mut status: AgentStatus, limit: usize) -> serde_json::Result<Vec<u8>>
     status.truncated = true;
     let mut excess = Excess(json_len(&status)?.saturating_sub(limit));
     leave_out_details(&mut status.resources, &mut excess)?;
+    leave_out_logs(&mut status, &mut excess)?;
     cut_texts(&mut status, &mut excess)?;
-    leave_out_messages(&mut status.resources, &mut excess)?;
+    leave_out_messages(&mut status, &mut excess)?;
     leave_out_entries(&mut status.resources, &mut excess, |entry| entry.state == ResourceState::Ready)?;
     leave_out_entries(&mut status.resources, &mut excess, |_| true)?;
     serde_json::to_vec(&status)
@@ -76,10 +77,22 @@ fn leave_out_details(resources: &mut [ResourceStatus], excess: &mut Excess) -> s
     Ok(())
 }
 
+fn leave_out_logs(status: &mut AgentStatus, excess: &mut Excess) -> serde_json::Result<()> {
+    let resources = status.rolled_back.iter_mut().flat_map(|it| it.resources.iter_mut().rev());
+    for resource in resources {
+        if excess.is_gone() {
+            break;
+        }
+        excess.replace(&mut resource.log_tail, None)?;
+    }
+    Ok(())
+}
+
 fn cut_texts(status: &mut AgentStatus, excess: &mut Excess) -> serde_json::Result<()> {
     let conditions = status.conditions.iter_mut();
     let mut texts: Vec<(&mut String, usize)> =
         conditions.map(|condition| (&mut condition.message, MAX_CONDITION_MESSAGE)).collect();
+    texts.extend(status.rolled_back.iter_mut().map(|it| (&mut it.message, MAX_CONDITION_MESSAGE)));
     if let Some(desired) = &mut status.desired {
         let words = desired.kind.iter_mut().chain(&mut desired.schema_version);
         texts.extend(words.map(|word| (word, MAX_WORD)));
@@ -100,12 +113,14 @@ fn cut_texts(status: &mut AgentStatus, excess: &mut Excess) -> serde_json::Resul
     Ok(())
 }
 
-fn leave_out_messages(resources: &mut [ResourceStatus], excess: &mut Excess) -> serde_json::Result<()> {
-    for resource in resources.iter_mut().rev() {
+fn leave_out_messages(status: &mut AgentStatus, excess: &mut Excess) -> serde_json::Result<()> {
+    let messages = status.resources.iter_mut().rev().map(|resource| &mut resource.message);
+    let not_ready = status.rolled_back.iter_mut().flat_map(|it| it.resources.iter_mut().rev());
+    for message in messages.chain(not_ready.map(|resource| &mut resource.message)) {
         if excess.is_gone() {
             break;
         }
-        excess.replace(&mut resource.message, String::new())?;
+        excess.replace(message, String::new())?;
     }
     Ok(())
 }
@@ -156,8 +171,8 @@ mod tests {
     use super::*;
     use crate::status::pace::tests::converged;
     use agent_model::{
-        Digest,
-        status::{Desired, Summary},
+        Digest, Generation, Timestamp,
+        status::{Desired, NotReady, RolledBack, Summary},
     };
     use proptest::prelude::*;
     use serde_json::json;
@@ -224,6 +239,40 @@ mod tests {
         assert_eq!(names(&two_failed), ["file-3", "file-500"]);
     }
 
+    /// As much as ever stands in it, and as long as it can get in JSON.
+    fn rolled_back() -> RolledBack {
+        let resource = |n: u32| NotReady {
+            kind: "Process".into(),
+            name: format!("{n:063}"),
+            state: ResourceState::Failed,
+            reason: "Exited".into(),
+            message: "\u{1}".repeat(1024),
+            log_tail: Some("\"".repeat(2048)),
+        };
+        RolledBack {
+            generation: Generation::MAX,
+            digest: Digest::of_bytes(b""),
+            at: Timestamp::UNIX_EPOCH,
+            reason: "DeadlineExceeded".into(),
+            message: "\u{1}".repeat(2048),
+            resources: (0..8).map(resource).collect(),
+        }
+    }
+
+    #[test]
+    fn the_ends_of_logs_go_before_any_message_and_the_fact_that_the_device_went_back_stays() {
+        let mut status = converged(10);
+        status.rolled_back = Some(rolled_back());
+        let len = json_len(&status).unwrap();
+        let without_logs = fitted(&status, len - 20_000).rolled_back.unwrap();
+        let kept = without_logs.resources.iter().filter(|resource| resource.log_tail.is_some()).count();
+        assert!((1..8).contains(&kept), "{kept}");
+        assert!(without_logs.resources.iter().all(|resource| !resource.message.is_empty()));
+        let bare = fitted(&status, 16 * 1024).rolled_back.unwrap();
+        assert!(bare.resources.len() == 8 && bare.message.len() <= MAX_CONDITION_MESSAGE);
+        assert!(bare.resources.iter().all(|resource| resource.message.is_empty()));
+    }
+
     fn text() -> impl Strategy<Value = String> {
         prop_oneof![Just(String::new()), "[a-zä\"\u{1}]{0,40}", (0..400_usize).prop_map(|n| "m\n".repeat(n))]
     }
@@ -239,8 +288,9 @@ mod tests {
         ];
         let resources = proptest::collection::vec((state, text(), details), 0..1024);
         let conditions = proptest::collection::vec((0..200_000_usize, any::<bool>()), 5);
-        (resources, conditions).prop_map(|(resources, conditions)| {
+        (resources, conditions, any::<bool>()).prop_map(|(resources, conditions, goes_back)| {
             let mut status = converged(resources.len());
+            status.rolled_back = goes_back.then(rolled_back);
             for (entry, (state, message, details)) in status.resources.iter_mut().zip(resources) {
                 (entry.state, entry.message, entry.details) = (state, message, details);
             }
@@ -281,6 +331,8 @@ mod tests {
         #[test]
         fn no_more_is_left_out_than_necessary(mut status in status(), limit in 64 * 1024..MAX_STATUS_LEN) {
             status.conditions.iter_mut().for_each(|condition| condition.message.clear());
+            // Its texts are larger than an entry may be.
+            status.rolled_back = None;
             let whole = json_len(&status).unwrap();
             let largest_piece = status.resources.iter().map(|entry| json_len(entry).unwrap()).max().unwrap_or(0);
             let written = fit(status, limit).unwrap().len();

@@ -20,6 +20,7 @@ mod engine;
 mod events;
 mod failures;
 mod labels;
+mod log_tail;
 mod memory;
 mod observation;
 mod observe;
@@ -267,6 +268,11 @@ impl Reconciler for ContainerReconciler {
 
     /// What is kept of a container is in the runtime, and removed by its last step.
     async fn release(&self, _dropped: &[ContainerRecord], _kept: &[ContainerRecord]) {}
+
+    async fn log_tail(&self, target: &Target<ContainerSpec, ContainerRecord>) -> Option<String> {
+        let Goal::Present { spec, digest } = &target.goal else { return None };
+        log_tail::log_tail(&self.device, name_of(&target.claim).ok()?, spec, digest).await
+    }
 
     fn wakes(&self) -> impl Stream<Item = Claim> + Send + 'static {
         wakes(Arc::clone(&self.device.wakes)).map(Claim::Container)

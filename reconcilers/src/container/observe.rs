@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use agent_model::{ContainerSpec, Failure, Goal, ResourceName, Target};
+use agent_model::{ContainerSpec, Digest, Failure, Goal, ResourceName, Target};
 use bollard::{
     models::{ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary},
     query_parameters::{InspectContainerOptions, ListContainersOptions},
@@ -53,6 +53,13 @@ impl Listed {
     pub(super) fn marked(&self, device: &Device) -> BTreeSet<ResourceName> {
         let mark = |container: &ContainerSummary| Some(mark_of(device, container)?.resource);
         self.all.iter().filter_map(mark).collect()
+    }
+
+    /// The id of the container under that name, if it was made for that declaration.
+    pub(super) fn made_for(&self, device: &Device, name: &ResourceName, digest: &Digest) -> Option<String> {
+        let container = self.named(name.as_str())?;
+        let mark = mark_of(device, container)?;
+        (mark.resource == *name && mark.digest == digest.to_string()).then(|| container.id.clone())?
     }
 
     fn named(&self, name: &str) -> Option<&ContainerSummary> {

@@ -214,6 +214,16 @@ impl Reconciler for ShellJobReconciler {
     /// What is kept of a job is cleared away by its last step.
     async fn release(&self, _dropped: &[ShellJobRecord], _kept: &[ShellJobRecord]) {}
 
+    async fn log_tail(&self, target: &Target<ShellJobSpec, ShellJobRecord>) -> Option<String> {
+        let (Some(name), Goal::Present { spec, digest }) = (name_of(&target.claim), &target.goal) else {
+            return None;
+        };
+        let (device, folder) = (Arc::clone(&self.device), self.device.folder(name));
+        let (spec, digest) = (Arc::clone(spec), digest.to_string());
+        let read = move || held::log_tail(&folder, &digest, &spec.env, &*device.unsealer);
+        tokio::task::spawn_blocking(read).await.ok()?
+    }
+
     fn wakes(&self) -> impl Stream<Item = Claim> + Send + 'static {
         workload::wakes(Arc::clone(&self.device.wakes)).map(Claim::ShellJob)
     }

@@ -7,62 +7,24 @@ use std::{
 };
 
 use agent_model::{Environment, Unsealer};
-use process_shim::{ProcessFolder, log_line::LogLine};
+use process_shim::ProcessFolder;
 use serde_json::{Value, json};
+
+use crate::workload::printed::{Masked, text_of_lines};
 
 /// How much is shown from the beginning, and from the end, in bytes.
 const SHOWN: usize = 4 << 10;
 /// How much of a log is kept for that, in bytes: what is shown, with the time at the beginning of each line, if lines
 /// are a few characters long.
 pub(super) const KEPT: u64 = 128 << 10;
-/// Plain values of the environment, and lines of any, that are shorter than this are not masked: they are words that no
-/// secret consists of, such as the brackets of a file.
-const SHORTEST_MASKED: usize = 6;
-/// More texts than this are not looked for: nothing is shown then.
-const MOST_MASKED: usize = 512;
-/// What stands in the place of a value of the environment.
-const MASK: &str = "***";
 
 /// The first and the last of what was printed: `{"first", "last"}`, or only the first where that is all. Values of the
 /// environment are masked, because they may be secret; nothing is shown where these are not known. Blocking.
 pub(super) fn read(folder: &ProcessFolder, env: &Environment, unsealer: &dyn Unsealer) -> Value {
-    let Ok(opened) = env.opened(unsealer) else { return Value::Null };
-    let sealed = env.iter().map(|(_, value)| value.sealed().is_some());
-    let mut masked: Vec<String> = opened
-        .values()
-        .zip(sealed)
-        .flat_map(|(value, is_sealed)| {
-            // What is sealed is secret however short it is.
-            let shortest = if is_sealed && value.lines().nth(1).is_none() { 1 } else { SHORTEST_MASKED };
-            value.lines().map(str::trim).filter(move |line| line.len() >= shortest)
-        })
-        .map(|line| line.chars().map(visible).collect())
-        .collect();
-    // The longest first: one may be a part of another.
-    masked.sort_unstable_by(|one, other| other.len().cmp(&one.len()).then_with(|| one.cmp(other)));
-    masked.dedup();
-    if masked.len() > MOST_MASKED {
-        return Value::Null;
-    }
-    let head = without(&text_of(&[folder.head()]), &masked);
-    let tail = without(&text_of(&[folder.log(1), folder.log(0)]), &masked);
+    let Some(masked) = Masked::values_of(env, unsealer) else { return Value::Null };
+    let head = masked.left_out_of(&text_of(&[folder.head()]));
+    let tail = masked.left_out_of(&text_of(&[folder.log(1), folder.log(0)]));
     shown(&head, &tail)
-}
-
-/// The text with a mask in the place of each of these, the longest first. A mask is not looked at again: it may hold one
-/// of them itself.
-fn without(text: &str, masked: &[String]) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(character) = rest.chars().next() {
-        let found = masked.iter().find(|value| rest.starts_with(value.as_str()));
-        match found {
-            Some(_) => out.push_str(MASK),
-            None => out.push(character),
-        }
-        rest = &rest[found.map_or(character.len_utf8(), String::len)..];
-    }
-    out
 }
 
 fn shown(head: &str, tail: &str) -> Value {
@@ -77,18 +39,8 @@ fn shown(head: &str, tail: &str) -> Value {
 
 /// What was printed as these files have it, the oldest first.
 fn text_of(files: &[impl AsRef<Path>]) -> String {
-    let mut text = String::new();
-    for file in files {
-        // One that is not there has nothing to tell.
-        let content = bounded(file.as_ref()).unwrap_or_default();
-        for line in content.split(|byte| *byte == b'\n').filter_map(LogLine::parse) {
-            text.extend(String::from_utf8_lossy(line.content).chars().map(visible));
-            if !line.partial {
-                text.push('\n');
-            }
-        }
-    }
-    text
+    // One that is not there has nothing to tell.
+    files.iter().map(|file| text_of_lines(&bounded(file.as_ref()).unwrap_or_default())).collect()
 }
 
 fn bounded(file: &Path) -> io::Result<Vec<u8>> {
@@ -97,18 +49,13 @@ fn bounded(file: &Path) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-/// A character that does nothing to a terminal. Each takes one place in the status, however it is escaped there.
-fn visible(character: char) -> char {
-    if character.is_control() && character != '\t' { char::REPLACEMENT_CHARACTER } else { character }
-}
-
 #[cfg(test)]
 mod tests {
     use std::{fs, time::SystemTime};
 
     use process_shim::log_line::{Stream, append};
 
-    use crate::fake_unsealer::NoKey;
+    use crate::{fake_unsealer::NoKey, workload::printed::MOST_MASKED};
 
     use super::*;
 

@@ -3,6 +3,7 @@
 
 pub(crate) mod backoff;
 pub(crate) mod health;
+pub(crate) mod printed;
 pub(crate) mod probing;
 mod wakes;
 

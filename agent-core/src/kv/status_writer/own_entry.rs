@@ -91,15 +91,18 @@ pub(super) fn highest_generation(entry: &Entry, agent: &AgentId) -> Option<HighW
         return None;
     }
     let generation = |value: &Value| Generation::try_from(value.as_u64()?).ok();
-    let accepted = generation(&status["accepted"]["generation"]).map(|generation| {
-        let digest = status["accepted"]["digest"].as_str().and_then(|digest| digest.parse().ok());
-        HighWaterMark { generation, digest }
-    });
+    let told_of = |document: &Value| {
+        let digest = document["digest"].as_str().and_then(|digest| digest.parse().ok());
+        generation(&document["generation"]).map(|generation| HighWaterMark { generation, digest })
+    };
+    // A document from which the device went back was accepted too, and is newer than the one in force.
+    let documents = [told_of(&status["accepted"]), told_of(&status["rolledBack"])];
     let highest =
         generation(&status["highestGeneration"]).map(|generation| HighWaterMark { generation, digest: None });
-    // Of two equal ones the accepted is the better known.
-    accepted
+    // Of two equal ones that with a digest is the better known.
+    documents
         .into_iter()
+        .flatten()
         .chain(highest)
         .reduce(|one, other| if other.generation > one.generation { other } else { one })
 }
@@ -179,9 +182,9 @@ mod tests {
     #[test]
     fn the_status_of_a_newer_agent_names_writer_and_floor_and_is_never_written_again_with_less_in_it() {
         let newer = |value: &mut Value| {
-            value["schemaVersion"] = json!("1.1.0");
-            value["phase"] = json!("RolledBack");
-            value["rolledBack"] = json!({"generation": 9});
+            value["schemaVersion"] = json!("1.9.0");
+            value["phase"] = json!("Levitating");
+            value["levitation"] = json!({"generation": 9});
             value["highestGeneration"] = json!(9);
         };
         let author = Author::Writer(Writer { instance: "a".to_owned(), epoch: 12, op: 341 });
