@@ -55,12 +55,14 @@ pub fn decide(
     Ok(if document.is_some() { Writing::Configure(next) } else { Writing::Create(next) })
 }
 
-/// Whether the device accepts, or has accepted, that very document.
+/// Whether the device accepts, or has accepted, that very document. That it went back from it is an answer too: whoever
+/// applies the same again and again must not have it tried again and again.
 fn can_be_accepted(generation: Generation, digest: Digest, status: Option<&AgentStatus>) -> bool {
     let Some(highest) = highest_on_device(status) else { return true };
     let accepted = status.and_then(|status| status.accepted.as_ref());
-    let has_this =
-        accepted.is_some_and(|accepted| accepted.generation == generation && accepted.digest == digest);
+    let rolled_back = status.and_then(|status| status.rolled_back.as_ref());
+    let has_this = accepted.is_some_and(|it| (it.generation, it.digest) == (generation, digest))
+        || rolled_back.is_some_and(|it| (it.generation, it.digest) == (generation, digest));
     generation > highest || (generation == highest && has_this)
 }
 
@@ -87,7 +89,7 @@ mod tests {
         envelope::Glance,
         signing::{Sealed, SecretKey},
     };
-    use agent_model::Timestamp;
+    use agent_model::{Timestamp, status::RolledBack};
     use bytes::Bytes;
 
     use super::*;
@@ -147,6 +149,22 @@ mod tests {
                 Ok(Writing::Unchanged(generation(4)))
             );
         }
+    }
+
+    #[test]
+    fn the_same_document_from_which_the_device_went_back_is_not_written_once_more() {
+        let mut back = device(4, Some(("z", 3)));
+        back.rolled_back = Some(RolledBack {
+            generation: generation(4),
+            digest: digest("a", 4),
+            at: Timestamp::UNIX_EPOCH,
+            reason: "DeadlineExceeded".to_owned(),
+            message: String::new(),
+            resources: Vec::new(),
+        });
+        let decided = |meant: &str| decide(intent(meant), None, Some(&entry("a", 4)), Some(&back));
+        assert_eq!(decided("a"), Ok(Writing::Unchanged(generation(4))));
+        assert_eq!(decided("b"), Ok(Writing::Configure(generation(5))));
     }
 
     #[test]

@@ -67,6 +67,14 @@ pub enum Verdict {
         /// The failing resources, each with its reason.
         message: String,
     },
+    /// It accepted the document, which was not ready in time, and went back to the one that converged before. It will
+    /// not try again: only another document gets it further.
+    RolledBack {
+        /// One word.
+        reason: String,
+        /// The device's words.
+        message: String,
+    },
     /// It has stopped applying anything after repeated crashes. It goes on when another document comes, or when
     /// somebody ends that on the device.
     InSafeMode {
@@ -149,6 +157,11 @@ fn judge_document(target: &Target, status: &AgentStatus) -> Verdict {
     let converged = status.condition(ConditionType::Converged);
     if in_force && applied && converged.is_some_and(|condition| condition.status == ConditionStatus::True) {
         return Verdict::Reached;
+    }
+    // Told of no other document than this one: what was before it says nothing about it.
+    if let Some(rolled_back) = status.rolled_back.as_ref().filter(|from| from.digest == target.digest) {
+        let (reason, message) = (rolled_back.reason.clone(), rolled_back.message.clone());
+        return Verdict::RolledBack { reason, message };
     }
     let newest = status.desired.as_ref().filter(|desired| desired.digest == target.digest);
     // The same document may have been refused in an earlier entry, for the signature that it had there.

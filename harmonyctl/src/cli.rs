@@ -69,6 +69,9 @@ schema versions, Scores and kinds of resource. --force writes them all the same,
 upgraded. The generation, the time of issue and, where it is less than schemaVersion, the smallest minSchemaVersion
 are filled in; a document that says the same as before is left unchanged.
 
+A device that goes back to its document of before, as spec.rollback asks, is not waited for any longer: that is code
+3. To see it, wait longer than the document's deadline, which is 10m by default.
+
 Examples:
   harmonyctl apply -f edge-0042.yaml
   harmonyctl apply -f site/ --timeout 10m

@@ -204,8 +204,8 @@ mod tests {
             let names = schema_names(OsStr::new(current)).into_iter();
             names.map(|name| name.get_value().to_str().unwrap().to_owned()).collect::<Vec<_>>()
         };
-        assert_eq!(names("Agent"), ["AgentManifest", "AgentManifest@1.0.0"]);
-        assert_eq!(names("Score@"), ["Score@0.1.0"]);
+        assert_eq!(names("Agent"), ["AgentManifest", "AgentManifest@1.0.0", "AgentManifest@1.1.0"]);
+        assert_eq!(names("Score@"), ["Score@0.1.0", "Score@0.1.1"]);
     }
 
     #[test]

@@ -154,6 +154,12 @@ fn tell(output: &mut Output, agent: &AgentId, goal: &Goal, verdict: &Verdict) ->
                  It goes on trying; see `harmonyctl describe agent {agent}`."
             ));
         }
+        Verdict::RolledBack { reason, message } => {
+            output.error(format_args!(
+                "agent/{agent}: the device went back from generation {generation}: {reason}: {message}\n  \
+                 Correct the document and apply it again; see `harmonyctl describe agent {agent}`."
+            ));
+        }
         Verdict::InSafeMode { message } => {
             output.error(format_args!(
                 "agent/{agent}: the device is in safe mode and does not apply generation {generation}: {message}"

@@ -3,9 +3,12 @@
 //! Pure: decides from what the buckets hold. Both sides are lowered with the facts that the device
 //! publishes, so that the digests are those which the device itself would find.
 
+use std::time::Duration;
+
 use agent_model::{
-    AgentId, DesiredState, DeviceFacts, Difference, Problem, Timestamp,
+    AgentId, DesiredState, DeviceFacts, Difference, Problem, ROLLBACK, Timestamp,
     status::{AgentStatus, ConditionStatus, ConditionType},
+    written_deadline,
 };
 use agent_score_bridge::KIND;
 use fleet::{Agent, desired_state::StoredDocument};
@@ -223,6 +226,9 @@ fn not_accepted(entry: &StoredDocument, status: &AgentStatus) -> Option<String> 
         return None;
     }
     let generation = words::generation(entry.glance.generation);
+    if let Some(rolled_back) = status.rolled_back.as_ref().filter(|from| from.digest == entry.digest) {
+        return Some(format!("the device went back from generation {generation}: {}", rolled_back.reason));
+    }
     let has_judged = status.desired.as_ref().is_some_and(|desired| desired.digest == entry.digest);
     let refusal = status
         .condition(ConditionType::Accepted)
@@ -253,6 +259,15 @@ fn joined(problems: &[Problem]) -> String {
 
 fn difference_line(difference: &Difference) -> String {
     match difference {
+        Difference::Rollback { first, second } => {
+            let told = |deadline: &Option<Duration>| {
+                deadline.map_or_else(
+                    || "never".to_owned(),
+                    |deadline| format!("after {}", written_deadline(deadline)),
+                )
+            };
+            format!("rollback: {} in the entry, {} in the Scores", told(first), told(second))
+        }
         Difference::OnlyInFirst(name) => format!("{name}: only in the entry"),
         Difference::OnlyInSecond(name) => format!("{name}: only in the Scores"),
         Difference::Field { resource, field, first, second } => {
@@ -264,6 +279,10 @@ fn difference_line(difference: &Difference) -> String {
 
 fn difference_value(difference: &Difference) -> Value {
     match difference {
+        Difference::Rollback { first, second } => {
+            let told = |deadline: &Option<Duration>| deadline.map(written_deadline);
+            json!({"field": ROLLBACK, "entry": told(first), "scores": told(second)})
+        }
         Difference::OnlyInFirst(name) => json!({"resource": name, "onlyIn": "Entry"}),
         Difference::OnlyInSecond(name) => json!({"resource": name, "onlyIn": "Scores"}),
         Difference::Field { resource, field, first, second } => {

@@ -192,12 +192,12 @@ mod tests {
     #[test]
     fn what_there_is_not_is_told_with_what_there_is() {
         assert_eq!(named("AgentManifest@1.0.0").unwrap().name(), "AgentManifest@1.0.0");
-        assert!(named("Score").unwrap().is_newest());
+        assert!(named("Score").unwrap().is_newest() && !named("Score@0.1.0").unwrap().is_newest());
         assert!(named("agentmanifest").unwrap_err().contains("did you mean \"AgentManifest\"?"));
         assert!(named("Tea").unwrap_err().contains("AgentManifest, Score"));
         assert_eq!(
             named("Score@9.0.0").unwrap_err(),
-            "there is no schema Score \"9.0.0\" here; this harmonyctl has 0.1.0"
+            "there is no schema Score \"9.0.0\" here; this harmonyctl has 0.1.0, 0.1.1"
         );
         assert!(named("Score@").is_err());
     }

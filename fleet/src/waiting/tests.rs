@@ -105,11 +105,11 @@ fn a_document_is_reached_when_it_is_in_force_applied_and_still_converged() {
 /// A status with words and keys of a version that is not known here.
 fn newer(status: Value) -> Value {
     let mut status = status;
-    let condition = json!({"type": "RolledBack", "status": "True", "reason": "NotReady", "message": "",
+    let condition = json!({"type": "Levitating", "status": "True", "reason": "NotReady", "message": "",
                            "lastTransitionTime": "2026-01-31T12:00:00Z", "observedGeneration": 7});
-    status["schemaVersion"] = "1.1.0".into();
-    status["phase"] = "RolledBack".into();
-    status["rolledBack"] = json!({"generation": 7});
+    status["schemaVersion"] = "1.9.0".into();
+    status["phase"] = "Levitating".into();
+    status["levitation"] = json!({"generation": 7});
     status["conditions"].as_array_mut().unwrap().insert(0, condition);
     status
 }
@@ -182,6 +182,54 @@ fn degraded_under_another_document_says_nothing_about_this_one() {
     let mut status = working("Degraded", vec![resource("broken", "Failed", "NotRegularFile")]);
     status["accepted"]["digest"] = digest("before").to_string().into();
     assert_eq!(verdict(status), Verdict::InProgress);
+}
+
+/// The device went back from this document to the one before.
+fn rolled_back(from: &str) -> Value {
+    with(|status| {
+        let before = digest("before").to_string();
+        status["phase"] = "RolledBack".into();
+        status["accepted"]["digest"] = before.clone().into();
+        status["applied"]["digest"] = before.into();
+        status["rolledBack"] = json!({
+            "generation": 7, "digest": digest(from), "at": "2026-01-31T12:10:00Z", "reason": "DeadlineExceeded",
+            "message": "File/a was not ready within 10m",
+            "resources": [{"kind": "File", "name": "a", "state": "Failed", "reason": "NotRegularFile",
+                           "message": "it is a folder", "logTail": null}],
+        });
+    })
+}
+
+#[test]
+fn a_document_from_which_the_device_went_back_has_failed_at_once_and_for_good() {
+    let told = Verdict::RolledBack {
+        reason: "DeadlineExceeded".into(),
+        message: "File/a was not ready within 10m".into(),
+    };
+    assert_eq!(verdict(rolled_back("ours")), told);
+    // Also while what it went back to is not well, and whatever was written since.
+    let mut degraded = rolled_back("ours");
+    degraded["conditions"][1]["status"] = "False".into();
+    assert_eq!(verdict(degraded), told);
+    let entry = DesiredEntry { revision: 41, written_at: now(), document: None };
+    let superseded = Agent { desired: Some(entry), ..agent(Some(rolled_back("ours"))) };
+    assert_eq!(judge(&goal(), Some(&superseded), clock()), told);
+    let silent = Agent { last_heartbeat: None, ..agent(Some(rolled_back("ours"))) };
+    assert_eq!(judge(&goal(), Some(&silent), clock()), told);
+}
+
+#[test]
+fn that_the_device_went_back_from_an_earlier_document_says_nothing_about_this_one() {
+    assert_eq!(verdict(rolled_back("an earlier one")), Verdict::InProgress);
+    // In the same status that says that this one is there.
+    let mut reached = document();
+    reached["rolledBack"] = rolled_back("an earlier one")["rolledBack"].clone();
+    assert_eq!(verdict(reached), Verdict::Reached);
+    // It went back to this one.
+    let mut to_ours = rolled_back("a later one");
+    to_ours["accepted"]["digest"] = digest("ours").to_string().into();
+    to_ours["applied"]["digest"] = digest("ours").to_string().into();
+    assert_eq!(verdict(to_ours), Verdict::Reached);
 }
 
 #[test]

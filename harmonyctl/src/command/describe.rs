@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use agent_model::{AgentId, SealingKey, Timestamp, status::AgentStatus};
+use agent_model::{
+    AgentId, SealingKey, Timestamp,
+    status::{AgentStatus, RolledBack},
+};
 use fleet::{Agent, Events, Fleet, Roster, Selection};
 
 use super::{
@@ -83,6 +86,7 @@ fn description(agent: &Agent, now: Timestamp, offline_after: Duration) -> Vec<St
         Some(status) => {
             head.extend(documents(status));
             let mut lines = Table::new().lines(&head);
+            lines.extend(status.rolled_back.as_ref().map(rolled_back).unwrap_or_default());
             lines.extend(section("Conditions:", conditions(status, now)));
             lines.extend(section(&resources_title(status), resources(status, now)));
             lines.extend(section("Agent:", agent_info(status, now)));
@@ -160,6 +164,36 @@ fn documents(status: &AgentStatus) -> Vec<Vec<String>> {
         .collect()
 }
 
+/// From what the device went back, why, and what was not ready then with the last lines that it wrote.
+fn rolled_back(from: &RolledBack) -> Vec<String> {
+    let mut lines = section(
+        "Rolled back:",
+        vec![
+            row(["From:", &format!("generation {}, {}", from.generation, from.digest)]),
+            row(["At:", &from.at.to_string()]),
+            row(["Reason:", &from.reason]),
+            row(["Message:", &from.message]),
+        ],
+    );
+    if !from.resources.is_empty() {
+        let header = row(["KIND", "NAME", "STATE", "REASON", "MESSAGE"]);
+        let rows = from.resources.iter().map(|resource| {
+            let state = format!("{:?}", resource.state);
+            row([&resource.kind, &resource.name, &state, &resource.reason, &resource.message])
+        });
+        lines.extend(section(
+            "Not ready when it was rolled back:",
+            [header].into_iter().chain(rows).collect(),
+        ));
+    }
+    for resource in &from.resources {
+        let Some(tail) = resource.log_tail.as_deref().filter(|tail| !tail.is_empty()) else { continue };
+        let rows = tail.lines().map(|line| row([line])).collect();
+        lines.extend(section(&format!("Last lines of {}/{}:", resource.kind, resource.name), rows));
+    }
+    lines
+}
+
 fn conditions(status: &AgentStatus, now: Timestamp) -> Vec<Vec<String>> {
     let header = row(["TYPE", "STATUS", "REASON", "SINCE", "GENERATION", "MESSAGE"]);
     let rows = status.conditions.iter().map(|condition| {
@@ -228,15 +262,49 @@ fn agent_info(status: &AgentStatus, now: Timestamp) -> Vec<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::command::get::tests::newer_agent;
 
     #[test]
     fn a_status_of_a_newer_agent_is_described_as_far_as_it_is_known() {
         let lines = description(&newer_agent(), Timestamp::UNIX_EPOCH, Duration::from_secs(300)).join("\n");
-        for known in ["RolledBack", "True", "NotReady", "not in time", "Lamp", "Unknown", "0.2.0"] {
+        for known in ["Levitating", "True", "NotReady", "not in time", "Lamp", "Unknown", "0.2.0"] {
             assert!(lines.contains(known), "{known} is not in {lines}");
         }
+    }
+
+    #[test]
+    fn what_was_rolled_back_is_told_with_what_was_not_ready_and_what_that_said_last() {
+        let resource = |name: &str, log_tail| {
+            json!({"kind": "Process", "name": name, "state": "Failed", "reason": "CrashLoop", "message": "ended with 1",
+                   "logTail": log_tail})
+        };
+        let from = json!({
+            "generation": 8, "digest": agent_model::Digest::of_bytes(b"8"), "at": "2026-01-31T12:10:00Z",
+            "reason": "DeadlineExceeded", "message": "2 of 3 resources were not ready within 90s",
+            "resources": [resource("web", Some("starting\n\x1b[31mno such port\n")), resource("api", None)],
+        });
+        let lines = rolled_back(&serde_json::from_value(from).unwrap());
+        assert!(lines[2].starts_with("  From:      generation 8, sha256:"), "{lines:#?}");
+        assert_eq!(
+            lines[3..],
+            [
+                "  At:        2026-01-31T12:10:00Z",
+                "  Reason:    DeadlineExceeded",
+                "  Message:   2 of 3 resources were not ready within 90s",
+                "",
+                "Not ready when it was rolled back:",
+                "  KIND      NAME   STATE    REASON      MESSAGE",
+                "  Process   web    Failed   CrashLoop   ended with 1",
+                "  Process   api    Failed   CrashLoop   ended with 1",
+                "",
+                "Last lines of Process/web:",
+                "  starting",
+                "  \\u{1b}[31mno such port",
+            ]
+        );
     }
 
     #[test]

@@ -258,6 +258,7 @@ fn document(agent: &Agent) -> Value {
             "highestGeneration": null,
             "accepted": null,
             "applied": null,
+            "rolledBack": null,
             "conditions": [],
             "summary": {"total": 0, "ready": 0, "failed": 0, "pending": 0},
             "resources": [],
@@ -278,10 +279,10 @@ pub(super) mod tests {
     pub(crate) fn newer_agent() -> Agent {
         let time = "2026-01-31T12:00:00Z";
         let status = json!({
-            "apiVersion": "harmony/v1", "kind": "AgentStatus", "schemaVersion": "1.1.0", "agent": "a",
-            "writer": {"instance": "i", "epoch": 1, "op": 1}, "phase": "RolledBack", "desired": null,
-            "highestGeneration": 8, "accepted": null, "applied": null, "rolledBack": {"generation": 8},
-            "conditions": [{"type": "RolledBack", "status": "True", "reason": "NotReady", "message": "not in time",
+            "apiVersion": "harmony/v1", "kind": "AgentStatus", "schemaVersion": "1.9.0", "agent": "a",
+            "writer": {"instance": "i", "epoch": 1, "op": 1}, "phase": "Levitating", "desired": null,
+            "highestGeneration": 8, "accepted": null, "applied": null, "levitation": {"generation": 8},
+            "conditions": [{"type": "Levitating", "status": "True", "reason": "NotReady", "message": "not in time",
                             "lastTransitionTime": time, "observedGeneration": 8}],
             "summary": {"total": 1, "ready": 0, "failed": 0, "pending": 1},
             "resources": [{"kind": "Lamp", "name": "l", "state": "Quarantined", "reason": "R", "message": "",
@@ -322,10 +323,10 @@ pub(super) mod tests {
         let newer = newer_agent();
         for format in [Format::Table, Format::Wide] {
             let row = listing(format).row(&newer);
-            assert_eq!(row[1..5], ["RolledBack", "-", "-", "0/1"]);
+            assert_eq!(row[1..5], ["Levitating", "-", "-", "0/1"]);
         }
-        assert_eq!(document(&newer)["phase"], "RolledBack");
-        assert_eq!(document(&newer)["rolledBack"]["generation"], 8);
+        assert_eq!(document(&newer)["phase"], "Levitating");
+        assert_eq!(document(&newer)["levitation"]["generation"], 8);
     }
 
     #[test]

@@ -230,7 +230,11 @@ fn valid_manifest() -> impl Strategy<Value = Value> {
     ];
     let resource = (resource, earlier(), earlier(), any::<bool>());
     let labels = option::of(collection::btree_map("[a-z/. ]{0,8}", any::<String>(), 0..3));
-    (collection::vec(resource, 0..8), labels).prop_map(|(resources, labels)| {
+    let rollback = option::of((
+        sample::select(vec![None, Some("Previous"), Some("None")]),
+        option::of("([1-9][0-9]?m ?)?[1-9][0-9]{0,2}s"),
+    ));
+    (collection::vec(resource, 0..8), labels, rollback).prop_map(|(resources, labels, rollback)| {
         let name = |i: usize| format!("r-{i}");
         let resources = resources.into_iter().enumerate().map(|(i, (resource, depends_on, restart_on, is_sparse))| {
             let (kind, mut spec) = resource;
@@ -261,6 +265,9 @@ fn valid_manifest() -> impl Strategy<Value = Value> {
         });
         let mut document = v1(&resources.collect());
         document["metadata"]["labels"] = json!(labels);
+        if let Some((on_failure, deadline)) = rollback {
+            document["spec"]["rollback"] = json!({"onFailure": on_failure, "deadline": deadline});
+        }
         document
     })
 }
@@ -283,7 +290,7 @@ proptest! {
 #[test]
 fn every_example_and_its_conversion_ask_for_the_identical_state() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
-    let folders = [folder.clone(), folder.join("gateway"), folder.join("jobs"), folder.join("processes")];
+    let folders = ["", "gateway", "jobs", "processes", "rollback"].map(|name| folder.join(name));
     let files = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap());
     let mut count = 0;
     for file in files.map(|entry| entry.unwrap().path()) {
@@ -314,12 +321,37 @@ fn the_authors_metadata_is_kept_and_what_apply_fills_in_is_left_to_it() {
         "annotations": {"contact": "x"}, "expiresAt": "2999-01-31T12:00:00Z",
     });
     let expected = json!({
-        "apiVersion": "harmony/v1", "kind": "Score",
+        "apiVersion": "harmony/v1", "kind": "Score", "minSchemaVersion": "0.1.0",
         "metadata": {"name": "edge-1", "labels": {"site": "north"}, "annotations": {"contact": "x"},
                      "expiresAt": "2999-01-31T12:00:00Z"},
         "spec": {"scores": []},
     });
     assert_eq!(converted(&document), Ok(expected));
+}
+
+#[test]
+fn when_the_device_goes_back_is_carried_over_and_needs_a_reader_that_knows_it() {
+    let file = json!([{"name": "a", "kind": "File", "spec": {"path": "/a", "content": ""}}]);
+    for (rollback, carried) in [
+        (json!({"deadline": "90s"}), Some(json!({"onFailure": "Previous", "deadline": "90s"}))),
+        (json!({}), Some(json!({"onFailure": "Previous", "deadline": "10m"}))),
+        (json!({"onFailure": "None"}), None),
+    ] {
+        let mut document = v1(&file);
+        document["spec"]["rollback"] = rollback;
+        let converted = converted(&document).unwrap();
+        assert_eq!(converted["spec"].get("rollback"), carried.as_ref());
+        assert_eq!(digest(&document), digest(&converted));
+        // Whatever is not said is the newest, which knows it.
+        let min = converted.get("minSchemaVersion").and_then(Value::as_str);
+        assert_eq!(min, if carried.is_some() { None } else { Some("0.1.0") });
+        let versions = manifest(&converted).envelope;
+        let needed = if carried.is_some() { "0.1.1" } else { "0.1.0" };
+        assert_eq!(
+            (versions.schema_version.to_string(), versions.min_schema_version.to_string()),
+            ("0.1.1".to_owned(), needed.to_owned())
+        );
+    }
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn a_document_as_authors_write_it_is_valid_and_is_completed() {
     let manifest = manifest(VALID);
     let bytes = manifest.complete(Generation::try_from(7).unwrap(), Timestamp::UNIX_EPOCH);
     let written: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
-    assert_eq!(written["schemaVersion"], "1.0.0");
+    assert_eq!(written["schemaVersion"], "1.1.0");
     assert_eq!(written["metadata"]["generation"], 7);
     assert_eq!(written["metadata"]["issuedAt"], "1970-01-01T00:00:00Z");
     assert_eq!(agent_core::authoring::intent_digest(&bytes), Some(manifest.intent()));
@@ -133,15 +133,66 @@ fn the_smallest_version_that_suffices_is_filled_in_unless_it_is_the_default_or_t
         (text("schemaVersion").unwrap(), text("minSchemaVersion"))
     };
     let said = |written: &str, needed: &str| (written.to_owned(), Some(needed.to_owned()));
-    assert_eq!(min(""), ("1.0.0".to_owned(), None), "the default says so already");
-    assert_eq!(min("schemaVersion: 1.0.0"), ("1.0.0".to_owned(), None));
+    assert_eq!(min(""), said("1.1.0", "1.0.0"), "written against the newest, and using nothing of it");
+    assert_eq!(min("schemaVersion: 1.0.0"), ("1.0.0".to_owned(), None), "the default says so already");
     assert_eq!(min("schemaVersion: 1.7.0"), said("1.7.0", "1.0.0"), "it uses nothing that is newer");
     assert_eq!(min("schemaVersion: 1.7.0\nminSchemaVersion: 1.0.0"), said("1.7.0", "1.0.0"));
-    assert_eq!(min("minSchemaVersion: null"), ("1.0.0".to_owned(), None));
+    assert_eq!(min("minSchemaVersion: 1.1.0"), said("1.1.0", "1.1.0"), "the author's is kept");
+    assert_eq!(min("minSchemaVersion: null"), said("1.1.0", "1.0.0"));
     assert_eq!(min("schemaVersion: 1.7.0\nminSchemaVersion: null"), said("1.7.0", "1.0.0"));
     let unknown = VALID.replace("spec:\n", "schemaVersion: 1.7.0\nspec:\n  newer: 1\n");
     let problems = reading(&unknown).problems();
     assert!(problems[0].contains("needs a reader of at least 1.7.0"), "{problems:?}");
+}
+
+#[test]
+fn a_document_that_goes_back_needs_the_version_that_brought_it_and_no_older_device_is_given_it() {
+    let rollback = |text: &str| text.replace("spec:\n", "spec:\n  rollback: {deadline: 2m}\n");
+    let scores = SCORES.lines().take(6).collect::<Vec<_>>().join("\n").replace(", dependsOn: [tea]", "");
+    let reads = |kind: &str, version: &str| {
+        let mut status = status(BTreeMap::from([(kind.to_owned(), vec![version.to_owned()])]));
+        status.agent_info.scores = vec!["File@0.1.0".to_owned()];
+        status
+    };
+    for (kind, text, old, new) in
+        [("AgentManifest", VALID, "1.0.0", "1.1.0"), ("Score", scores.as_str(), "0.1.0", "0.1.1")]
+    {
+        let (plain, with_rollback) = (manifest(text), manifest(&rollback(text)));
+        for (document, needed) in [(&plain, old), (&with_rollback, new)] {
+            assert_eq!(document.envelope.schema_version.to_string(), new);
+            assert_eq!(document.envelope.min_schema_version.to_string(), needed, "{kind}");
+        }
+        for version in [old, new] {
+            assert_eq!(plain.problems_on(&reads(kind, version)), Vec::<String>::new(), "{kind} {version}");
+        }
+        assert_eq!(with_rollback.problems_on(&reads(kind, new)), Vec::<String>::new(), "{kind}");
+        assert_eq!(
+            with_rollback.problems_on(&reads(kind, old)),
+            [format!(
+                "the device cannot read it: {kind} {new} needs a reader of at least {new}; this one reads {old}"
+            )]
+        );
+        let too_old = rollback(&text.replace("spec:\n", &format!("schemaVersion: {old}\nspec:\n")));
+        let problems = reading(&too_old).problems();
+        assert!(
+            problems.len() == 1
+                && problems[0].contains(&format!("/spec/rollback: \"rollback\" came with version {new}")),
+            "{problems:?}"
+        );
+        let too_low = rollback(&text.replace("spec:\n", &format!("minSchemaVersion: {old}\nspec:\n")));
+        let problems = reading(&too_low).problems();
+        let told = format!("/minSchemaVersion: {old} is too low: {kind} {old} does not know /spec/rollback");
+        assert!(problems.len() == 1 && problems[0].contains(&told), "{problems:?}");
+    }
+}
+
+#[test]
+fn a_document_that_an_older_harmonyctl_wrote_is_the_same_as_one_of_this() {
+    let document = agent_core::authoring::read_documents(VALID, "f").unwrap().remove(0);
+    let older = document.complete(&completion("1.0.0", Generation::FIRST, Timestamp::UNIX_EPOCH));
+    assert_eq!(agent_core::authoring::intent_digest(&older), Some(manifest(VALID).intent()));
+    let with_rollback = VALID.replace("spec:\n", "spec:\n  rollback: {}\n");
+    assert_ne!(manifest(&with_rollback).intent(), manifest(VALID).intent());
 }
 
 #[test]
@@ -182,7 +233,7 @@ fn readers_of_another_line_than_the_documents_cannot_be_said_to_suffice() {
     for (versions, told) in [
         (
             "minSchemaVersion: 0.9.0",
-            "0.9.0 is of another version line than the document, which is written against 1.0.0",
+            "0.9.0 is of another version line than the document, which is written against 1.1.0",
         ),
         ("minSchemaVersion: 2.0.0", "2.0.0 is of another version line"),
         ("schemaVersion: 1.7.0\nminSchemaVersion: 0.1.0", "0.1.0 is of another version line"),

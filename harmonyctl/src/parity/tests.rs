@@ -93,6 +93,21 @@ fn what_differs_is_named_with_both_values() {
 }
 
 #[test]
+fn when_the_device_goes_back_is_carried_over_and_differs_where_it_is_not_the_same() {
+    let mut document = v1("x");
+    document["schemaVersion"] = json!("1.1.0");
+    document["spec"]["rollback"] = json!({"deadline": "1m 30s"});
+    let entry = || entry(&document.to_string());
+    assert_eq!(judged(entry(), BOTH, None).parity, Parity::Identical);
+    let verdict = judged(entry(), BOTH, Some(&scores(&json!([file("f", "x")]))));
+    assert_eq!(verdict.differences(), ["rollback: after 90s in the entry, never in the Scores"]);
+    assert_eq!(
+        verdict.document()["differences"],
+        json!([{"field": "rollback", "entry": "90s", "scores": null}])
+    );
+}
+
+#[test]
 fn scores_are_rendered_with_the_facts_of_the_device() {
     let set = |template: &str| {
         let file = json!({"name": "m", "path": "f", "template": template});
@@ -206,6 +221,12 @@ fn a_device_that_does_not_enforce_the_entry_is_told_of() {
     let verdict = judge(&agent(Some(v1_entry()), Some(&older)), None, NOW);
     assert_eq!(verdict.remarks, ["the device has not accepted generation 7 yet"]);
     assert_eq!(verdict.parity, Parity::Identical);
+    let mut rolled_back = older.clone();
+    rolled_back["rolledBack"] = json!({
+        "generation": 7, "digest": v1_entry().document.unwrap().digest, "at": "2026-01-31T12:00:00Z",
+        "reason": "DeadlineExceeded", "message": "", "resources": []});
+    let verdict = judge(&agent(Some(v1_entry()), Some(&rolled_back)), None, NOW);
+    assert_eq!(verdict.remarks, ["the device went back from generation 7: DeadlineExceeded"]);
     let mut refused = older;
     refused["desired"]["digest"] = json!(v1_entry().document.unwrap().digest);
     refused["conditions"] = json!([{"type": "Accepted", "status": "False", "reason": "PolicyDenied",
