@@ -31,9 +31,12 @@ test: build ## Run all tests, on a real NATS server and a real systemd, which ar
 	cargo test --workspace --locked
 	cargo test --package harmony-agent --locked --features score-bridge --lib
 
+# An older agent is built from the history, which takes minutes and a git checkout that has it.
+#
 # What shows only now and then needs many schedules, and each is another one. A schedule that finds a fault
 # prints its seed: HARMONY_SEED=… runs it again (CONTRIBUTING.md).
-soak: test ## Run all tests, and then random schedules of faults for SOAK_MINUTES (60)
+soak: test ## Run all tests, those with an older agent, and random schedules of faults for SOAK_MINUTES (60)
+	cargo test --locked --package tests --test e2e -- --nocapture --ignored older_agent
 	SOAK_MINUTES=$(SOAK_MINUTES) cargo test --locked --package tests --test e2e -- --nocapture --ignored random_faults
 
 # A fuzzer needs what only a nightly compiler has. What it finds that fails is kept in fuzz/artifacts, with the command

@@ -44,7 +44,7 @@ pub struct Agent {
     id: String,
     url: String,
     state_dir: PathBuf,
-    program: &'static str,
+    program: PathBuf,
     settings: BTreeMap<String, String>,
     policy: BTreeMap<String, String>,
     allows_unsigned: bool,
@@ -66,7 +66,7 @@ impl Agent {
             id: id.to_owned(),
             url: url.to_owned(),
             state_dir: folder.path().join("state"),
-            program: PROGRAM,
+            program: PROGRAM.into(),
             settings: BTreeMap::new(),
             policy: BTreeMap::new(),
             allows_unsigned: true,
@@ -132,16 +132,16 @@ impl Agent {
             Bridge::Disabled => (PROGRAM_WITH_SCORES, Some("'Disabled'")),
             Bridge::Enabled => (PROGRAM_WITH_SCORES, Some("'Enabled'")),
         };
-        self.program = program;
+        self.program = program.into();
         self.policy.remove("formats.Score");
         self.policy.extend(rule.map(|rule| ("formats.Score".to_owned(), rule.to_owned())));
         self
     }
 
-    /// Has another program of this workspace for an agent, from the next start on.
+    /// Has another program for an agent, from the next start on: the name of one of this workspace, or where one lies.
     #[must_use]
-    pub fn with_program(mut self, program: &'static str) -> Self {
-        self.program = program;
+    pub fn with_program(mut self, program: impl Into<PathBuf>) -> Self {
+        self.program = program.into();
         self
     }
 
@@ -217,7 +217,7 @@ impl Agent {
 
     /// Starts the agent.
     pub fn start(&mut self) {
-        self.launch(self.program, &[]);
+        self.launch(&self.program.clone(), &[]);
     }
 
     /// Starts the agent that dies at the crash point after `passed` others.
@@ -237,7 +237,7 @@ impl Agent {
     }
 
     fn start_with_crash_points(&mut self, failpoints: String) {
-        self.launch(PROGRAM_WITH_CRASH_POINTS, &[("FAILPOINTS".to_owned(), failpoints)]);
+        self.launch(Path::new(PROGRAM_WITH_CRASH_POINTS), &[("FAILPOINTS".to_owned(), failpoints)]);
     }
 
     /// Whether the agent's process is there.
@@ -310,7 +310,7 @@ impl Agent {
     async fn finish(&self, arguments: impl IntoIterator<Item = String>) -> (Option<i32>, String) {
         let printed = self.folder.path().join("printed");
         let _ = fs::remove_file(&printed);
-        let command: Vec<String> = [text(&built(self.program))].into_iter().chain(arguments).collect();
+        let command: Vec<String> = [text(&built(&self.program))].into_iter().chain(arguments).collect();
         let process = Process::start(&self.id, &command, &[], &printed);
         let status = process.expect("a program that exists can be started").end().await;
         (status.code(), fs::read_to_string(&printed).unwrap())
@@ -433,7 +433,7 @@ impl Agent {
         unsigned.into_iter().chain(trust.into_iter().flatten()).chain(flags).collect()
     }
 
-    fn launch(&mut self, program: &str, environment: &[(String, String)]) {
+    fn launch(&mut self, program: &Path, environment: &[(String, String)]) {
         assert!(self.process.is_none(), "the agent was started already");
         let mut command = Vec::new();
         let mut mounts = Vec::new();

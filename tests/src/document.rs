@@ -62,6 +62,21 @@ impl Format {
     }
 }
 
+/// The same document with a deadline: a device goes back from it, unless all of it is ready by then.
+///
+/// # Panics
+/// When it is no document of these formats.
+pub fn within(deadline: &str, mut document: Value) -> Value {
+    let since = match document["kind"].as_str() {
+        Some("AgentManifest") => "1.1.0",
+        Some("Score") => "0.1.1",
+        kind => panic!("{kind:?} has no deadlines"),
+    };
+    document["schemaVersion"] = since.into();
+    document["spec"]["rollback"] = json!({"deadline": deadline});
+    document
+}
+
 /// A job of this script.
 pub fn job(name: &str, script: &str) -> Value {
     json!({"name": name, "kind": "ShellJob", "spec": {"script": script}})

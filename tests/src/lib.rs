@@ -42,4 +42,4 @@ pub mod small_disk;
 pub mod snapshot;
 pub mod systemd_container;
 pub mod traffic;
-mod workloads;
+pub mod workloads;

@@ -172,8 +172,9 @@ pub fn was_killed(status: ExitStatus) -> bool {
     status.signal() == Some(Signal::KILL.as_raw())
 }
 
-/// A program of this workspace, which lies beside the folder of the running test.
-pub fn built(name: &str) -> PathBuf {
+/// A program of this workspace, which lies beside the folder of the running test; one that is given by its path lies
+/// there.
+pub fn built(name: impl AsRef<Path>) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let path = test.parent().and_then(Path::parent).unwrap().join(name);
     assert!(path.exists(), "{} is missing: run the tests with `make test`, which builds it", path.display());

@@ -56,11 +56,11 @@ pub(crate) fn running(state_dir: &Path) -> Vec<ProcessIdentity> {
         .collect()
 }
 
-/// Ends all of it, and what it has started.
+/// Ends all that runs because of a device with that state folder, and what it has started.
 ///
 /// # Panics
 /// When something does not end, unless a test is failing already.
-pub(crate) fn end_all(state_dir: &Path) {
+pub fn end_all(state_dir: &Path) {
     let records: Vec<_> = folders(state_dir)
         .into_iter()
         .map(|folder| {

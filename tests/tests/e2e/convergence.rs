@@ -110,8 +110,7 @@ async fn a_document_converges_and_the_status_says_all_that_the_contract_promises
         })
     };
     let (kind, schema_version) = (site.format().kind(), site.format().schema_version());
-    let mut formats = json!({"AgentManifest": ["1.0.0"]});
-    formats[kind] = json!([schema_version]);
+    let mut formats = json!({"AgentManifest": ["1.0.0", "1.1.0"]});
     let scores: &[&str] = match site.format() {
         Format::AgentManifest => &[],
         Format::Score => &[
@@ -125,8 +124,11 @@ async fn a_document_converges_and_the_status_says_all_that_the_contract_promises
             "SystemdUnit@0.1.0",
         ],
     };
+    if site.format() == Format::Score {
+        formats[kind] = json!(["0.1.0", "0.1.1"]);
+    }
     let expected = json!({
-        "apiVersion": "harmony/v1", "kind": "AgentStatus", "schemaVersion": "1.0.0",
+        "apiVersion": "harmony/v1", "kind": "AgentStatus", "schemaVersion": "1.1.0",
         "agent": DEVICE,
         "writer": {"instance": out, "epoch": 1, "op": out},
         "phase": "Converged",
@@ -138,6 +140,7 @@ async fn a_document_converges_and_the_status_says_all_that_the_contract_promises
             "generation": 7, "digest": digest, "kind": kind, "schemaVersion": schema_version, "at": out,
         },
         "applied": {"generation": 7, "digest": digest, "at": out},
+        "rolledBack": null,
         "conditions": [
             condition("Accepted", "True", json!("Accepted"), json!(7)),
             condition("Converged", "True", json!("AllReady"), json!(7)),

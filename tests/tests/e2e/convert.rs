@@ -177,7 +177,7 @@ async fn the_entry_of_a_device_is_converted_and_applied_in_its_place() {
     assert_ended(&ran, 0);
     assert_eq!(ran.stdout, "agent/edge-1 configured (generation 8)\n");
     let entry = desk.entry("edge-1").await.unwrap();
-    assert_eq!((&entry["kind"], &entry["schemaVersion"]), (&json!("Score"), &json!("0.1.0")));
+    assert_eq!((&entry["kind"], &entry["schemaVersion"]), (&json!("Score"), &json!("0.1.1")));
     assert_eq!(entry["metadata"]["labels"], document["metadata"]["labels"]);
     assert_eq!(entry["spec"]["scores"][0]["with"], document["spec"]["resources"][0]["spec"]);
 

@@ -6,7 +6,7 @@ use agent_model::status::{AgentStatus, Phase};
 use serde_json::{Value, json};
 use tests::{
     agent::Agent,
-    document::{authored, file},
+    document::{authored, file, script},
     eventually::eventually,
     harmonyctl::{Harmonyctl, Ran},
     nats_server::{NatsServer, Settings},
@@ -295,8 +295,8 @@ async fn describe_tells_all_of_a_device() {
     for beginning in [
         "Name: edge-0001",
         "Phase: Converged",
-        "Entry: generation 1, revision 1, AgentManifest 1.0.0, sha256:",
-        "Accepted: generation 1, AgentManifest 1.0.0, sha256:",
+        "Entry: generation 1, revision 1, AgentManifest 1.1.0, sha256:",
+        "Accepted: generation 1, AgentManifest 1.1.0, sha256:",
         "Applied: generation 1, sha256:",
         "Highest generation: 1",
         "Accepted True Accepted",
@@ -304,11 +304,52 @@ async fn describe_tells_all_of_a_device() {
         "StateStore True Healthy",
         "Resources: 1 (1 ready, 0 failed, 0 pending)",
         "File a Ready InSync",
-        "Formats: AgentManifest 1.0.0",
+        "Formats: AgentManifest 1.0.0, 1.1.0",
     ] {
         assert!(words.iter().any(|line| line.starts_with(beginning)), "no {beginning:?}: {}", ran.stdout);
     }
     assert_ended(&workplace.shell.run(&["describe", "agent", "edge-0404"]).await, 1);
+}
+
+#[tokio::test]
+async fn a_document_from_which_a_device_went_back_is_told_of_and_waited_for_no_longer() {
+    let workplace = Workplace::converged().await;
+    let mut web = script("web", "echo no way on >&2; exec sleep 1000");
+    web["spec"]["probes"] = json!({"readiness": {"exec": {"command": ["false"]}, "interval": "1s"}});
+    let mut late = authored(DEVICE, &[file("a", "/etc/a", "2"), web]);
+    late["spec"]["rollback"] = json!({"deadline": "5s"});
+    let told = format!("agent/{DEVICE}: the device went back from generation 2: DeadlineExceeded: ");
+    let path = workplace.shell.file(std::slice::from_ref(&late));
+    let agent = format!("agent/{DEVICE}");
+    // The second time nothing is written, and nobody waits.
+    for waiting in [
+        &["apply", "--timeout", "1h", "-f", &path] as &[&str],
+        &["apply", "--timeout", "1h", "-f", &path],
+        &["wait", &agent, "--timeout", "1h"],
+    ] {
+        let ran = workplace.shell.run(waiting).await;
+        assert_ended(&ran, 3);
+        assert!(ran.stderr.contains(&told), "{ran:#?}");
+    }
+    assert_eq!(
+        workplace.desired(DEVICE).await.unwrap().1["minSchemaVersion"],
+        Value::Null,
+        "1.1.0 by default"
+    );
+    workplace.device.eventually_holds("/etc/a", "1").await;
+    let ran = workplace.shell.run(&["get", "agents"]).await;
+    assert!(ran.stdout.contains("RolledBack"), "{ran:#?}");
+    let ran = workplace.shell.run(&["describe", "agent", DEVICE]).await;
+    assert_ended(&ran, 0);
+    for part in ["generation 2, sha256:", "DeadlineExceeded", "Last lines of Process/web:", "  no way on"] {
+        assert!(ran.stdout.contains(part), "no {part:?}: {}", ran.stdout);
+    }
+
+    // What comes after it is waited for as ever.
+    assert_ended(&workplace.shell.apply(&[holding("3")]).await, 0);
+    assert!(workplace.status().await.rolled_back.is_none());
+    let ran = workplace.shell.run(&["describe", "agent", DEVICE]).await;
+    assert!(!ran.stdout.contains("Rolled back:"), "{}", ran.stdout);
 }
 
 #[tokio::test]
@@ -437,14 +478,14 @@ async fn what_a_newer_agent_said_is_shown_as_far_as_it_is_known_and_an_older_one
     workplace.device.stop().await;
     let entry = workplace.site.platform.entry(ACTUAL_STATE, DEVICE).await.unwrap().unwrap();
     let mut newer: Value = serde_json::from_slice(&entry.value).unwrap();
-    newer["schemaVersion"] = json!("1.1.0");
-    newer["phase"] = json!("RolledBack");
-    newer["rolledBack"] = json!({"generation": 9});
+    newer["schemaVersion"] = json!("1.9.0");
+    newer["phase"] = json!("Levitating");
+    newer["levitation"] = json!({"generation": 9});
     newer["highestGeneration"] = json!(9);
     newer["writer"] = json!({"instance": "newer", "epoch": 7, "op": 1});
     newer["resources"][0]["state"] = json!("Quarantined");
     let mut condition = newer["conditions"][0].clone();
-    condition["type"] = json!("RolledBack");
+    condition["type"] = json!("Levitating");
     newer["conditions"].as_array_mut().unwrap().push(condition);
     let subject = format!("$KV.{ACTUAL_STATE}.{DEVICE}");
     let stored = workplace.site.platform.jetstream.publish(subject, newer.to_string().into()).await.unwrap();
@@ -454,7 +495,7 @@ async fn what_a_newer_agent_said_is_shown_as_far_as_it_is_known_and_an_older_one
     for arguments in [vec!["get", "agents", "-o", "wide"], vec!["describe", &agent]] {
         let ran = workplace.shell.run(&arguments).await;
         assert_ended(&ran, 0);
-        assert!(ran.stdout.contains("RolledBack"), "{ran:#?}");
+        assert!(ran.stdout.contains("Levitating"), "{ran:#?}");
     }
     let printed = workplace.shell.run(&["get", &agent, "-o", "json"]).await;
     assert_eq!(serde_json::from_str::<Value>(&printed.stdout).unwrap(), newer);
@@ -463,7 +504,7 @@ async fn what_a_newer_agent_said_is_shown_as_far_as_it_is_known_and_an_older_one
     workplace.device.start();
     assert_ended(&workplace.shell.apply(&[holding("2")]).await, 0);
     let status = workplace.site.platform.status_where(DEVICE, "converged at 10", converged_at(10)).await;
-    assert_eq!((status.writer.epoch, &*status.schema_version), (8, "1.0.0"));
+    assert_eq!((status.writer.epoch, &*status.schema_version), (8, "1.1.0"));
     let told = told.up_to(&status).await;
     assert!(told.iter().all(|status| status.phase != Phase::Unknown), "{told:#?}");
 }

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use tests::{
     nats_server::{self, Version},
     process::{Process, built},
+    workloads,
 };
 
 use crate::page::{Block, blocks};
@@ -78,6 +79,7 @@ async fn rehearse(page: &str) -> Result<(), String> {
         }
     };
     shell.kill();
+    end_what_outlives_agents(&path("tmp"));
     wait_until_nothing_runs(folder.path()).await;
     let log = fs::read(log).unwrap();
     ended.map_err(|why| failure(&why, &blocks, &String::from_utf8_lossy(&log)))?;
@@ -114,6 +116,15 @@ fn failure(why: &str, blocks: &[Block], log: &str) -> String {
     let hidden = output.len().saturating_sub(SHOWN);
     let shown = &output[output.ceil_char_boundary(hidden)..];
     format!("the block at line {} failed: {why}\n{}---- its output ----{shown}", block.line, block.text)
+}
+
+/// Ends what the rehearsal's devices still hold: it has a folder for each below its own.
+fn end_what_outlives_agents(folder: &Path) {
+    let entries =
+        |folder: &Path| fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
+    for stage in entries(folder).collect::<Vec<_>>() {
+        entries(&stage).for_each(|device| workloads::end_all(&device.join("state")));
+    }
 }
 
 /// Waits until no program runs that was given something in that folder.

@@ -40,19 +40,29 @@ async fn kinds_and_versions_are_listed_and_printed_byte_for_byte_without_a_serve
     let shell = Harmonyctl::new(NOBODY);
     let ran = shell.run(&["schema", "list"]).await;
     assert_ended(&ran, 0);
-    assert_eq!(rows(&ran), ["KIND VERSION NEWEST", "AgentManifest 1.0.0 yes", "Score 0.1.0 yes"]);
+    assert_eq!(
+        rows(&ran),
+        [
+            "KIND VERSION NEWEST",
+            "AgentManifest 1.0.0 no",
+            "AgentManifest 1.1.0 yes",
+            "Score 0.1.0 no",
+            "Score 0.1.1 yes"
+        ]
+    );
     let ran = shell.run(&["schema", "list", "-o", "json"]).await;
     let list: Value = serde_json::from_str(&ran.stdout).unwrap();
-    assert_eq!((&list["kind"], &list["items"][1]["name"]), (&json!("List"), &json!("Score@0.1.0")));
+    assert_eq!((&list["kind"], &list["items"][3]["name"]), (&json!("List"), &json!("Score@0.1.1")));
     assert_eq!(
         shell.run(&["schema", "list", "-o", "name"]).await.stdout,
-        "AgentManifest@1.0.0\nScore@0.1.0\n"
+        "AgentManifest@1.0.0\nAgentManifest@1.1.0\nScore@0.1.0\nScore@0.1.1\n"
     );
 
     for (name, kind, version) in [
-        (None, "AgentManifest", "1.0.0"),
-        (Some("AgentManifest"), "AgentManifest", "1.0.0"),
-        (Some("Score"), "Score", "0.1.0"),
+        (None, "AgentManifest", "1.1.0"),
+        (Some("AgentManifest"), "AgentManifest", "1.1.0"),
+        (Some("AgentManifest@1.0.0"), "AgentManifest", "1.0.0"),
+        (Some("Score"), "Score", "0.1.1"),
         (Some("Score@0.1.0"), "Score", "0.1.0"),
     ] {
         let arguments: Vec<&str> = ["schema", "print"].into_iter().chain(name).collect();
@@ -61,7 +71,7 @@ async fn kinds_and_versions_are_listed_and_printed_byte_for_byte_without_a_serve
         assert!(ran.stdout == committed(kind, version), "{name:?} is not printed as it is committed");
     }
     for (name, told) in
-        [("Tea", "AgentManifest, Score"), ("AgentManifest@7.0.0", "this harmonyctl has 1.0.0")]
+        [("Tea", "AgentManifest, Score"), ("AgentManifest@7.0.0", "this harmonyctl has 1.0.0, 1.1.0")]
     {
         let ran = shell.run(&["schema", "print", name]).await;
         assert_ended(&ran, 2);
@@ -78,36 +88,36 @@ async fn what_a_newer_schema_has_is_told_by_path_with_whether_an_old_reader_stil
         fs::write(&path, schema.to_string()).unwrap();
         path
     };
-    let ran = shell.run(&["schema", "diff", "AgentManifest", "AgentManifest@1.0.0"]).await;
+    let ran = shell.run(&["schema", "diff", "AgentManifest", "AgentManifest@1.1.0"]).await;
     assert_ended(&ran, 0);
     assert!(ran.stdout.is_empty(), "{ran:#?}");
 
-    let mut newer: Value = serde_json::from_str(&committed("AgentManifest", "1.0.0")).unwrap();
-    newer["title"] = json!("AgentManifest 1.1.0");
-    newer["$defs"]["Spec"]["properties"]["rollback"] = json!({"type": "object"});
+    let mut newer: Value = serde_json::from_str(&committed("AgentManifest", "1.1.0")).unwrap();
     let path = write("newer.json", &newer);
-    let ran = shell.run(&["schema", "diff", "AgentManifest@1.0.0", &path]).await;
-    assert_ended(&ran, 3);
-    let told = rows(&ran);
-    assert_eq!(told[..3], ["PATH CHANGE WAS IS", "spec.rollback added - object", ""]);
-    let (old, new) = ("AgentManifest@1.0.0", &path);
-    assert_eq!(
-        told[3..],
-        [
-            format!(
-                "A reader of {old} accepts documents of {new} but for what only {new} accepts: spec.rollback."
-            ),
-            format!("A reader of {new} accepts every document of {old}."),
-        ]
-    );
-    let ran = shell.run(&["schema", "diff", "AgentManifest@1.0.0", &path, "-o", "json"]).await;
-    assert_ended(&ran, 3);
-    let told: Value = serde_json::from_str(&ran.stdout).unwrap();
-    assert_eq!(told["differences"][0]["path"], "spec.rollback");
-    assert_eq!(
-        (&told["readers"][0]["accepts"], &told["readers"][1]["accepts"]),
-        (&json!("AllThatDoNotUse"), &json!("All"))
-    );
+    let old = "AgentManifest@1.0.0";
+    for new in ["AgentManifest@1.1.0", &path] {
+        let ran = shell.run(&["schema", "diff", old, new]).await;
+        assert_ended(&ran, 3);
+        let told = rows(&ran);
+        assert_eq!(told[..3], ["PATH CHANGE WAS IS", "spec.rollback added - object", ""]);
+        assert_eq!(
+            told[3..],
+            [
+                format!(
+                    "A reader of {old} accepts documents of {new} but for what only {new} accepts: spec.rollback."
+                ),
+                format!("A reader of {new} accepts every document of {old}."),
+            ]
+        );
+        let ran = shell.run(&["schema", "diff", old, new, "-o", "json"]).await;
+        assert_ended(&ran, 3);
+        let told: Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!(told["differences"][0]["path"], "spec.rollback");
+        assert_eq!(
+            (&told["readers"][0]["accepts"], &told["readers"][1]["accepts"]),
+            (&json!("AllThatDoNotUse"), &json!("All"))
+        );
+    }
 
     newer["title"] = json!("AgentManifest 2.0.0");
     let ran = shell.run(&["schema", "diff", "AgentManifest", &write("line.json", &newer)]).await;
@@ -115,10 +125,10 @@ async fn what_a_newer_schema_has_is_told_by_path_with_whether_an_old_reader_stil
     let mut stranger: Value = serde_json::from_str(&committed("AgentManifest", "1.0.0")).unwrap();
     stranger["title"] = json!("AgentManifest 2.0.0");
     let stranger = write("stranger.json", &stranger);
-    let ran = shell.run(&["schema", "diff", "AgentManifest", &stranger]).await;
+    let ran = shell.run(&["schema", "diff", old, &stranger]).await;
     assert_ended(&ran, 3);
     assert!(ran.stdout.starts_with("No reader of ") && !ran.stderr.contains("accept the same"), "{ran:#?}");
-    let ran = shell.run(&["schema", "diff", "AgentManifest", &stranger, "-o", "json"]).await;
+    let ran = shell.run(&["schema", "diff", old, &stranger, "-o", "json"]).await;
     assert_ended(&ran, 3);
     for (name, told) in [("Tea", "there is no schema of a kind"), ("./none.json", "cannot read ./none.json")]
     {
@@ -175,8 +185,8 @@ async fn skew_shows_what_a_mixed_fleet_reads_and_who_would_refuse_a_document_and
     let told = rows(&ran);
     assert_eq!(told[0], "AGENTS VERSION AgentManifest Score Tea SCORES");
     for row in [
-        "1 0.1.0 1.0.0 0.1.0 - 8",
-        "1 0.1.0 1.0.0 - - 0",
+        "1 0.1.0 1.0.0,1.1.0 0.1.0,0.1.1 - 8",
+        "1 0.1.0 1.0.0,1.1.0 - - 0",
         "1 0.0.9 0.9.0 - 1.0.0 0",
         "1 0.0.9 1.0.0 - - 0",
         "1 (never reported) - - - -",
@@ -192,15 +202,15 @@ async fn skew_shows_what_a_mixed_fleet_reads_and_who_would_refuse_a_document_and
     assert_ended(&ran, 3);
     let told = rows(&ran);
     assert_eq!(told[0], "NAME VERSION AgentManifest Score Tea SCORES ACCEPTS PROBLEMS");
-    assert_eq!(told[1], "edge-0001 0.1.0 1.0.0 0.1.0 - 8 yes");
-    assert_eq!(told[2], "edge-0002 0.1.0 1.0.0 - - 0 no the device reads no Score, only AgentManifest");
+    assert_eq!(told[1], "edge-0001 0.1.0 1.0.0,1.1.0 0.1.0,0.1.1 - 8 yes");
+    assert_eq!(told[2], "edge-0002 0.1.0 1.0.0,1.1.0 - - 0 no the device reads no Score, only AgentManifest");
     assert!(ran.stderr.contains("have said nothing that can be read here: edge-0005, edge-0006"), "{ran:#?}");
 
     let manifest = shell.file(&[authored(DEVICE, &[file("a", "/etc/a", "x")])]);
     let ran = shell.run(&["schema", "skew", "-f", &manifest]).await;
     assert_ended(&ran, 3);
     for reason in [
-        "1 0.0.9 edge-0003 the device cannot read it: AgentManifest 1.0.0 is of another version line than this reader, \
+        "1 0.0.9 edge-0003 the device cannot read it: AgentManifest 1.1.0 is of another version line than this reader, \
          which reads 0.9.0",
         "1 0.0.9 edge-0004 the device cannot make it: \"a\" is a File, for which this agent has no reconciler; it has \
          Process",
@@ -212,7 +222,7 @@ async fn skew_shows_what_a_mixed_fleet_reads_and_who_would_refuse_a_document_and
     let told: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!((&told["agents"], &told["refusals"], &told["unknown"]), (&json!(2), &json!([]), &json!([])));
     assert_eq!(told["devices"][1]["accepts"], true);
-    assert_eq!(told["devices"][1]["formats"], json!({"AgentManifest": ["1.0.0"]}));
+    assert_eq!(told["devices"][1]["formats"], json!({"AgentManifest": ["1.0.0", "1.1.0"]}));
 
     // Of several, each is judged for the device that it names.
     let both = shell.file(&[
@@ -258,6 +268,41 @@ async fn apply_refuses_what_a_device_could_not_accept_unless_it_is_forced_to() {
 }
 
 #[tokio::test]
+async fn what_only_a_newer_version_can_say_is_given_to_no_device_that_is_too_old_for_it() {
+    let site = Site::start(Access::Open).await;
+    let shell = Harmonyctl::new(site.server.url_with_credentials());
+    claim(&site, DEVICE, json!({"AgentManifest": ["1.0.0", "1.1.0"]}), json!(["File"])).await;
+    claim(&site, PLAIN, json!({"AgentManifest": ["1.0.0"]}), json!(["File"])).await;
+    let documents = [DEVICE, PLAIN].map(|id| authored(id, &[file("a", "/etc/a", "x")]));
+    let going_back = documents.clone().map(|mut document| {
+        document["spec"]["rollback"] = json!({"deadline": "2m"});
+        document
+    });
+    let refusal = "the device cannot read it: AgentManifest 1.1.0 needs a reader of at least 1.1.0; this one reads 1.0.0";
+    let ran = shell.run(&["apply", "--no-wait", "-f", &shell.file(&going_back)]).await;
+    assert_ended(&ran, 2);
+    assert!(ran.stderr.contains(&format!("document 2 (agent/{PLAIN}): {refusal}")), "{ran:#?}");
+    assert!(!ran.stderr.contains("document 1"), "{ran:#?}");
+    let ran = shell.run(&["schema", "skew", "-f", &shell.file(&going_back[..1])]).await;
+    assert_ended(&ran, 3);
+    assert!(rows(&ran).contains(&format!("1 0.0.9 {PLAIN} {refusal}")), "{ran:#?}");
+    let written = async |id: &str| {
+        let entry = site.platform.entry(DESIRED_STATE, id).await.unwrap()?;
+        let document: Value = serde_json::from_slice(&entry.value).unwrap();
+        Some((document["schemaVersion"].clone(), document["minSchemaVersion"].clone()))
+    };
+    assert_eq!((written(DEVICE).await, written(PLAIN).await), (None, None));
+
+    // The same tools, and a document that says nothing new.
+    let ran = shell.run(&["apply", "--no-wait", "-f", &shell.file(&documents)]).await;
+    assert_ended(&ran, 0);
+    assert_eq!(written(PLAIN).await, Some((json!("1.1.0"), json!("1.0.0"))));
+    let ran = shell.run(&["apply", "--no-wait", "-f", &shell.file(&going_back[..1])]).await;
+    assert_ended(&ran, 0);
+    assert_eq!(written(DEVICE).await, Some((json!("1.1.0"), Value::Null)), "the default says it");
+}
+
+#[tokio::test]
 async fn a_teardown_that_a_device_cannot_read_is_refused_with_what_does_it_instead() {
     let site = Site::start(Access::Open).await;
     let shell = Harmonyctl::new(site.server.url_with_credentials());
@@ -298,17 +343,18 @@ async fn the_smallest_version_is_written_and_a_document_from_before_that_counts_
     assert_eq!(said, "agent/edge-0001 unchanged (generation 4)\n");
     document["metadata"]["labels"] = json!({"site": "south"});
     let (_, written) = apply(&document).await;
-    assert_eq!(written.get("minSchemaVersion"), None, "the default says the same");
+    let versions = |written: &Value| (written["schemaVersion"].clone(), written["minSchemaVersion"].clone());
+    assert_eq!(versions(&written), (json!("1.1.0"), json!("1.0.0")), "it uses nothing that is newer");
     document["schemaVersion"] = json!("1.6.0");
     let (said, _) = apply(&document).await;
     assert_eq!(said, "agent/edge-0001 unchanged (generation 5)\n", "the same readers suffice");
 
     document["metadata"]["labels"] = json!({"site": "north"});
     let (_, written) = apply(&document).await;
-    assert_eq!((&written["schemaVersion"], &written["minSchemaVersion"]), (&json!("1.6.0"), &json!("1.0.0")));
+    assert_eq!(versions(&written), (json!("1.6.0"), json!("1.0.0")));
 
     let ran = shell.run(&["convert", "-f", &shell.file(std::slice::from_ref(&document)), "-o", "json"]).await;
     assert_ended(&ran, 0);
     let converted: Value = serde_json::from_str(&ran.stdout).unwrap();
-    assert_eq!((&converted["kind"], converted.get("minSchemaVersion")), (&json!("Score"), None));
+    assert_eq!((&converted["kind"], &converted["minSchemaVersion"]), (&json!("Score"), &json!("0.1.0")));
 }

@@ -55,7 +55,10 @@ async fn a_device_tells_which_scores_it_has_and_a_document_of_them_by_its_kind()
     converge(&site, 1, &[file("a", "/etc/a", "1")]).await;
     let entry = site.platform.entry(ACTUAL_STATE, DEVICE).await.unwrap().unwrap();
     let status: Value = serde_json::from_slice(&entry.value).unwrap();
-    assert_eq!(status["agentInfo"]["formats"], json!({"AgentManifest": ["1.0.0"], "Score": ["0.1.0"]}));
+    assert_eq!(
+        status["agentInfo"]["formats"],
+        json!({"AgentManifest": ["1.0.0", "1.1.0"], "Score": ["0.1.0", "0.1.1"]})
+    );
     assert_eq!(
         status["agentInfo"]["scores"],
         json!([

@@ -26,7 +26,9 @@ async fn a_format_added_by_one_line_shares_watch_status_and_repair_with_those_th
     site.platform.put(DEVICE, &banner).await;
     let status = site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
     assert_eq!(device.read("/etc/banner"), "welcome\n");
-    let formats = ["AgentManifest", "Banner"].map(|kind| (kind.to_owned(), vec!["1.0.0".to_owned()]));
+    let formats = [("AgentManifest", vec!["1.0.0", "1.1.0"]), ("Banner", vec!["1.0.0"])];
+    let formats =
+        formats.map(|(kind, versions)| (kind.to_owned(), versions.into_iter().map(str::to_owned).collect()));
     assert_eq!(status.agent_info.formats, BTreeMap::from(formats));
     assert_eq!(status.accepted.unwrap().kind, "Banner");
 

@@ -27,6 +27,7 @@ mod outliving;
 mod power_cut;
 mod probes;
 mod replacing;
+mod rollback;
 mod runtime_gone;
 mod strangers;
 mod upkeep;

@@ -75,7 +75,7 @@ async fn apply_and_delete_sign_what_they_write_and_reads_show_what_is_inside_and
     assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
     let ran = shell.run(&["describe", "agent", DEVICE]).await;
     assert!(ran.stdout.contains(&format!("signed by {}", key.key_id())), "{}", ran.stdout);
-    assert!(ran.stdout.contains("AgentManifest 1.0.0"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("AgentManifest 1.1.0"), "{}", ran.stdout);
     let ran = shell.run(&["convert", "agent", DEVICE]).await;
     assert!(ran.code == Some(0) && ran.stdout.contains("/etc/a"), "{}{}", ran.stdout, ran.stderr);
 
