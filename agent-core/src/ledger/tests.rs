@@ -224,6 +224,7 @@ fn what_a_ledger_of_1_0_says_is_what_it_always_said() {
     assert_eq!((entry.applied_digest, entry.altering, entry.restarting), (None, wanted, true));
     assert_eq!(entry.record["run"], "0d3c6f0e-6d1f-4d0e-9e63-0d5d0e7f3f11");
 }
+
 #[test]
 fn what_an_agent_wrote_that_knew_nothing_of_going_back_is_read_and_kept_as_small() {
     let folder = two_generations();
@@ -246,11 +247,12 @@ fn in_trial() -> [LedgerBody; 2] {
         at: Timestamp::UNIX_EPOCH,
         signer: None,
         raw: Vec::new(),
+        unknown: Unknown::new(),
     };
     let (now, minute) = (Timestamp::UNIX_EPOCH, Some(std::time::Duration::from_secs(60)));
     let mut body = LedgerBody::empty(agent()).succeeded_by(document(1), None, now, false);
     let AcceptedDocument { generation, digest, .. } = document(1);
-    body.applied = Some(AppliedDocument { generation, digest, at: now });
+    body.applied = Some(AppliedDocument { generation, digest, at: now, unknown: Unknown::new() });
     let trial = body.settled().succeeded_by(document(2), minute, now, false);
     let AcceptedDocument { generation, digest, .. } = document(2);
     let (reason, message) = ("DeadlineExceeded".to_owned(), String::new());
@@ -284,7 +286,8 @@ fn what_an_agent_that_knew_nothing_of_it_carried_along_holds_no_longer() {
             body.accepted = Some(AcceptedDocument { generation, digest, ..accepted });
             body.highest = Some(HighWaterMark { generation, digest: Some(digest) });
             if converged {
-                body.applied = Some(AppliedDocument { generation, digest, at: Timestamp::UNIX_EPOCH });
+                let (at, unknown) = (Timestamp::UNIX_EPOCH, Unknown::new());
+                body.applied = Some(AppliedDocument { generation, digest, at, unknown });
             }
             assert_eq!((body.running_trial(), body.gone_back_from()), (None, None));
             assert_eq!(body.way_back().is_some(), !converged && body.fallback.is_some());
