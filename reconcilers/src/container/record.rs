@@ -72,6 +72,7 @@ mod tests {
             given_up: text("liveness"),
             unenforced: vec!["cpus (no controller)".to_owned()],
             last_end: text("ended with code 1"),
+            creating: true,
             refused: Some(Refused {
                 digest: "d".to_owned(),
                 image: "i".to_owned(),
@@ -82,6 +83,7 @@ mod tests {
         let form = json!({
             "run": "c@1", "boot": "b", "existed": true, "crashes": 2, "started": true, "ready": true, "stopping": true,
             "givenUp": "liveness", "unenforced": ["cpus (no controller)"], "lastEnd": "ended with code 1",
+            "creating": true,
             "refused": {"digest": "d", "image": "i", "reason": "NotStarted", "message": "no such command"},
         });
         assert_eq!(serde_json::to_value(&record).unwrap(), form);
