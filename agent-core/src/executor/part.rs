@@ -10,7 +10,7 @@ use super::{
     registry::{Effect, Prepared, Work},
     witness::StepEffect,
 };
-use crate::ledger::{InventoryEntry, UntypedRecord};
+use crate::ledger::{Dependencies, InventoryEntry, UntypedRecord};
 
 /// One claim of a pass.
 pub(super) struct Part {
@@ -148,7 +148,7 @@ impl Part {
     }
 
     pub(super) fn removed(claim: Claim, entry: InventoryEntry) -> Self {
-        let (name, depends_on) = (entry.name.clone(), entry.depends_on.clone());
+        let (name, depends_on) = (entry.name.clone(), entry.depends_on.known.clone());
         Self {
             claim,
             role: Role::Removed,
@@ -186,7 +186,10 @@ impl Part {
         let entry = self.entry.as_ref();
         InventoryEntry {
             name: self.name.clone(),
-            depends_on: self.depends_on.clone(),
+            depends_on: Dependencies {
+                known: self.depends_on.clone(),
+                unknown: entry.map(|entry| entry.depends_on.unknown.clone()).unwrap_or_default(),
+            },
             record,
             applied_digest: entry.and_then(|entry| entry.applied_digest),
             altering: None,

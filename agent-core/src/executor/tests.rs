@@ -226,7 +226,7 @@ async fn two_half_applied_documents_that_left_a_circle_behind_are_removed_all_th
     let mut bench = Bench::new();
     bench.pass(&desired(&[("a", "/a", "1", &[]), ("b", "/b", "1", &["a"])])).await;
     let claim = |text: &str| text.parse::<Claim>().unwrap();
-    bench.inventory.get_mut(&claim("File:/a")).unwrap().depends_on = vec![claim("File:/b")];
+    bench.inventory.get_mut(&claim("File:/a")).unwrap().depends_on.known = vec![claim("File:/b")];
     assert!(bench.pass(&DesiredState::default()).await.is_converged());
     assert!(bench.inventory.is_empty());
 }

@@ -3,13 +3,13 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use agent_model::{AgentId, Claim, Digest, Generation, ResourceName, Timestamp, status::RolledBack};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::{
     Map, Value,
     value::{RawValue, to_raw_value},
 };
 
-use super::Trial;
+use super::{Dependencies, Trial};
 use crate::{audit::Head, envelope::HighWaterMark, signing::KeyId};
 
 /// The version that this agent writes, and the only one that it reads.
@@ -132,10 +132,8 @@ pub type UntypedRecord = Arc<serde_json::Value>;
 pub struct InventoryEntry {
     /// The resource that claimed it last.
     pub name: ResourceName,
-    /// The claims of the resources that it depended on: when all go, this one goes first. Of a kind that this agent does
-    /// not know there is none.
-    #[serde(deserialize_with = "known_claims")]
-    pub depends_on: Vec<Claim>,
+    /// The claims of the resources that it depended on: when all go, this one goes first.
+    pub depends_on: Dependencies,
     /// What its reconciler needs to undo it.
     pub record: UntypedRecord,
     /// The effective digest that was fully applied; `None` until then.
@@ -162,7 +160,7 @@ impl InventoryEntry {
     pub(crate) fn unremembered(name: ResourceName, record: UntypedRecord) -> Self {
         Self {
             name,
-            depends_on: Vec::new(),
+            depends_on: Dependencies::default(),
             record,
             applied_digest: None,
             altering: None,
@@ -259,11 +257,6 @@ pub(super) fn decode(bytes: &[u8]) -> Result<LedgerBody, Unreadable> {
 
 fn inventory_of(body: &mut Value) -> Option<&mut Map<String, Value>> {
     body.get_mut("inventory")?.as_object_mut()
-}
-
-fn known_claims<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Claim>, D::Error> {
-    let claims = Vec::<String>::deserialize(deserializer)?;
-    Ok(claims.iter().filter_map(|claim| claim.parse().ok()).collect())
 }
 
 mod base64_bytes {

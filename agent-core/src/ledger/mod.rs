@@ -5,6 +5,7 @@
 //! does anything: the intent before the first step, the outcome after the last. In a pass that
 //! finds everything in order it is not written at all.
 
+mod dependencies;
 mod document;
 mod loading;
 mod trial;
@@ -22,6 +23,7 @@ use crate::{
     state_dir::StateLayout,
 };
 
+pub use dependencies::Dependencies;
 pub use document::{AcceptedDocument, AppliedDocument, InventoryEntry, LedgerBody, Unknown, UntypedRecord};
 pub use loading::{LedgerError, Loaded, Provenance};
 pub use trial::Trial;

@@ -36,6 +36,7 @@ async fn what_a_newer_agent_noted_outlives_this_one_and_goes_with_the_document_o
     for pointer in ["", "/accepted", "/applied", "/inventory/File:~1a", "/inventory/File:~1b"] {
         assert_eq!(written.pointer(pointer).unwrap()["later"], json!({"of": pointer}));
     }
+    assert_eq!(written["inventory"]["File:/b"]["dependsOn"], json!(["Lamp:l"]), "the document says the rest");
 
     bench.take(2, json!({"/a": "2"})).await;
     let written = body(&bench);
