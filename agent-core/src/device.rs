@@ -35,7 +35,9 @@ use crate::{
     envelope::Refusal,
     executor::{DocumentPast, Executor, PassOutcome},
     expiry::Present,
-    ledger::{AppliedDocument, InventoryEntry, LedgerBody, Loaded, Provenance, Unknown, UntypedRecord},
+    ledger::{
+        AppliedDocument, InventoryEntry, KIND_UNKNOWN, LedgerBody, Loaded, Provenance, Unknown, UntypedRecord,
+    },
     pause::Pause,
     safe_mode::{DocumentId, FirstPasses, Reach, SafeMode},
     state_dir::StateLayout,
@@ -102,6 +104,13 @@ impl Device {
             executor.ledger_was_lost();
         }
         let store = Store::new(loaded, audit);
+        for (kind, name) in store.body().of_unknown_kinds() {
+            tracing::warn!(
+                kind,
+                name,
+                "a newer agent made it, and this one does not know its kind: it is left as it is"
+            );
+        }
         let asks_for_floor = store.body().needs_floor;
         Self {
             acceptance: Arc::new(acceptance),
@@ -277,6 +286,11 @@ impl Device {
         let applied = body.applied.as_ref().map(|applied| applied.digest);
         let past = DocumentPast { signer: document.signer, has_converged: applied == Some(document.digest) };
         let mut pass = self.executor.prepare(&lowered.state, past, &body.inventory, now).await;
+        let needed = body.needed_by_unknown_kinds();
+        if !needed.is_empty() {
+            let message = "is needed by something of a kind that only a newer agent knows";
+            pass.hold_removals_back(&needed, KIND_UNKNOWN, message);
+        }
         if let Some(pause) = pause {
             self.held_back = true;
             pass.hold_all_back("Paused", &format!("held back {}", pause.end_in_words()));
@@ -324,7 +338,7 @@ impl Device {
         self.dropped.append(&mut outcome.dropped);
         let applied = newly_applied(&body, &outcome, now.wall).or(body.applied.clone());
         let body = LedgerBody { inventory: outcome.inventory.clone(), applied, ..body };
-        self.recorded(if outcome.is_converged() { body.settled() } else { body });
+        self.recorded(if is_converged(&body, &outcome) { body.settled() } else { body });
         let ending = if outcome.interrupted { Ending::Early } else { Ending::Over };
         self.outcome = Some(outcome);
         self.release_dropped().await;
@@ -506,9 +520,15 @@ fn about(body: &LedgerBody, draft: Draft) -> Draft {
     }
 }
 
+/// Whether everything is as declared. What a newer agent made of kinds that are unknown here is in no document that
+/// this one reads, so it ought to be gone.
+fn is_converged(body: &LedgerBody, outcome: &PassOutcome) -> bool {
+    outcome.is_converged() && body.unknown_claims.is_empty()
+}
+
 /// The document in force, when this pass is the first in which it fully converged.
 fn newly_applied(body: &LedgerBody, outcome: &PassOutcome, now: Timestamp) -> Option<AppliedDocument> {
-    let document = body.accepted.as_ref().filter(|_| outcome.is_converged())?;
+    let document = body.accepted.as_ref().filter(|_| is_converged(body, outcome))?;
     let before = body.applied.as_ref().filter(|applied| applied.digest == document.digest);
     match before {
         Some(_) => None,

@@ -1,6 +1,6 @@
 //! The plans of one pass, and carrying them out.
 
-use std::{ops::Range, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, ops::Range, sync::Arc, time::Duration};
 
 use agent_model::{
     Claim, Failure, ResourceKind, Standing,
@@ -14,7 +14,7 @@ use super::{
     Inventory,
     failing::Stage,
     order::{Edge, Order, Turn},
-    part::{Attempt, Part, PartPlan, ResourceOutcome},
+    part::{Attempt, Part, PartPlan, ResourceOutcome, Role},
     registry::{Effect, Work},
     witness::{AnnouncedStep, StepEnd, Witness},
 };
@@ -159,6 +159,19 @@ impl Pass {
             let outcome = ResourceOutcome { attempt: Attempt::NotTried, ..part.held_back(reason, message) };
             self.close(i, outcome, part.entry.clone());
         }
+    }
+
+    /// Leaves the removal of these for a later pass, and what waits for it.
+    pub fn hold_removals_back(&mut self, claims: &BTreeSet<Claim>, reason: &'static str, message: &str) {
+        let is_held = |part: &Part| matches!(part.role, Role::Removed) && claims.contains(&part.claim);
+        let (held, open) =
+            std::mem::take(&mut self.open).into_iter().partition::<Vec<_>, _>(|i| is_held(&self.parts[*i]));
+        self.open = open;
+        for i in held {
+            let part = &self.parts[i];
+            self.close(i, part.held_back(reason, message), part.entry.clone());
+        }
+        self.hold_back();
     }
 
     /// Whether there are steps to do. If so, [`intents`](Self::intents) must be durable first.

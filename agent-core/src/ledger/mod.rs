@@ -9,6 +9,7 @@ mod dependencies;
 mod document;
 mod loading;
 mod trial;
+mod unknown_claims;
 
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ pub use dependencies::Dependencies;
 pub use document::{AcceptedDocument, AppliedDocument, InventoryEntry, LedgerBody, Unknown, UntypedRecord};
 pub use loading::{LedgerError, Loaded, Provenance};
 pub use trial::Trial;
+pub(crate) use unknown_claims::KIND_UNKNOWN;
 
 /// Why the ledger could not be written. Nothing is accepted or changed while it cannot.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -13,7 +13,7 @@ use agent_model::{
 use crate::{
     envelope::Refusal,
     executor::{PassOutcome, ResourceOutcome},
-    ledger::{AcceptedDocument, LedgerBody, StoreFailure},
+    ledger::{AcceptedDocument, KIND_UNKNOWN, LedgerBody, StoreFailure},
     pause::Pause,
     safe_mode::SafeMode,
 };
@@ -111,7 +111,7 @@ impl Reporter {
     /// The report of a situation. Its writer has epoch 0: it is the status writer that counts.
     pub fn report(&mut self, situation: Situation<'_>) -> AgentStatus {
         let accepted = situation.ledger.accepted.as_ref();
-        let summary = situation.outcome.map(PassOutcome::summary).unwrap_or_default();
+        let summary = situation.outcome.map(|outcome| summary(outcome, situation.ledger)).unwrap_or_default();
         let convergence = convergence(&situation, summary);
         let rolled_back = situation.ledger.gone_back_from().cloned();
         let phase = phase(situation.entry, &convergence, rolled_back.is_some());
@@ -194,14 +194,20 @@ impl Reporter {
             .flat_map(|status| &status.resources)
             .map(|resource| ((&*resource.kind, &*resource.name), (resource.state, resource.since)))
             .collect();
-        let since = |resource: &ResourceOutcome| {
-            before
-                .get(&(resource.claim.kind().as_str(), resource.name.as_str()))
-                .filter(|(state, _)| *state == resource.state)
-                .map_or(situation.now, |(_, since)| *since)
+        let since = |kind, name, now_is| {
+            let same = before.get(&(kind, name)).filter(|(state, _)| *state == now_is);
+            same.map_or(situation.now, |(_, since)| *since)
         };
-        let outcomes = situation.outcome.map(|outcome| outcome.resources.as_slice()).unwrap_or_default();
-        outcomes.iter().map(|resource| resource_part(resource, since(resource))).collect()
+        let Some(outcome) = situation.outcome else { return Vec::new() };
+        let known = outcome.resources.iter().map(|resource| {
+            let (kind, name) = (resource.claim.kind().as_str(), resource.name.as_str());
+            resource_part(resource, since(kind, name, resource.state))
+        });
+        let unknown = situation
+            .ledger
+            .of_unknown_kinds()
+            .map(|(kind, name)| left_to_a_newer_agent(kind, name, since(kind, name, ResourceState::Pending)));
+        known.chain(unknown).collect()
     }
 }
 
@@ -277,7 +283,7 @@ fn convergence(situation: &Situation<'_>, summary: Summary) -> Convergence {
             let (name, reason) = (first.name.as_str(), &first.reason);
             Convergence::Failing(format!("{failed} of {total} resources failing, first {name:?}: {reason}"))
         }
-        None if outcome.is_converged() => Convergence::AllReady,
+        None if outcome.is_converged() && ready == total => Convergence::AllReady,
         None => Convergence::Progressing(format!("{ready} of {total} resources ready")),
     }
 }
@@ -327,6 +333,13 @@ fn safe_mode(safe_mode: Option<SafeMode>, in_force: Option<Generation>) -> (Verd
     }
 }
 
+/// Counts of all that is told of: also of what only a newer agent knows.
+fn summary(outcome: &PassOutcome, ledger: &LedgerBody) -> Summary {
+    let known = outcome.summary();
+    let unknown = ledger.of_unknown_kinds().count() as u64;
+    Summary { total: known.total + unknown, pending: known.pending + unknown, ..known }
+}
+
 fn accepted_part(document: &AcceptedDocument) -> Accepted {
     Accepted {
         generation: document.generation,
@@ -334,6 +347,26 @@ fn accepted_part(document: &AcceptedDocument) -> Accepted {
         kind: document.kind.clone(),
         schema_version: document.schema_version.clone(),
         at: document.at,
+    }
+}
+
+fn left_to_a_newer_agent(kind: &str, name: &str, since: Timestamp) -> ResourceStatus {
+    ResourceStatus {
+        kind: kind.to_owned(),
+        name: name.to_owned(),
+        state: ResourceState::Pending,
+        reason: KIND_UNKNOWN.to_owned(),
+        message: "a newer agent made it, and this one, which does not know its kind, leaves it as it is; upgrade the \
+                  agent, which then keeps or removes it as its document says"
+            .to_owned(),
+        since,
+        spec_digest: None,
+        changes: 0,
+        drift_corrections: 0,
+        restarts: 0,
+        attempts: 0,
+        next_retry: None,
+        details: serde_json::json!({}),
     }
 }
 

@@ -14,8 +14,22 @@ fn note_as_a_newer_agent(bench: &Bench) {
     for pointer in ["", "/accepted", "/applied", "/inventory/File:~1a", "/inventory/File:~1b"] {
         body.pointer_mut(pointer).unwrap()["later"] = json!({"of": pointer});
     }
-    body["inventory"]["Lamp:l"] = json!({"colour": "red"});
     body["inventory"]["File:/b"]["dependsOn"] = json!(["Lamp:l", "File:/a"]);
+    write(bench, &body);
+}
+
+/// Has it hold something of a kind that only a newer agent knows, which needs a file.
+fn hold_a_lamp(bench: &Bench) {
+    let mut body = body(bench);
+    body["inventory"]["Lamp:l"] = lamp();
+    write(bench, &body);
+}
+
+fn lamp() -> Value {
+    json!({"name": "light", "dependsOn": ["File:/a", "Socket:s"], "colour": "red"})
+}
+
+fn write(bench: &Bench, body: &Value) {
     let body = body.to_string();
     let checksum = Digest::of_bytes(body.as_bytes());
     let ledger = format!(r#"{{"version":1,"checksum":"{checksum}","body":{body}}}"#);
@@ -42,7 +56,38 @@ async fn what_a_newer_agent_noted_outlives_this_one_and_goes_with_the_document_o
     let written = body(&bench);
     assert_eq!(written["later"], json!({"of": ""}));
     assert_eq!(written["inventory"]["File:/a"]["later"], json!({"of": "/inventory/File:~1a"}));
-    assert_eq!(written["inventory"]["Lamp:l"], json!({"colour": "red"}));
-    assert_eq!(written["inventory"].as_object().unwrap().len(), 2);
+    assert_eq!(written["inventory"].as_object().unwrap().len(), 1);
     assert_eq!((&written["accepted"]["later"], &written["applied"]["later"]), (&Value::Null, &Value::Null));
+}
+
+#[tokio::test]
+async fn what_only_a_newer_agent_knows_is_kept_with_what_it_needs_and_nobody_is_told_that_all_is_as_declared()
+{
+    let mut bench = Bench::new();
+    bench.take(1, json!({"/a": "1", "/b": "1"})).await;
+    hold_a_lamp(&bench);
+    bench.restart(Formats::none().with(FakeFormat));
+    bench.take_done();
+
+    let status = bench.take(2, json!({})).await;
+    assert_eq!(bench.take_done(), ["-File:/b"], "the lamp needs the other one");
+    let told: Vec<_> =
+        status.resources.iter().map(|it| (&*it.kind, &*it.name, it.state, &*it.reason)).collect();
+    assert_eq!(
+        told,
+        [
+            ("File", "a", ResourceState::Removing, "KindUnknown"),
+            ("Lamp", "light", ResourceState::Pending, "KindUnknown"),
+        ]
+    );
+    assert_eq!((status.phase, applied(&status)), (Phase::Converging, Some(1)));
+    assert_eq!((status.summary.total, status.summary.ready, status.summary.pending), (2, 0, 2));
+    assert_eq!(condition(&status, ConditionType::Converged), (ConditionStatus::False, "Progressing"));
+    let since = status.resources[1].since;
+
+    // Whatever is declared is made meanwhile, and the kind stays the only thing that is amiss.
+    let status = bench.take(3, json!({"/a": "1"})).await;
+    assert_eq!((status.phase, applied(&status), status.summary.ready), (Phase::Converging, Some(1), 1));
+    assert_eq!(status.resources[1].since, since);
+    assert_eq!(body(&bench)["inventory"]["Lamp:l"], lamp());
 }
