@@ -264,6 +264,17 @@ fn in_trial() -> [LedgerBody; 2] {
 }
 
 #[test]
+fn what_a_newer_agent_noted_of_a_document_holds_when_the_same_comes_with_its_first_signature() {
+    let mut body = in_trial()[0].clone();
+    let accepted = body.accepted.as_mut().unwrap();
+    accepted.unknown.insert("later".to_owned(), 7.into());
+    let signer = Some("5c3f8a0d1e2b4c6f5c3f8a0d1e2b4c6f".parse().unwrap());
+    let signed = AcceptedDocument { signer, unknown: Unknown::new(), ..accepted.clone() };
+    let after = body.succeeded_by(signed, None, Timestamp::UNIX_EPOCH, false).accepted.unwrap();
+    assert_eq!((after.signer, &after.unknown["later"]), (signer, &7.into()));
+}
+
+#[test]
 fn a_trial_and_its_end_are_read_back() {
     for body in in_trial() {
         let folder = tempfile::tempdir().unwrap();

@@ -95,8 +95,10 @@ impl LedgerBody {
         let digest = document.digest;
         let before = self.accepted.as_ref().map(|before| before.digest);
         if before == Some(digest) {
-            // The same content, with a signature by now.
-            return Self { highest, accepted: Some(document), ..self };
+            // The same content, with a signature by now: what a newer agent noted about it holds.
+            let unknown = self.accepted.map(|before| before.unknown).unwrap_or_default();
+            let accepted = Some(AcceptedDocument { unknown, ..document });
+            return Self { highest, accepted, ..self };
         }
         let has_converged = before.is_some() && before == self.applied.as_ref().map(|applied| applied.digest);
         let fallback = if has_converged { self.accepted.clone() } else { self.way_back().cloned() };
