@@ -97,14 +97,21 @@ pub(super) fn highest_generation(entry: &Entry, agent: &AgentId) -> Option<HighW
     };
     // A document from which the device went back was accepted too, and is newer than the one in force.
     let documents = [told_of(&status["accepted"]), told_of(&status["rolledBack"])];
-    let highest =
-        generation(&status["highestGeneration"]).map(|generation| HighWaterMark { generation, digest: None });
+    let highest = generation(&status["highestGeneration"]).map(|generation| {
+        // Neither of them, where an agent that knows of no going back was started since. The newest entry is it, unless
+        // that was refused.
+        let newest = told_of(&status["desired"]).filter(|newest| newest.generation == generation);
+        let newest = newest.filter(|_| was_accepted(&status));
+        HighWaterMark { generation, digest: newest.and_then(|newest| newest.digest) }
+    });
     // Of two equal ones that with a digest is the better known.
-    documents
-        .into_iter()
-        .flatten()
-        .chain(highest)
-        .reduce(|one, other| if other.generation > one.generation { other } else { one })
+    documents.into_iter().flatten().chain(highest).max_by_key(|mark| (mark.generation, mark.digest.is_some()))
+}
+
+/// Whether the newest entry was.
+fn was_accepted(status: &Value) -> bool {
+    let conditions = status["conditions"].as_array();
+    conditions.into_iter().flatten().any(|it| it["type"] == "Accepted" && it["status"] == "True")
 }
 
 /// Who wrote `entry`, and what it says where this agent can read all of it.
@@ -133,6 +140,7 @@ fn is_fully_known(status: &AgentStatus) -> bool {
 mod tests {
     use super::*;
     use crate::status::pace::tests::converged;
+    use agent_model::Digest;
     use serde_json::{Value, json};
 
     fn refused(code: u64) -> Result<u64, AckError> {
@@ -195,6 +203,37 @@ mod tests {
         let entry = Entry::Present { revision: 8, value: value.to_string().into() };
         let highest = highest_generation(&entry, &"edge-0042".parse().unwrap()).unwrap();
         assert_eq!(highest.generation.get(), 9);
+    }
+
+    #[test]
+    fn the_floor_names_the_content_of_the_highest_generation_wherever_the_status_tells_it() {
+        let [accepted, late] = [b"5", b"9"].map(|content| Digest::of_bytes(content));
+        let floor = |change: &dyn Fn(&mut Value)| {
+            let mut value = serde_json::to_value(converged(1)).unwrap();
+            value["accepted"]["generation"] = json!(5);
+            value["accepted"]["digest"] = json!(accepted);
+            value["highestGeneration"] = json!(9);
+            value["desired"]["generation"] = json!(9);
+            value["desired"]["digest"] = json!(late);
+            value["conditions"] = json!([{"type": "Accepted", "status": "True"}]);
+            change(&mut value);
+            let entry = Entry::Present { revision: 8, value: value.to_string().into() };
+            let floor = highest_generation(&entry, &"edge-0042".parse().unwrap()).unwrap();
+            (floor.generation.get(), floor.digest)
+        };
+        let from = json!({"generation": 9, "digest": late});
+        assert_eq!(floor(&|_| ()), (9, Some(late)));
+        let refused = |status: &mut Value| status["conditions"][0]["status"] = json!("False");
+        assert_eq!(floor(&refused), (9, None), "it may be that of another document");
+        assert_eq!(
+            floor(&|status| {
+                refused(status);
+                status["rolledBack"] = from.clone()
+            }),
+            (9, Some(late))
+        );
+        assert_eq!(floor(&|status| status["desired"]["generation"] = json!(10)), (9, None));
+        assert_eq!(floor(&|status| status["highestGeneration"] = json!(5)), (5, Some(accepted)));
     }
 
     #[test]
