@@ -7,7 +7,9 @@ use std::{
 };
 
 use agent_model::{Failure, ResourceName};
-use process_shim::{End, ExitRecord, ProcessFolder, ProcessIdentity, ShimRecord, boot_id, boot_time};
+use process_shim::{
+    End, ExitRecord, ProcessFolder, ProcessIdentity, RecordError, ShimRecord, boot_id, boot_time,
+};
 use rustix::fs::{FlockOperation, flock};
 
 use super::failures;
@@ -124,6 +126,8 @@ pub(crate) fn look(folder: &ProcessFolder) -> Result<Found, Failure> {
         boot_id().map_err(|error| failures::io("read the id of this boot for", folder.path(), &error))?;
     let record = match ShimRecord::read(&folder.shim_record()) {
         Ok(record) => record.filter(|record| record.boot_id == boot),
+        // A shim of another version said something here, as that it has ended and is not to be started again.
+        Err(error @ RecordError::OtherVersion { .. }) => return Err(failures::unreadable(&error)),
         // Without a shim there is nothing that could be read wrongly; what may be left is swept.
         Err(error) if !held => {
             tracing::warn!(%error, "the record of a dead shim cannot be read");
@@ -137,6 +141,7 @@ pub(crate) fn look(folder: &ProcessFolder) -> Result<Found, Failure> {
     };
     let exit = match ExitRecord::read(&folder.exit_record()) {
         Ok(exit) => exit.filter(|exit| exit.run == record.run && exit.boot_id == boot),
+        Err(error @ RecordError::OtherVersion { .. }) => return Err(failures::unreadable(&error)),
         Err(error) => {
             tracing::warn!(%error, "how a process ended cannot be read");
             None
@@ -231,11 +236,29 @@ mod tests {
     }
 
     #[test]
-    fn what_runs_under_a_shim_that_cannot_be_read_is_a_failure_to_look_and_nothing_to_start_again() {
-        let mut later = record();
-        later["version"] = json!(2);
-        let (_parent, _lock, folder) = held(&later);
-        let failure = look(&folder).unwrap_err();
-        assert!(failure.message.contains("version 2"), "{}", failure.message);
+    fn a_record_of_another_version_is_a_failure_to_look_and_nothing_to_start_again_whether_its_shim_lives_or_not()
+     {
+        let exit = json!({
+            "version": 1, "run": "r", "bootId": boot_id().unwrap(), "end": {"code": 0}, "stopped": false,
+            "outOfMemory": false, "endedAt": "2026-11-26T02:16:57Z", "endedMs": 2,
+        });
+        for (later_record, later_exit) in [(true, false), (false, true), (true, true)] {
+            for is_held in [true, false] {
+                let (mut record, mut exit) = (record(), exit.clone());
+                if later_record {
+                    record["version"] = json!(2);
+                }
+                if later_exit {
+                    exit["version"] = json!(2);
+                }
+                let (_parent, lock, folder) = held(&record);
+                fs::write(folder.exit_record(), exit.to_string()).unwrap();
+                let lock = is_held.then_some(lock);
+                let failure = look(&folder).unwrap_err();
+                assert_eq!(failure.reason, "RecordUnreadable");
+                assert!(failure.message.contains("version 2"), "{}", failure.message);
+                drop(lock);
+            }
+        }
     }
 }
