@@ -70,6 +70,19 @@ impl AgentStatus {
     pub fn condition(&self, condition_type: ConditionType) -> Option<&Condition> {
         self.conditions.iter().find(|condition| condition.condition_type == condition_type)
     }
+
+    /// Whether it can be written again: what says `Unknown` in the place of a word of a newer version cannot.
+    pub fn has_known_words_only(&self) -> bool {
+        let late = self.rolled_back.iter().flat_map(|late| &late.resources).map(|resource| resource.state);
+        self.phase != Phase::Unknown
+            && self.conditions.iter().all(|condition| condition.condition_type != ConditionType::Unknown)
+            && self
+                .resources
+                .iter()
+                .map(|resource| resource.state)
+                .chain(late)
+                .all(|state| state != ResourceState::Unknown)
+    }
 }
 
 /// Identifies one write among those of all processes that ever wrote for this device.
@@ -100,8 +113,8 @@ pub enum Phase {
     /// The newest document was not ready in time, and the one that converged before it is in force again. How the
     /// device stands to that one, the condition `Converged` says. The platform acts next. Since 1.1.0.
     RolledBack,
-    /// A word of a newer version. Read only, never written.
-    #[serde(other)]
+    /// A word of a newer version. It cannot be written.
+    #[serde(other, skip_serializing)]
     #[cfg_attr(test, schemars(skip))]
     Unknown,
 }
@@ -224,8 +237,8 @@ pub enum ConditionType {
     Paused,
     /// Whether the agent stopped applying after repeated crashes.
     SafeMode,
-    /// A word of a newer version. Read only, never written.
-    #[serde(other)]
+    /// A word of a newer version. It cannot be written.
+    #[serde(other, skip_serializing)]
     #[cfg_attr(test, schemars(skip))]
     Unknown,
 }
@@ -307,8 +320,8 @@ pub enum ResourceState {
     Removing,
     /// Need not be done, and counts as ready.
     Skipped,
-    /// A word of a newer version. Read only, never written.
-    #[serde(other)]
+    /// A word of a newer version. It cannot be written.
+    #[serde(other, skip_serializing)]
     #[cfg_attr(test, schemars(skip))]
     Unknown,
 }

@@ -17,7 +17,14 @@ use crate::{
 pub(crate) fn status(args: &StatusArgs) -> Result<Exit, CommandError> {
     let layout = StateLayout::of(&args.state_dir);
     let running = layout.is_locked().map_err(CommandError::failed)?;
-    let snapshot = Snapshot::read(&layout).ok_or_else(|| {
+    let text = match args.output {
+        StatusOutput::Json => Snapshot::status_as_written(&layout)
+            .map(|status| serde_json::to_string_pretty(&status).map(|text| text + "\n"))
+            .transpose()
+            .map_err(CommandError::failed)?,
+        StatusOutput::Table => Snapshot::read(&layout).map(|snapshot| table(&snapshot, running)),
+    };
+    let text = text.ok_or_else(|| {
         let folder = args.state_dir.display();
         CommandError::failed(match running {
             true => format!("the agent of {folder} has not reported yet; ask again in a moment"),
@@ -26,12 +33,6 @@ pub(crate) fn status(args: &StatusArgs) -> Result<Exit, CommandError> {
             ),
         })
     })?;
-    let text = match args.output {
-        StatusOutput::Json => {
-            serde_json::to_string_pretty(&snapshot.status).map_err(CommandError::failed)? + "\n"
-        }
-        StatusOutput::Table => table(&snapshot, running),
-    };
     say(&text);
     Ok(Exit::Done)
 }

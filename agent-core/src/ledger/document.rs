@@ -2,8 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use agent_model::{AgentId, Claim, Digest, Generation, ResourceName, Timestamp, status::RolledBack};
-use serde::{Deserialize, Serialize};
+use agent_model::{
+    AgentId, Claim, Digest, Generation, ResourceName, Timestamp,
+    status::{ResourceState, RolledBack},
+};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{
     Map, Value,
     value::{RawValue, to_raw_value},
@@ -72,7 +75,7 @@ pub struct LedgerBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trial: Option<Trial>,
     /// Why the device went back to the document in force: see [`gone_back_from`](Self::gone_back_from).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "in_known_words")]
     pub rolled_back: Option<RolledBack>,
     /// See [`Unknown`].
     #[serde(flatten)]
@@ -257,6 +260,15 @@ pub(super) fn decode(bytes: &[u8]) -> Result<LedgerBody, Unreadable> {
 
 fn inventory_of(body: &mut Value) -> Option<&mut Map<String, Value>> {
     body.get_mut("inventory")?.as_object_mut()
+}
+
+/// A resource whose state only a newer agent has a word for is left out: it could not be told of.
+fn in_known_words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<RolledBack>, D::Error> {
+    let mut late = Option::<RolledBack>::deserialize(deserializer)?;
+    if let Some(late) = &mut late {
+        late.resources.retain(|resource| resource.state != ResourceState::Unknown);
+    }
+    Ok(late)
 }
 
 mod base64_bytes {

@@ -1,6 +1,9 @@
 use std::fs;
 
-use agent_model::{Digest, Generation, Timestamp, status::RolledBack};
+use agent_model::{
+    Digest, Generation, Timestamp,
+    status::{NotReady, ResourceState, RolledBack},
+};
 use tempfile::TempDir;
 
 use super::*;
@@ -286,6 +289,33 @@ fn a_trial_and_its_end_are_read_back() {
     assert!(trial.running_trial().is_some() && trial.gone_back_from().is_none());
     assert_eq!(gone_back.gone_back_from().map(|late| late.generation.get()), Some(2));
     assert!(gone_back.way_back().is_none() && gone_back.running_trial().is_none());
+}
+
+#[test]
+fn a_word_of_a_newer_agent_in_what_was_gone_back_from_keeps_no_ledger_from_being_written_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let [_, mut gone_back] = in_trial();
+    let not_ready = |name: &str| NotReady {
+        kind: "Process".to_owned(),
+        name: name.to_owned(),
+        state: ResourceState::Failed,
+        reason: "CrashLoop".to_owned(),
+        message: String::new(),
+        log_tail: None,
+    };
+    gone_back.rolled_back.as_mut().unwrap().resources = vec![not_ready("a"), not_ready("b")];
+    let mut body = serde_json::to_value(gone_back).unwrap();
+    body["rolledBack"]["resources"][0]["state"] = "Levitating".into();
+    let body = body.to_string();
+    let checksum = Digest::of_bytes(body.as_bytes());
+    let ledger = format!(r#"{{"version":1,"checksum":"{checksum}","body":{body}}}"#);
+    fs::write(folder.path().join("ledger.json"), ledger).unwrap();
+
+    let Loaded { mut ledger, provenance } = load(&folder);
+    assert_eq!(provenance, Provenance::Intact);
+    let body = ledger.body().clone();
+    assert_eq!(body.gone_back_from().unwrap().resources, [not_ready("b")]);
+    ledger.commit(body).unwrap();
 }
 
 #[test]

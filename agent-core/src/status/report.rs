@@ -102,9 +102,9 @@ pub struct Reporter {
 
 impl Reporter {
     /// A reporter for this process. `previous` is the last report of the process before, if it is
-    /// still known.
+    /// still known. One with words that only a newer agent knows is not.
     pub fn new(agent: AgentId, instance: String, info: AgentInfo, previous: Option<AgentStatus>) -> Self {
-        let previous = previous.filter(|status| status.agent == agent);
+        let previous = previous.filter(|status| status.agent == agent && status.has_known_words_only());
         Self { agent, instance, info, previous }
     }
 

@@ -5,6 +5,7 @@
 
 use agent_model::{Timestamp, status::AgentStatus};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{
     durable_file::{Durability, Previous, replace},
@@ -38,6 +39,12 @@ impl Snapshot {
         serde_json::from_slice(&std::fs::read(layout.status()).ok()?).ok()
     }
 
+    /// The status as it stands there, also what a newer agent said that this one does not know.
+    pub fn status_as_written(layout: &StateLayout) -> Option<Value> {
+        let mut snapshot: Value = serde_json::from_slice(&std::fs::read(layout.status()).ok()?).ok()?;
+        Some(snapshot.get_mut("status")?.take())
+    }
+
     /// Replaces the snapshot; where that fails there is none, as an old one would not be true any more.
     /// A disk that does not serve shows in the condition `StateStore` already, so that failing here is
     /// only worth a line for whoever debugs.
@@ -50,5 +57,22 @@ impl Snapshot {
             // A full disk still lets go of files.
             let _ = std::fs::remove_file(layout.status());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_a_newer_agent_said_is_shown_as_it_said_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = StateLayout::of(folder.path());
+        assert_eq!(Snapshot::status_as_written(&layout), None);
+        let status = json!({"phase": "Levitating", "later": {"z": 1, "a": [null]}});
+        std::fs::write(layout.status(), json!({"status": status, "later": 1}).to_string()).unwrap();
+        assert_eq!(Snapshot::status_as_written(&layout), Some(status));
     }
 }

@@ -77,6 +77,14 @@ fn a_status_of_a_newer_agent_is_read_without_what_this_version_does_not_know() {
     assert_eq!(known(ConditionType::Paused), ConditionStatus::Unknown);
     assert_eq!(known(ConditionType::SafeMode), ConditionStatus::False);
     assert_eq!(read.highest_generation.map(Generation::get), Some(8));
+    assert!(!read.has_known_words_only() && serde_json::to_value(read).is_err());
+}
+
+#[test]
+fn a_word_of_a_newer_version_is_never_written_as_unknown() {
+    assert!(serde_json::to_value(Phase::Unknown).is_err());
+    assert!(serde_json::to_value(ResourceState::Unknown).is_err());
+    assert!(serde_json::to_value(ConditionType::Unknown).is_err());
 }
 
 #[test]

@@ -133,7 +133,9 @@ pub(super) fn examine(entry: &Entry, agent: &AgentId) -> (Found, Option<AgentSta
 /// words for.
 fn is_fully_known(status: &AgentStatus) -> bool {
     let version = |text: &str| Version::parse(text).ok();
-    version(&status.schema_version).is_some_and(|found| Some(found) <= version(SCHEMA_VERSION))
+    let is_known =
+        version(&status.schema_version).is_some_and(|found| Some(found) <= version(SCHEMA_VERSION));
+    is_known && status.has_known_words_only()
 }
 
 #[cfg(test)]
@@ -184,7 +186,9 @@ mod tests {
         let author = Author::Writer(Writer { instance: "a".to_owned(), epoch: 12, op: 341 });
         let (read_author, status) = examined(|_| {});
         assert_eq!((&read_author, status.is_some()), (&author, true));
-        assert_eq!(examined(|value| value["phase"] = json!(7)), (author, None));
+        for unreadable in [json!(7), json!("Levitating")] {
+            assert_eq!(examined(|value| value["phase"] = unreadable), (author.clone(), None));
+        }
     }
 
     #[test]
