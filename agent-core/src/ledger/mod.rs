@@ -80,9 +80,9 @@ impl Ledger {
     /// The agent that the ledger of this folder belongs to; `None` where none can be read.
     ///
     /// # Errors
-    /// When the file is there and the system does not hand it out.
+    /// When the file is there and the system does not hand it out, or a newer agent wrote it.
     pub fn owner(layout: &StateLayout) -> Result<Option<AgentId>, LedgerError> {
-        Ok(loading::peek(layout)?.map(|body| body.agent))
+        loading::owner(layout)
     }
 
     /// What the ledger of this folder knows of the audit log; `None` where no ledger can be read.

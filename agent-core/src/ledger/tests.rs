@@ -68,8 +68,7 @@ fn a_damaged_ledger_is_set_aside_and_its_previous_copy_used_with_the_floor_to_be
     let mut altered = whole.clone();
     let place = altered.windows(7).position(|w| w == b"highest").unwrap();
     altered[place] = b'H';
-    let newer = String::from_utf8(whole.clone()).unwrap().replace("\"version\":1", "\"version\":2");
-    for damage in [&whole[..whole.len() / 2], &altered, newer.as_bytes(), b"garbage", b""] {
+    for damage in [&whole[..whole.len() / 2], &altered, b"garbage", b""] {
         let folder = two_generations();
         fs::write(folder.path().join("ledger.json"), damage).unwrap();
         let loaded = load(&folder);
@@ -96,6 +95,38 @@ fn with_both_copies_damaged_the_device_begins_anew_and_deletes_neither() {
     assert_eq!(names(&folder, "damaged"), 2);
 }
 
+/// The same folder, whose ledger a newer agent wrote last, in a form of its own.
+fn of_a_newer_agent() -> TempDir {
+    let folder = two_generations();
+    let path = folder.path().join("ledger.json");
+    let newer = fs::read_to_string(&path).unwrap().replace("\"version\":1", "\"version\":2");
+    fs::write(path, newer).unwrap();
+    folder
+}
+
+#[test]
+fn in_place_of_a_ledger_of_a_newer_agent_no_older_copy_is_used_at_this_start_or_the_next() {
+    let folder = of_a_newer_agent();
+    let loaded = load(&folder);
+    assert_eq!((highest(&loaded), loaded.ledger.body().needs_floor), (None, true));
+    let Provenance::Recovered { message } = loaded.provenance else { panic!("not recovered") };
+    for told in ["it is of version 2", "ledger.damaged-2.json; began anew", "ledger.damaged-1.json"] {
+        assert!(message.contains(told), "{told} is not in {message}");
+    }
+    assert_eq!(highest(&load(&folder)), None);
+    assert_eq!(names(&folder, "damaged"), 2);
+}
+
+#[test]
+fn the_owner_of_a_ledger_of_a_newer_agent_is_not_told_without_saying_so() {
+    let layout = StateLayout::of(two_generations().path());
+    assert_eq!(Ledger::owner(&layout).unwrap(), None, "it is gone");
+    let folder = of_a_newer_agent();
+    let error = Ledger::owner(&StateLayout::of(folder.path())).unwrap_err();
+    assert!(error.to_string().contains("a newer agent wrote it"), "{error}");
+    assert_eq!(names(&folder, "damaged"), 0);
+}
+
 #[test]
 fn a_missing_ledger_is_recovered_from_its_previous_copy() {
     let folder = two_generations();
@@ -116,12 +147,23 @@ fn only_so_many_damaged_ledgers_are_kept() {
 }
 
 #[test]
-fn another_agents_folder_is_refused_untouched() {
-    let folder = two_generations();
+fn another_agents_folder_is_refused_untouched_also_where_its_ledger_cannot_be_read() {
     let other: AgentId = "edge-2".parse().unwrap();
-    let error = Ledger::load(&StateLayout::of(folder.path()), &other).unwrap_err();
-    assert!(error.to_string().contains("belongs to the agent edge-1"), "{error}");
-    assert_eq!(load(&folder).provenance, Provenance::Intact);
+    let altered = |folder: &TempDir| {
+        let path = folder.path().join("ledger.json");
+        let text = fs::read_to_string(&path).unwrap().replace("\"highest\"", "\"hIghest\"");
+        fs::write(path, text).unwrap();
+    };
+    let whole = two_generations();
+    let damaged = two_generations();
+    altered(&damaged);
+    let gone = two_generations();
+    fs::remove_file(gone.path().join("ledger.json")).unwrap();
+    for folder in [whole, damaged, gone, of_a_newer_agent()] {
+        let error = Ledger::load(&StateLayout::of(folder.path()), &other).unwrap_err();
+        assert!(error.to_string().contains("belongs to the agent edge-1"), "{error}");
+        assert_eq!(names(&folder, "damaged"), 0);
+    }
 }
 
 #[test]

@@ -91,3 +91,30 @@ async fn what_only_a_newer_agent_knows_is_kept_with_what_it_needs_and_nobody_is_
     assert_eq!(status.resources[1].since, since);
     assert_eq!(body(&bench)["inventory"]["Lamp:l"], lamp());
 }
+
+#[tokio::test]
+async fn nothing_is_stopped_because_a_newer_agent_wrote_the_ledger_in_another_form() {
+    let mut bench = Bench::new();
+    bench.take(1, json!({"/a": "1"})).await;
+    bench.take(2, json!({"/a": "1", "/b": "1"})).await;
+    let digest = bench.device.ledger().highest.unwrap().digest;
+    let path = bench.folder.path().join("ledger.json");
+    let newer = fs::read_to_string(&path).unwrap().replace("\"version\":1", "\"version\":2");
+    fs::write(path, newer).unwrap();
+    let mut marked: Vec<_> = Vec::new();
+    for (claim, entry) in &bench.device.ledger().inventory {
+        marked.push((claim.clone(), entry.name.clone(), entry.record.clone()));
+    }
+    bench.restart(Formats::none().with(FakeFormat));
+    bench.device.take_marked(marked);
+    bench.take_done();
+
+    let status = bench.pass().await;
+    assert_eq!((status.phase, accepted(&status)), (Phase::Unassigned, None));
+    assert_eq!(condition(&status, ConditionType::StateStore), (ConditionStatus::False, "LedgerRecovered"));
+    let floor = HighWaterMark { generation: Generation::try_from(2).unwrap(), digest };
+    bench.device.take_floor(Some(floor));
+    let status = bench.take(2, json!({"/a": "1", "/b": "1"})).await;
+    assert_eq!((status.phase, accepted(&status)), (Phase::Converged, Some(2)));
+    assert!(bench.take_done().is_empty());
+}
