@@ -155,6 +155,8 @@ fn judge_document(target: &Target, status: &AgentStatus) -> Verdict {
     let in_force = status.accepted.as_ref().is_some_and(|accepted| accepted.digest == target.digest);
     let applied = status.applied.as_ref().is_some_and(|applied| applied.digest == target.digest);
     let converged = status.condition(ConditionType::Converged);
+    // Whatever the phase is called: in all of 1.x this condition is about the document in `accepted`, and none that was
+    // gone back from stands there.
     if in_force && applied && converged.is_some_and(|condition| condition.status == ConditionStatus::True) {
         return Verdict::Reached;
     }

@@ -116,15 +116,19 @@ fn newer(status: Value) -> Value {
 
 #[test]
 fn words_and_keys_of_a_newer_agent_keep_nobody_from_judging_what_is_known() {
-    assert_eq!(verdict(newer(document())), Verdict::Reached);
+    assert_eq!(
+        verdict(newer(document())),
+        Verdict::Reached,
+        "what 1.x promises of `Converged` holds in any phase"
+    );
     let refused = with(|status| {
         status["accepted"] = Value::Null;
         status["conditions"][0]["status"] = "False".into();
         status["conditions"][0]["reason"] = "Invalid".into();
     });
     assert!(matches!(verdict(newer(refused)), Verdict::Refused { reason, .. } if reason == "Invalid"));
-    let rolled_back = working("Degraded", vec![resource("a", "Quarantined", "NotReady")]);
-    assert_eq!(verdict(newer(rolled_back)), Verdict::InProgress);
+    let quarantined = working("Degraded", vec![resource("a", "Quarantined", "NotReady")]);
+    assert_eq!(verdict(newer(quarantined)), Verdict::InProgress);
     let failing = vec![resource("a", "Failed", "NotRegularFile"), resource("b", "Quarantined", "R")];
     assert_eq!(verdict(working("Degraded", failing)), Verdict::InProgress);
 }
