@@ -13,7 +13,7 @@ use crate::{
     expiry::Present,
     ledger::{AcceptedDocument, Unknown},
     policy::DevicePolicy,
-    signing::Trust,
+    signing::{KeyId, Trust},
 };
 
 /// As many resources with a box that does not open are named in a refusal.
@@ -54,7 +54,11 @@ pub struct Candidate {
 #[derive(Debug)]
 pub enum Verdict {
     /// It is the one in force already.
-    InForce,
+    InForce {
+        /// Whose signature is on it now, where that is another one than the device has. By the one that is kept it may
+        /// have to be put in force again, when only that key is trusted.
+        signed_anew_by: Option<KeyId>,
+    },
     /// It was in force, and the device went back from it.
     WasInForce,
     /// It may be put in force.
@@ -93,11 +97,12 @@ impl Acceptance {
         let envelope = Envelope::open(received)?;
         let newness = judge(&envelope, Reader { agent: &self.agent, highest, present })?;
         // The same again is nothing new, unless it is the first to come with a signature.
-        let is_known = |document: &AcceptedDocument| {
+        let known = in_force.filter(|document| {
             document.digest == envelope.digest && (document.signer.is_some() || signer.is_none())
-        };
-        if newness == Newness::Same && in_force.is_some_and(is_known) {
-            return Ok(Verdict::InForce);
+        });
+        if let Some(document) = known.filter(|_| newness == Newness::Same) {
+            let by_another = signer.is_some() && signer != document.signer && *document.raw != *raw;
+            return Ok(Verdict::InForce { signed_anew_by: signer.filter(|_| by_another) });
         }
         if newness == Newness::Same && gone_back_from == Some(envelope.digest) {
             return Ok(Verdict::WasInForce);
@@ -132,15 +137,23 @@ impl Acceptance {
     }
 
     /// Reads a document that was accepted before, to put it in force again: only what the device could make now, and
-    /// may.
+    /// may, from somebody whom it trusts now. That a key was taken away counts, because it may be in the wrong hands.
+    /// That its time or that of the document is over does not: both were kept.
     ///
     /// # Errors
-    /// When it cannot be read any more, something in it opens no longer, or the policy denies it by now.
-    pub fn read_fallback(&self, document: &AcceptedDocument) -> Result<Lowered, Refusal> {
-        let lowered = self.read_accepted(document)?;
+    /// When no trusted key has signed it, it cannot be read any more, something in it opens no longer, or the policy
+    /// denies it by now.
+    pub fn read_fallback(
+        &self,
+        document: AcceptedDocument,
+        present: Present,
+    ) -> Result<(AcceptedDocument, Lowered), Refusal> {
+        let received = Received::judge(&document.raw, &self.trust.without_ends(), present);
+        let signer = received.signer.or(document.signer);
+        let lowered = self.lower(&Envelope::open(received)?)?;
         all_open(&lowered.state)?;
-        self.policy.judge(&lowered.state, document.signer)?;
-        Ok(lowered)
+        self.policy.judge(&lowered.state, signer)?;
+        Ok((AcceptedDocument { signer, ..document }, lowered))
     }
 
     fn lower(&self, envelope: &Envelope) -> Result<Lowered, Refusal> {

@@ -111,7 +111,7 @@ impl Device {
         }
     }
 
-    fn present(&self) -> Present {
+    pub(super) fn present(&self) -> Present {
         self.acceptance.present(self.clock.now().wall, self.store.body().accepted.as_ref())
     }
 
@@ -123,7 +123,11 @@ impl Device {
         let gone_back_from = body.gone_back_from().map(|late| late.digest);
         let (highest, in_force) = (body.highest, body.accepted.as_ref());
         match self.acceptance.judge(raw, received, highest, in_force, gone_back_from, present) {
-            Ok(Verdict::InForce) => {
+            Ok(Verdict::InForce { signed_anew_by }) => {
+                if let (Some(signer), Some(document)) = (signed_anew_by, self.store.body().accepted.clone()) {
+                    let document = AcceptedDocument { signer: Some(signer), raw: raw.to_vec(), ..document };
+                    self.recorded(LedgerBody { accepted: Some(document), ..self.store.body().clone() });
+                }
                 self.forget_passes_of_other_documents(digest);
                 if self.safe_mode().is_none() {
                     self.read_in_force();

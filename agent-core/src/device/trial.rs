@@ -98,8 +98,8 @@ impl Device {
             self.first_passes.leave_off();
         }
         self.first_passes.begin(DocumentId::from(&fallback), Reach::Acting);
-        let lowered = match self.acceptance.read_fallback(&fallback) {
-            Ok(lowered) => lowered,
+        let (fallback, lowered) = match self.acceptance.read_fallback(fallback.clone(), self.present()) {
+            Ok(read) => read,
             Err(refusal) => {
                 self.first_passes.leave_off();
                 self.stay(&refusal.to_string(), &fallback);

@@ -44,6 +44,14 @@ impl Trust {
         self.keys.get(&key)?.not_after
     }
 
+    /// The same without an end of any key: for what was accepted in time.
+    #[must_use]
+    pub(crate) fn without_ends(&self) -> Self {
+        let mut endless = self.clone();
+        endless.keys.values_mut().for_each(|key| key.not_after = None);
+        endless
+    }
+
     /// Whether documents are accepted that nobody has signed.
     pub fn allows_unsigned(&self) -> bool {
         self.allows_unsigned

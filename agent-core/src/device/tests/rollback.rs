@@ -6,6 +6,7 @@ use super::*;
 use crate::{
     fakes::{SteppedClock, device_with},
     policy::Policy,
+    signing::{Sealed, SecretKey, Trust, TrustedKey},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -44,6 +45,11 @@ impl Trial {
         self.bench.device = device_with(fake, folder, formats, before, self.clock.clock(), rules);
         self.bench.device.guard_against_crashes(&StateLayout::of(self.bench.folder.path()));
         self.bench.device.heed_deadlines();
+    }
+
+    /// From now on this is whom the device believes.
+    fn trust(&mut self, trust: &Trust) {
+        Arc::get_mut(&mut self.bench.device.acceptance).unwrap().trust = trust.clone();
     }
 
     /// Generation 5, which has a minute and fails, is in force.
@@ -445,6 +451,61 @@ async fn a_document_that_the_agent_cannot_read_or_make_any_more_is_not_gone_back
         assert_eq!(log.matches("\"NoWayBack\"").count(), 1, "{log}");
         trial.bench.fake.disk().broken.clear();
         assert_eq!(trial.after(10 * MINUTE).await.phase, Phase::Converged, "it goes on trying");
+    }
+}
+
+fn signed(value: DesiredValue, key: &SecretKey) -> DesiredValue {
+    DesiredValue::Some { revision: 1, raw: Sealed::seal(&raw(value), key) }
+}
+
+/// A device that converged with generation 4, with each of these signatures on it in turn, and whose generation 5,
+/// which `new` has signed, has run out of time after a start that finds `trust`.
+async fn back_by_trust(
+    [old, new]: [&SecretKey; 2],
+    signatures: &[Option<&SecretKey>],
+    trust: Trust,
+) -> (Option<u64>, String) {
+    let mut trial = Trial::of_a_new_device();
+    let endless = |key: &SecretKey| TrustedKey { key: key.public(), not_after: None };
+    trial.trust(&Trust::in_keys([endless(old), endless(new)], true));
+    let good = || document(4, json!({"/a": "1", "/b": "1"}));
+    for signature in signatures {
+        let entry = signature.map_or_else(good, |key| signed(good(), key));
+        trial.bench.device.take_entry(entry);
+        trial.bench.pass().await;
+    }
+    trial.bench.fake.disk().broken = ["File:/bad".to_owned()].into();
+    trial.bench.device.take_entry(signed(bad(), new));
+    assert_eq!(accepted(&trial.bench.pass().await), Some(5));
+    trial.restart();
+    trial.trust(&trust);
+    trial.bench.pass().await;
+    let status = trial.after(10 * MINUTE).await;
+    let log = fs::read_to_string(trial.bench.folder.path().join("audit.jsonl")).unwrap();
+    (accepted(&status), log.lines().filter(|line| line.contains("NoWayBack")).collect())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_document_is_gone_back_to_only_while_somebody_is_trusted_who_signed_it() {
+    let [old, new] = [(); 2].map(|()| SecretKey::generate().unwrap());
+    let key = |key: &SecretKey, not_after: Option<&str>| TrustedKey {
+        key: key.public(),
+        not_after: not_after.map(|time| time.parse().unwrap()),
+    };
+    let only_new = || Trust::in_keys([key(&new, None)], false);
+    let over = Trust::in_keys([key(&old, Some("2026-01-01T00:00:00Z")), key(&new, None)], false);
+    let plain_too = Trust::in_keys([key(&new, None)], true);
+    for (what, signatures, trust, expected) in [
+        ("a key that was taken away", &[Some(&old)][..], only_new(), Err("UntrustedSignature")),
+        ("a key whose time is over", &[Some(&old)], over, Ok(())),
+        ("one that was signed anew since", &[Some(&old), Some(&new)], only_new(), Ok(())),
+        ("nobody's, where keys are asked for", &[None], only_new(), Err("Unsigned")),
+        ("nobody's, where that is allowed", &[None], plain_too, Ok(())),
+        ("anybody's, where nobody asks", &[Some(&old)], Trust::in_anybody(), Ok(())),
+    ] {
+        let (in_force, told) = back_by_trust([&old, &new], signatures, trust).await;
+        assert_eq!(in_force, Some(if expected.is_ok() { 4 } else { 5 }), "{what}: {told}");
+        assert!(expected.map_or_else(|word| told.contains(word), |()| told.is_empty()), "{what}: {told}");
     }
 }
 
