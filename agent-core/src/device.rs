@@ -20,7 +20,7 @@ use agent_model::{
     Claim, Digest, Failure, Lowered, ResourceKind, ResourceName, Timestamp,
     status::{AgentStatus, ResourceRef, ResourceState},
 };
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 pub use entry::DesiredValue;
 
@@ -92,6 +92,8 @@ pub struct Device {
     /// Whether it goes back from documents whose time is up.
     heeds_deadlines: bool,
     countdown: Option<Countdown>,
+    /// When the time is up of the document that the pass under way is of.
+    time_of_pass: watch::Sender<Option<Instant>>,
     /// Whether the last pass left things undone because of a pause.
     held_back: bool,
 }
@@ -132,6 +134,7 @@ impl Device {
             first_passes: FirstPasses::default(),
             heeds_deadlines: false,
             countdown: None,
+            time_of_pass: watch::Sender::new(None),
             held_back: false,
         }
     }
@@ -236,16 +239,17 @@ impl Device {
     /// status while a long pass is under way.
     pub async fn pass(&mut self, superseded: impl Fn() -> bool, progress: impl FnMut(AgentStatus)) {
         self.held_back = false;
+        self.time_of_pass.send_replace(None);
         self.judge_again_after_the_clock_was_set();
         self.keep_time();
         if self.time_is_up()
             && let Some(way_back) = self.prepare_to_go_back().await
         {
             // Preparing took a moment, and what came in meanwhile goes first.
-            match superseded() {
-                true => self.first_passes.leave_off(),
-                false => self.candidate = Some(way_back),
+            if superseded() {
+                return self.first_passes.leave_off();
             }
+            self.candidate = Some(way_back);
         }
         if self.safe_mode().is_some() {
             return self.leave_alone("SafeMode");
@@ -274,6 +278,7 @@ impl Device {
         let body = match &self.candidate {
             Some(candidate) => with_in_force(self.store.body().clone(), candidate, now.wall, pause.is_some()),
             None => {
+                self.time_of_pass.send_replace(self.time_ends());
                 self.read_in_force();
                 self.store.body().clone()
             }
@@ -319,8 +324,11 @@ impl Device {
             }
             if let Some(candidate) = self.candidate.take() {
                 self.put_in_force(*candidate);
+                self.time_of_pass.send_replace(self.time_ends());
             }
         }
+        let ends = self.time_ends();
+        let superseded = move || superseded() || ends.is_some_and(|ends| ends <= Instant::now());
         let preview = pass.has_work().then(|| pass.preview(ResourceState::Applying, "Applying", ""));
         let mut run = pin!(pass.run(superseded, trail));
         let mut outcome = match tokio::time::timeout(PROGRESS_AFTER, &mut run).await {
@@ -331,6 +339,8 @@ impl Device {
                 run.await
             }
         };
+        // What is there only after its time is late all the same.
+        outcome.interrupted |= self.time_is_up();
         let now = self.clock.now();
         for (resource, failure) in self.executor.learn(&mut outcome, now) {
             self.store.audit().note(about(&body, self.blocked(resource, &failure)));
@@ -338,7 +348,12 @@ impl Device {
         self.dropped.append(&mut outcome.dropped);
         let applied = newly_applied(&body, &outcome, now.wall).or(body.applied.clone());
         let body = LedgerBody { inventory: outcome.inventory.clone(), applied, ..body };
-        self.recorded(if is_converged(&body, &outcome) { body.settled() } else { body });
+        if is_converged(&body, &outcome) {
+            self.countdown = None;
+            self.recorded(body.settled());
+        } else {
+            self.recorded(body);
+        }
         let ending = if outcome.interrupted { Ending::Early } else { Ending::Over };
         self.outcome = Some(outcome);
         self.release_dropped().await;

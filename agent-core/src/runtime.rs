@@ -32,7 +32,7 @@ pub const DEFAULT_DRIFT_INTERVAL: Duration = Duration::from_secs(300);
 const WAKE_SPACING: Duration = Duration::from_millis(500);
 /// Passes that try something again are no closer together, whatever they find.
 const RETRY_SPACING: Duration = Duration::from_millis(50);
-/// How long a pass may take to end after the agent was told to stop.
+/// How long a pass may take to end after the agent was told to stop, or the time of its document was up.
 const GRACE: Duration = Duration::from_secs(10);
 /// Claims named in the log line of one wake.
 const MAX_WAKE_CLAIMS: usize = 16;
@@ -122,9 +122,14 @@ pub async fn run(
             let superseded =
                 superseded(&device, channels.entries.clone(), channels.pause.clone(), stop.clone());
             let oriented = device.is_oriented();
+            let overdue = device.overdue(GRACE);
             tokio::select! {
                 () = device.pass(superseded, |status| teller.tell(status, oriented, None)) => {}
-                // As a power cut would, for which every step is made: a step hangs, or the disk.
+                // Both as a power cut would, for which every step is made: a step hangs, or the disk.
+                () = overdue => {
+                    tracing::warn!("the time of the document is up in the middle of a pass that does not end");
+                    device.pass_was_dropped();
+                }
                 () = stopped_for(stop.clone(), GRACE) => {
                     tracing::warn!("stopping in the middle of a pass that does not end");
                     device.pass_was_dropped();

@@ -20,7 +20,8 @@ pub struct Trail {
     generation: Generation,
     document: Digest,
     signer: Option<KeyId>,
-    steps: Vec<AnnouncedStep>,
+    /// Those that have not ended.
+    steps: Vec<Option<AnnouncedStep>>,
     /// The number of the line that announced the first step.
     begun: u64,
 }
@@ -29,13 +30,14 @@ impl Trail {
     /// The trail of a pass for that document, with these steps.
     pub fn new(log: AuditLog, clock: Clock, document: &AcceptedDocument, steps: Vec<AnnouncedStep>) -> Self {
         let AcceptedDocument { generation, digest, signer, .. } = document;
+        let steps = steps.into_iter().map(Some).collect();
         Self { log, clock, generation: *generation, document: *digest, signer: *signer, steps, begun: 0 }
     }
 
     /// The lines that announce the steps.
     pub fn begin(&self) -> Vec<Draft> {
         let begun = |step: &AnnouncedStep| self.draft(step, Happening::Begun { step: short(&step.summary) });
-        self.steps.iter().map(begun).collect()
+        self.steps.iter().flatten().map(begun).collect()
     }
 
     /// Those lines were written, the first under that number.
@@ -57,7 +59,7 @@ impl Trail {
 
 impl Witness for Trail {
     fn ended(&mut self, number: usize, end: StepEnd) {
-        let Some(announced) = self.steps.get(number) else { return };
+        let Some(announced) = self.steps.get_mut(number).and_then(Option::take) else { return };
         let (step, begun) = (short(&announced.summary), self.begun + number as u64);
         let happening = match end {
             StepEnd::Done { effect, took } => {
@@ -72,9 +74,20 @@ impl Witness for Trail {
             },
             StepEnd::NotRun { reason } => Happening::NotRun { step, begun, reason: reason.into_owned() },
         };
-        self.log.note(self.draft(announced, happening));
+        self.log.note(self.draft(&announced, happening));
         // What cannot be written waits, and the end of the pass tells of the disk.
         let _ = self.log.write();
+    }
+}
+
+impl Drop for Trail {
+    /// A pass that is dropped in its middle leaves steps of which nobody will tell how they ended.
+    fn drop(&mut self) {
+        let announced = self.steps.iter().zip(self.begun..).filter(|_| self.begun > 0);
+        for (step, begun) in announced.filter_map(|(step, begun)| Some((step.as_ref()?, begun))) {
+            let happening = Happening::Interrupted { step: short(&step.summary), begun };
+            self.log.note(self.draft(step, happening));
+        }
     }
 }
 

@@ -7,8 +7,13 @@
 //! From there on it is put in force as any other: by the very ledger write that holds the intents of its first pass.
 //! So a power cut at any moment leaves either document in force, and nobody goes back twice.
 
+use std::{
+    future::{Future, pending},
+    time::Duration,
+};
+
 use agent_model::{Digest, status::RolledBack};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::{Device, not_ready};
 use crate::{
@@ -44,6 +49,24 @@ impl Device {
     pub fn time_is_up(&self) -> bool {
         let is_up = self.time_ends().is_some_and(|ends| ends <= self.clock.now().monotonic);
         is_up && self.candidate.is_none() && self.pause_in_force().is_none()
+    }
+
+    /// Ready when the time of the document, of which the next pass is or which it puts in force, has been up for so
+    /// long. A pass that goes back has all the time there is.
+    pub fn overdue(&self, grace: Duration) -> impl Future<Output = ()> + use<> {
+        let mut time = self.time_of_pass.subscribe();
+        async move {
+            let mut ends = None;
+            loop {
+                tokio::select! {
+                    changed = time.changed() => match changed {
+                        Ok(()) => ends = *time.borrow_and_update(),
+                        Err(_) => return pending().await,
+                    },
+                    () = sleep_until(ends.map_or_else(Instant::now, |ends| ends + grace)), if ends.is_some() => return,
+                }
+            }
+        }
     }
 
     /// Goes on counting after a start or a pause, and holds on for a pause.

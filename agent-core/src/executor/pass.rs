@@ -285,7 +285,10 @@ impl Pass {
             let part = &self.parts[i];
             if superseded() {
                 self.interrupted = true;
-                let outcome = part.held_back("Superseded", "a newer document or a pause came in between");
+                let outcome = part.held_back(
+                    "Superseded",
+                    "a newer document, a pause or the end of its time came in between",
+                );
                 self.close(i, outcome, part.entry.clone());
             } else if let PartPlan::Due(due) = &part.plan {
                 return Some((i, Arc::clone(&due.work)));

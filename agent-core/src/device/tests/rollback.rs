@@ -155,6 +155,26 @@ async fn what_converged_once_is_never_gone_back_from() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_ready_only_after_its_time_is_late_and_nothing_of_it_is_begun_then() {
+    let mut trial = Trial::of_a_device_that_converged().await;
+    trial.bench.fake.disk().slow = MINUTE + SECOND;
+    let status = trial.bench.take(5, json!({"/a": "5", "/late": "5", "deadline": 60})).await;
+    // Both were begun in time, and the removal of /b was not.
+    assert_eq!(trial.bench.take_done(), ["+File:/a", "+File:/late"]);
+    assert_eq!((status.phase, accepted(&status), applied(&status)), (Phase::Converging, Some(5), Some(4)));
+    trial.bench.fake.disk().slow = Duration::ZERO;
+    let status = trial.after(SECOND).await;
+    assert_eq!((status.phase, accepted(&status), late(&status)), (Phase::RolledBack, Some(4), Some(5)));
+
+    // The same where it is all that there was to be done.
+    trial.bench.fake.disk().slow = MINUTE + SECOND;
+    let status = trial.bench.take(6, json!({"/a": "6", "/b": "1", "deadline": 60})).await;
+    assert_eq!((status.phase, applied(&status)), (Phase::Converging, Some(4)));
+    let status = trial.after(SECOND).await;
+    assert_eq!((status.phase, accepted(&status), late(&status)), (Phase::RolledBack, Some(4), Some(6)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_a_deadline_nobody_goes_back() {
     let mut trial = Trial::of_a_device_that_converged().await;
     trial.bench.fake.disk().broken = ["File:/bad".to_owned()].into();

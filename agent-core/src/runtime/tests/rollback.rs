@@ -46,6 +46,37 @@ async fn the_old_document_is_back_when_the_time_is_up_and_everybody_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_step_or_a_look_that_never_ends_holds_the_old_document_up_no_longer_than_a_moment() {
+    for place in ["apply File:/c", "observe File:/c"] {
+        let mut bench = in_trial().await;
+        bench.fake.disk().crashes.insert(place.into());
+        bench.fake.disk().broken.insert("File:/c".into());
+        let looks = place.starts_with("observe");
+        if looks {
+            // Only once it is in force does its time count.
+            bench.fake.disk().crashes.clear();
+        }
+        bench.entry(3, json!({"/a": "1", "/b": "1", "/c": "1", "deadline": 600}));
+        bench.reported(|status| generation_in_force(status) == Some(3)).await;
+        let begun = Instant::now();
+        bench.fake.disk().crashes.insert(place.into());
+        sleep(MINUTE).await;
+        // Whatever hangs goes on hanging.
+        bench.fake.disk().crashes.clear();
+        let status = bench.reported(|status| status.rolled_back.is_some()).await;
+        assert!((600..=611).contains(&begun.elapsed().as_secs()), "{place}: {:?}", begun.elapsed());
+        assert_eq!((status.phase, generation_in_force(&status)), (Phase::RolledBack, Some(1)));
+        assert!(!is_in_safe_mode(&bench), "nothing has crashed");
+        let log = std::fs::read_to_string(bench.folder.path().join("audit.jsonl")).unwrap();
+        let interrupted = log.lines().filter(|line| line.contains("\"Interrupted\"")).count();
+        assert_eq!(interrupted, usize::from(!looks), "{log}");
+        // Nothing keeps a newer one from coming.
+        bench.entry(4, json!({"/a": "4"}));
+        bench.applied(4).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_time_counts_anew_from_the_end_of_a_pause() {
     let mut bench = in_trial().await;
     sleep(9 * MINUTE).await;
