@@ -120,7 +120,7 @@ impl Acceptance {
             issued_at: envelope.metadata.issued_at,
             at: present.now(),
             signer,
-            raw: raw.to_owned(),
+            raw: raw.into(),
             unknown: Unknown::new(),
         };
         Ok(Verdict::Acceptable(Box::new(Candidate { document, lowered, may_be_over, instead_of: None })))

@@ -81,10 +81,10 @@ fn repeated(device: &Device, document: &AuthoredDocument, schema_version: &str) 
     };
     let envelope = document.open(&completion).ok()?;
     let sealed = Sealed::in_entry(&accepted.raw);
-    let said = sealed.as_ref().map_or(accepted.raw.as_slice(), Sealed::payload);
+    let said = sealed.as_ref().map_or(&*accepted.raw, Sealed::payload);
     let same = envelope.metadata.generation == accepted.generation
         && intent_digest(said) == Some(document.intent_digest(schema_version));
-    same.then(|| accepted.raw.clone())
+    same.then(|| accepted.raw.to_vec())
 }
 
 fn next_generation(device: &Device) -> Generation {

@@ -125,7 +125,7 @@ impl Device {
         match self.acceptance.judge(raw, received, highest, in_force, gone_back_from, present) {
             Ok(Verdict::InForce { signed_anew_by }) => {
                 if let (Some(signer), Some(document)) = (signed_anew_by, self.store.body().accepted.clone()) {
-                    let document = AcceptedDocument { signer: Some(signer), raw: raw.to_vec(), ..document };
+                    let document = AcceptedDocument { signer: Some(signer), raw: raw.into(), ..document };
                     self.recorded(LedgerBody { accepted: Some(document), ..self.store.body().clone() });
                 }
                 self.forget_passes_of_other_documents(digest);

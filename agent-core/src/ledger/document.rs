@@ -102,9 +102,9 @@ pub struct AcceptedDocument {
     /// Who signed it, if somebody did who was trusted then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signer: Option<KeyId>,
-    /// The bytes as received.
+    /// The bytes as received. Shared, because every pass hands the body around and compares it.
     #[serde(with = "base64_bytes")]
-    pub raw: Vec<u8>,
+    pub raw: Arc<[u8]>,
     /// See [`Unknown`].
     #[serde(flatten)]
     pub unknown: Unknown,
@@ -272,6 +272,8 @@ fn in_known_words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<R
 }
 
 mod base64_bytes {
+    use std::sync::Arc;
+
     use base64::{Engine as _, engine::general_purpose::STANDARD};
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
@@ -279,7 +281,7 @@ mod base64_bytes {
         serializer.serialize_str(&STANDARD.encode(bytes))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-        STANDARD.decode(String::deserialize(deserializer)?).map_err(D::Error::custom)
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<[u8]>, D::Error> {
+        STANDARD.decode(String::deserialize(deserializer)?).map(Arc::from).map_err(D::Error::custom)
     }
 }

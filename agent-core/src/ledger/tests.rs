@@ -294,7 +294,7 @@ fn in_trial() -> [LedgerBody; 2] {
         issued_at: None,
         at: Timestamp::UNIX_EPOCH,
         signer: None,
-        raw: Vec::new(),
+        raw: [].into(),
         unknown: Unknown::new(),
     };
     let (now, minute) = (Timestamp::UNIX_EPOCH, Some(std::time::Duration::from_secs(60)));

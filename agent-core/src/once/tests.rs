@@ -77,5 +77,5 @@ async fn a_signed_document_in_force_that_says_the_same_is_kept_as_it_was_signed(
         "it said nothing new"
     );
     let after = device(&fake, &folder, formats(), None);
-    assert_eq!(after.ledger().accepted.as_ref().map(|accepted| &accepted.raw), Some(&signed));
+    assert_eq!(after.ledger().accepted.as_ref().map(|accepted| &*accepted.raw), Some(&*signed));
 }

@@ -175,6 +175,19 @@ async fn what_is_ready_only_after_its_time_is_late_and_nothing_of_it_is_begun_th
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_pass_copies_the_documents() {
+    let mut trial = Trial::of_a_device_that_converged().await;
+    trial.take_the_bad_one().await;
+    let documents = |body: &LedgerBody| {
+        [&body.accepted, &body.fallback].map(|document| Arc::clone(&document.as_ref().unwrap().raw))
+    };
+    let before = documents(trial.ledger());
+    trial.after(MINUTE / 2).await;
+    let after = documents(trial.ledger());
+    assert!(before.iter().zip(&after).all(|(before, after)| Arc::ptr_eq(before, after)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_a_deadline_nobody_goes_back() {
     let mut trial = Trial::of_a_device_that_converged().await;
     trial.bench.fake.disk().broken = ["File:/bad".to_owned()].into();
