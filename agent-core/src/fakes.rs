@@ -46,7 +46,7 @@ pub(crate) struct Disk {
     pub(crate) silent: bool,
     /// How long each writing takes.
     pub(crate) slow: Duration,
-    /// Where the process crashes, `observe File:/a` or `apply File:/a`: it never gets any further.
+    /// Where the process crashes, `observe File:/a`, `apply File:/a` or `read File:/a`: it never gets any further.
     pub(crate) crashes: BTreeSet<String>,
     /// What was done, in order.
     pub(crate) done: Vec<String>,
@@ -161,6 +161,7 @@ impl Reconciler for FakeReconciler {
     }
 
     async fn log_tail(&self, target: &Target<FileSpec, String>) -> Option<String> {
+        self.crash_at(format!("read {}", target.claim)).await;
         if self.disk().silent {
             std::future::pending::<()>().await;
         }

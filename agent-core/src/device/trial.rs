@@ -113,30 +113,31 @@ impl Device {
             self.stay("the agent crashed with it again and again", &fallback);
             return None;
         }
-        let safe_mode = self.first_passes.safe_mode();
-        if safe_mode.is_none() {
-            // Reading it may be what crashes.
-            self.first_passes.begin(DocumentId::from(&late), Reach::Planning);
-            self.read_in_force();
-            self.first_passes.leave_off();
-        }
         self.first_passes.begin(DocumentId::from(&fallback), Reach::Acting);
-        let (fallback, lowered) = match self.acceptance.read_fallback(fallback.clone(), self.present()) {
+        let read = self.acceptance.read_fallback(fallback.clone(), self.present());
+        self.first_passes.leave_off();
+        let (fallback, lowered) = match read {
             Ok(read) => read,
             Err(refusal) => {
-                self.first_passes.leave_off();
                 self.stay(&refusal.to_string(), &fallback);
                 return None;
             }
         };
+        let safe_mode = self.first_passes.safe_mode();
         let last = self
             .reporter
             .last()
             .filter(|status| status.accepted.as_ref().is_some_and(|accepted| accepted.digest == late.digest));
         let mut resources = not_ready::of(last.map_or(&[], |status| &status.resources));
         let message = not_ready::in_words(&late, &trial, &fallback, last, safe_mode);
-        if let Some(lowered) = &self.in_force {
-            not_ready::add_log_tails(&mut resources, &self.executor, &lowered.state).await;
+        if safe_mode.is_none() {
+            // Reading it, or what it has printed, may be what crashes. After some crashes it goes without.
+            self.first_passes.begin(DocumentId::from(&late), Reach::Acting);
+            self.read_in_force();
+            if let Some(lowered) = &self.in_force {
+                not_ready::add_log_tails(&mut resources, &self.executor, &lowered.state).await;
+            }
+            self.first_passes.leave_off();
         }
         tracing::warn!(generation = %late.generation, to = %fallback.generation, message, "going back");
         let (generation, digest) = (late.generation, late.digest);

@@ -612,6 +612,29 @@ async fn an_old_document_that_crashes_the_agent_before_it_is_in_force_again_is_l
 }
 
 #[tokio::test(start_paused = true)]
+async fn logs_that_crash_the_agent_are_left_unread_in_the_end_and_do_not_count_against_the_old_document() {
+    let mut trial = Trial::of_a_device_that_converged().await;
+    trial.take_the_bad_one().await;
+    trial.bench.fake.disk().crashes = ["read File:/bad".to_owned()].into();
+    tokio::time::sleep(MINUTE).await;
+    let mut crashes = 0;
+    while trial.ledger().accepted.as_ref().is_some_and(|document| document.generation.get() == 5) {
+        let pass = trial.bench.device.pass(|| false, |_| ());
+        // Less than what a log may take.
+        if tokio::time::timeout(SECOND, pass).await.is_err() {
+            crashes += 1;
+            assert!(crashes < 20, "it goes on and on");
+            trial.restart();
+        }
+        tokio::time::sleep(MINUTE).await;
+    }
+    assert!(crashes > 4, "{crashes}");
+    let status = trial.bench.device.report();
+    assert_eq!((status.phase, trial.bench.device.safe_mode()), (Phase::RolledBack, None));
+    assert_eq!(status.rolled_back.unwrap().resources[0].log_tail, None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_device_that_lost_its_ledger_takes_the_document_again_and_has_nothing_to_go_back_to() {
     let mut trial = Trial::of_a_device_that_converged().await;
     trial.take_the_bad_one().await;
