@@ -47,6 +47,11 @@ use crate::{
 /// A pass that lasts longer says so in the status meanwhile. Shorter ones are not worth a write.
 const PROGRESS_AFTER: Duration = Duration::from_millis(250);
 
+/// Why no pass can be made: in safe mode …
+const SAFE_MODE: &str = "SafeMode";
+/// … and where the document in force cannot be read. Then all that we hold is said to wait, however it is.
+const UNREADABLE: &str = "DocumentUnreadable";
+
 /// What a device is made of.
 pub struct DeviceParts {
     /// Judges documents.
@@ -252,7 +257,7 @@ impl Device {
             self.candidate = Some(way_back);
         }
         if self.safe_mode().is_some() {
-            return self.leave_alone("SafeMode");
+            return self.leave_alone(SAFE_MODE);
         }
         let next = self.candidate.as_ref().map(|candidate| &candidate.document);
         let Some(document) = next.or(self.store.body().accepted.as_ref()).map(DocumentId::from) else {
@@ -285,7 +290,7 @@ impl Device {
         };
         let next = self.candidate.as_ref().map(|candidate| &candidate.lowered);
         let (Some(lowered), Some(document)) = (next.or(self.in_force.as_ref()), &body.accepted) else {
-            self.leave_alone("DocumentUnreadable");
+            self.leave_alone(UNREADABLE);
             return Ending::Over;
         };
         let applied = body.applied.as_ref().map(|applied| applied.digest);

@@ -8,6 +8,7 @@ use agent_model::{
 };
 use futures_util::future::join_all;
 
+use super::{SAFE_MODE, UNREADABLE};
 use crate::{
     audit::short,
     executor::Executor,
@@ -26,10 +27,10 @@ const WITHIN: Duration = Duration::from_secs(3);
 /// Begins a text whose beginning was left out.
 const CUT: &str = "…";
 
-/// Those of these that are not ready, the failed first, without their logs.
+/// Those of these that are known not to be ready, the failed first, without their logs.
 pub(super) fn of(resources: &[ResourceStatus]) -> Vec<NotReady> {
     let is_failed = |resource: &&ResourceStatus| resource.state == ResourceState::Failed;
-    let is_waiting = |resource: &&ResourceStatus| !is_ready(resource) && !is_failed(resource);
+    let is_waiting = |resource: &&ResourceStatus| is_lacking(resource) && !is_failed(resource);
     let failed_first = resources.iter().filter(is_failed).chain(resources.iter().filter(is_waiting));
     let told_of = |resource: &ResourceStatus| NotReady {
         kind: resource.kind.clone(),
@@ -42,8 +43,10 @@ pub(super) fn of(resources: &[ResourceStatus]) -> Vec<NotReady> {
     failed_first.take(MOST).map(told_of).collect()
 }
 
-fn is_ready(resource: &ResourceStatus) -> bool {
-    matches!(resource.state, ResourceState::Ready | ResourceState::Skipped)
+/// Whether it is not ready, as far as somebody has looked.
+fn is_lacking(resource: &ResourceStatus) -> bool {
+    let was_looked_at = ![SAFE_MODE, UNREADABLE].contains(&&*resource.reason);
+    was_looked_at && !matches!(resource.state, ResourceState::Ready | ResourceState::Skipped)
 }
 
 /// What happened, for people. `last` is what was said last with the late document in force, if that is known.
@@ -59,7 +62,7 @@ pub(super) fn in_words(
     let not_ready = of(resources);
     let named: Vec<String> =
         not_ready.iter().map(|it| format!("{} {:?} ({})", it.kind, it.name, it.reason)).collect();
-    let more = match resources.iter().filter(|resource| !is_ready(resource)).count() - named.len() {
+    let more = match resources.iter().filter(|resource| is_lacking(resource)).count() - named.len() {
         0 => String::new(),
         more => format!(" and {more} more"),
     };

@@ -470,7 +470,8 @@ async fn without_a_ledger_to_write_nobody_goes_back_until_it_can_be() {
 #[tokio::test(start_paused = true)]
 async fn a_document_that_the_agent_cannot_read_or_make_any_more_is_not_gone_back_to_and_that_is_said_once() {
     let narrower: Policy = toml::from_str("paths = ['/a', '/bad']").unwrap();
-    let agents: [fn() -> Formats; 2] = [|| Formats::none().with(TooOld), || Formats::none().with(FakeFormat)];
+    let agents: [fn() -> Formats; 2] =
+        [|| Formats::none().with(TooOld("/b")), || Formats::none().with(FakeFormat)];
     for (formats, rules) in agents.into_iter().zip([Policy::default(), narrower]) {
         let mut trial = Trial::of_a_device_that_converged().await;
         trial.take_the_bad_one().await;
@@ -542,8 +543,8 @@ async fn a_document_is_gone_back_to_only_while_somebody_is_trusted_who_signed_it
     }
 }
 
-/// The format of an agent that cannot read what declares `/b`.
-struct TooOld;
+/// The format of an agent that cannot read what declares this path.
+struct TooOld(&'static str);
 
 impl ManifestFormat for TooOld {
     fn kind(&self) -> &'static str {
@@ -555,7 +556,7 @@ impl ManifestFormat for TooOld {
     }
 
     fn lower(&self, document: &SpecDocument<'_>) -> Result<Lowered, Invalid> {
-        match document.spec.get("/b") {
+        match document.spec.get(self.0) {
             Some(_) => Err(Invalid::at("/spec", "too new")),
             None => FakeFormat.lower(document),
         }
@@ -581,12 +582,28 @@ async fn one_that_crashed_the_agent_into_safe_mode_is_gone_back_from_and_that_en
     assert_eq!((status.phase, accepted(&status)), (Phase::RolledBack, Some(4)));
     assert_eq!(condition(&status, ConditionType::SafeMode).0, ConditionStatus::False);
     assert_eq!(condition(&status, ConditionType::Converged).1, "AllReady");
-    let message = status.rolled_back.unwrap().message;
-    assert!(message.contains("crashed with it 5 times"), "{message}");
+    let late = status.rolled_back.unwrap();
+    assert!(late.message.contains("crashed with it 5 times"), "{}", late.message);
+    assert_eq!(late.resources, [], "of none is known that it was not ready");
     trial.restart();
     assert!(!trial.bench.device.take_entry(bad()));
     let status = trial.bench.pass().await;
     assert_eq!((status.phase, trial.bench.device.safe_mode()), (Phase::RolledBack, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_the_agent_cannot_read_any_more_is_gone_back_from_and_nothing_is_said_of_what_nobody_looked_at()
+ {
+    let mut trial = Trial::of_a_device_that_converged().await;
+    trial.bench.fake.disk().broken = ["File:/bad".to_owned()].into();
+    trial.bench.take(5, json!({"/bad": "5", "/c": "5", "deadline": 60})).await;
+    trial.restart_with(Formats::none().with(TooOld("/c")), Policy::default());
+    let status = trial.bench.pass().await;
+    assert!(status.resources.iter().all(|resource| resource.reason == "DocumentUnreadable"));
+    let status = trial.after(MINUTE).await;
+    assert_eq!((status.phase, accepted(&status)), (Phase::RolledBack, Some(4)));
+    let late = status.rolled_back.unwrap();
+    assert!(late.resources.is_empty() && !late.message.contains("File"), "{}", late.message);
 }
 
 #[tokio::test(start_paused = true)]
