@@ -104,7 +104,8 @@ impl Acceptance {
             let by_another = signer.is_some() && signer != document.signer && *document.raw != *raw;
             return Ok(Verdict::InForce { signed_anew_by: signer.filter(|_| by_another) });
         }
-        if newness == Newness::Same && gone_back_from == Some(envelope.digest) {
+        // Also where the device was made to forget what it has accepted.
+        if gone_back_from == Some(envelope.digest) {
             return Ok(Verdict::WasInForce);
         }
         let lowered = self.lower(&envelope)?;

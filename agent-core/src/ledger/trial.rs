@@ -110,7 +110,11 @@ impl LedgerBody {
 
     /// This with the last document that converged in force again.
     pub(crate) fn gone_back_to(self, document: AcceptedDocument, rolled_back: RolledBack) -> Self {
-        Self { accepted: Some(document), fallback: None, trial: None, rolled_back: Some(rolled_back), ..self }
+        // It may have been forgotten meanwhile, and the late document would be a new one.
+        let late = HighWaterMark { generation: rolled_back.generation, digest: Some(rolled_back.digest) };
+        let highest = self.highest.filter(|highest| highest.generation > late.generation).or(Some(late));
+        let rolled_back = Some(rolled_back);
+        Self { highest, accepted: Some(document), fallback: None, trial: None, rolled_back, ..self }
     }
 
     /// This with the document in force having converged: whatever becomes of it, nobody goes back from it any more.
@@ -134,10 +138,8 @@ impl LedgerBody {
     /// The document from which the device went back to the one in force.
     pub fn gone_back_from(&self) -> Option<&RolledBack> {
         let accepted = self.accepted.as_ref()?;
-        let highest = self.highest.as_ref()?;
-        self.rolled_back
-            .as_ref()
-            .filter(|it| highest.digest == Some(it.digest) && it.digest != accepted.digest)
+        let is_newest = |digest| self.highest.is_none_or(|highest| highest.digest == Some(digest));
+        self.rolled_back.as_ref().filter(|it| is_newest(it.digest) && it.digest != accepted.digest)
     }
 }
 

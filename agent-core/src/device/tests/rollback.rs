@@ -5,6 +5,7 @@ use agent_model::status::RolledBack;
 use super::*;
 use crate::{
     fakes::{SteppedClock, device_with},
+    ledger::Ledger,
     policy::Policy,
     signing::{Sealed, SecretKey, Trust, TrustedKey},
 };
@@ -235,6 +236,36 @@ async fn the_same_document_again_changes_nothing_and_a_newer_one_is_taken_also_a
     let status = trial.bench.take(6, json!({"/a": "6"})).await;
     assert_eq!((status.phase, applied(&status), late(&status)), (Phase::Converged, Some(6), None));
     assert_eq!(trial.ledger().rolled_back, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_was_made_to_forget_its_generation_still_goes_back_once() {
+    // As `harmony-agent reset-generation` does.
+    let reset = |trial: &mut Trial| {
+        let layout = StateLayout::of(trial.bench.folder.path());
+        let mut ledger = Ledger::load(&layout, &"edge-1".parse().unwrap()).unwrap().ledger;
+        let body = LedgerBody { highest: None, ..ledger.body().clone() };
+        ledger.commit(body).unwrap();
+        trial.restart();
+    };
+    for while_on_trial in [true, false] {
+        let mut trial = Trial::of_a_device_that_converged().await;
+        trial.take_the_bad_one().await;
+        if !while_on_trial {
+            trial.after(2 * MINUTE).await;
+        }
+        reset(&mut trial);
+        trial.bench.pass().await;
+        trial.after(2 * MINUTE).await;
+        assert!(!trial.bench.device.take_entry(bad()));
+        let status = trial.after(2 * MINUTE).await;
+        assert_eq!((status.phase, accepted(&status), late(&status)), (Phase::RolledBack, Some(4), Some(5)));
+        if while_on_trial {
+            reset(&mut trial);
+        }
+        let status = trial.bench.take(1, json!({"/a": "anew"})).await;
+        assert_eq!((status.phase, accepted(&status), late(&status)), (Phase::Converged, Some(1), None));
+    }
 }
 
 fn raw(value: DesiredValue) -> Vec<u8> {
