@@ -353,7 +353,7 @@ impl Device {
         self.dropped.append(&mut outcome.dropped);
         let applied = newly_applied(&body, &outcome, now.wall).or(body.applied.clone());
         let body = LedgerBody { inventory: outcome.inventory.clone(), applied, ..body };
-        if is_converged(&body, &outcome) {
+        if outcome.is_converged() {
             self.countdown = None;
             self.recorded(body.settled());
         } else {
@@ -540,15 +540,11 @@ fn about(body: &LedgerBody, draft: Draft) -> Draft {
     }
 }
 
-/// Whether everything is as declared. What a newer agent made of kinds that are unknown here is in no document that
-/// this one reads, so it ought to be gone.
-fn is_converged(body: &LedgerBody, outcome: &PassOutcome) -> bool {
-    outcome.is_converged() && body.unknown_claims.is_empty()
-}
-
-/// The document in force, when this pass is the first in which it fully converged.
+/// The document in force, when this pass is the first in which it fully converged. What a newer agent made of kinds that
+/// are unknown here is in no document that this one reads, so it ought to be gone.
 fn newly_applied(body: &LedgerBody, outcome: &PassOutcome, now: Timestamp) -> Option<AppliedDocument> {
-    let document = body.accepted.as_ref().filter(|_| is_converged(body, outcome))?;
+    let is_converged = outcome.is_converged() && body.unknown_claims.is_empty();
+    let document = body.accepted.as_ref().filter(|_| is_converged)?;
     let before = body.applied.as_ref().filter(|applied| applied.digest == document.digest);
     match before {
         Some(_) => None,

@@ -85,8 +85,9 @@ async fn what_only_a_newer_agent_knows_is_kept_with_what_it_needs_and_nobody_is_
     assert_eq!(condition(&status, ConditionType::Converged), (ConditionStatus::False, "Progressing"));
     let since = status.resources[1].since;
 
-    // Whatever is declared is made meanwhile, and the kind stays the only thing that is amiss.
-    let status = bench.take(3, json!({"/a": "1"})).await;
+    // Whatever is declared is made meanwhile, and the kind stays the only thing that is amiss. Going back would not help.
+    let status = bench.take(3, json!({"/a": "1", "deadline": 60})).await;
+    assert_eq!(bench.device.ledger().running_trial(), None);
     assert_eq!((status.phase, applied(&status), status.summary.ready), (Phase::Converging, Some(1), 1));
     assert_eq!(status.resources[1].since, since);
     assert_eq!(body(&bench)["inventory"]["Lamp:l"], lamp());
