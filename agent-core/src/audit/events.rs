@@ -1,6 +1,10 @@
 //! What the platform is to know of a record.
 
-use agent_model::status::Event;
+use agent_model::{
+    Generation, Timestamp,
+    status::{Event, ResourceRef},
+};
+use serde::Deserialize;
 
 use super::{AuditRecord, Happening};
 use crate::executor::StepEffect;
@@ -50,4 +54,31 @@ impl AuditRecord {
             generation: self.generation,
         })
     }
+}
+
+/// The event that tells of a line which only a newer agent can read in full: by its outcome.
+pub(super) fn of_newer_agent(line: &[u8]) -> Option<Event> {
+    #[derive(Deserialize)]
+    struct Readable {
+        seq: u64,
+        time: Timestamp,
+        outcome: String,
+        reason: Option<String>,
+        effect: Option<String>,
+        message: Option<String>,
+        step: Option<String>,
+        resource: Option<ResourceRef>,
+        generation: Option<Generation>,
+    }
+    let Readable { seq, time, outcome, reason, effect, message, step, resource, generation } =
+        serde_json::from_slice(line).ok()?;
+    Some(Event {
+        seq,
+        time,
+        reason: reason.or(effect).unwrap_or_else(|| outcome.clone()),
+        event_type: outcome,
+        message: message.or(step).unwrap_or_default(),
+        resource,
+        generation,
+    })
 }

@@ -4,7 +4,7 @@ use std::io;
 
 use agent_model::status::Event;
 
-use super::{AuditRecord, Line, Lines, LogFile, chain::seq_of};
+use super::{AuditRecord, Line, Lines, LogFile, chain::seq_of, events::of_newer_agent};
 use crate::state_dir::StateLayout;
 
 /// Events that are read at once, so that a long time offline does not fill the memory.
@@ -45,7 +45,10 @@ pub fn unsent(layout: &StateLayout, after: Option<u64>, newest: u64) -> io::Resu
             }
             known = true;
             unsent.up_to = seq;
-            unsent.events.extend(record.and_then(|record| record.event()));
+            unsent.events.extend(match record {
+                Some(record) => record.event(),
+                None => of_newer_agent(&line),
+            });
         }
     }
     Ok(unsent)

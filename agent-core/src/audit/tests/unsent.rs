@@ -1,3 +1,5 @@
+use serde_json::{Value, json};
+
 use super::*;
 use crate::audit::unsent;
 
@@ -14,6 +16,23 @@ fn events_are_those_beyond_the_cursor_and_what_is_of_no_interest_moves_it_on() {
     assert_eq!((seqs(&found), found.up_to), (vec![6], 7));
     let found = unsent(&bench.layout(), Some(9), 9).unwrap();
     assert_eq!((seqs(&found), found.up_to), (vec![], 9));
+}
+
+#[test]
+fn of_what_only_a_newer_agent_can_read_in_full_the_rest_is_told_by_its_outcome() {
+    let bench = Bench::with_lines(3);
+    let mut newer: Vec<Value> =
+        bench.lines().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    newer[1]["effect"] = json!("Levitated");
+    newer[2]["outcome"] = json!("Levitating");
+    let lines: String = newer.iter().map(|line| format!("{line}\n")).collect();
+    fs::write(bench.path("audit.jsonl"), lines).unwrap();
+
+    let found = unsent(&bench.layout(), Some(1), 3).unwrap();
+    let told: Vec<_> =
+        found.events.iter().map(|it| (it.seq, &*it.event_type, &*it.reason, &*it.message)).collect();
+    assert_eq!(told, [(2, "Done", "Levitated", "write"), (3, "Levitating", "Levitating", "write")]);
+    assert_eq!(found.events[0].time, NOW);
 }
 
 #[test]
