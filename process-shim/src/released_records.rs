@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::{End, ExitRecord, ProcessIdentity, ShimRecord};
 
@@ -35,6 +36,22 @@ fn exit_record() -> ExitRecord {
         ended_at: "2026-11-26T02:17:03Z".to_owned(),
         ended_ms: 888_030,
     }
+}
+
+/// Never update a digest here: a form that is new gets a folder of its own.
+const RELEASED: [(&str, &str); 2] = [
+    ("exit.json", "e485d8791f4d5d2c8a0f4282c42294adf78cfbf989e5af1f02035be366dfa81b"),
+    ("shim.json", "21f8f8910fbaa2d515702c73cfda4bca58f8ff0f3b1d8f16e96c1a07ccc1afa1"),
+];
+
+#[test]
+fn what_was_released_stays_as_it_is_to_the_byte() {
+    for (name, digest) in RELEASED {
+        let found = Sha256::digest(std::fs::read(fixture(name)).unwrap());
+        assert_eq!(format!("{found:x}"), digest, "{name}");
+    }
+    let names = std::fs::read_dir(fixture("")).unwrap();
+    assert_eq!(names.count(), RELEASED.len());
 }
 
 #[test]

@@ -206,6 +206,20 @@ const RELEASED: [(&str, &str); 2] = [
     ("1.0.json", include_str!("fixtures/1.0.json")),
 ];
 
+/// The SHA-256 of each, never to be updated.
+const DIGESTS: [&str; 2] = [
+    "ef8c0abcbce62c3c55447eaba9346a18d1e23eea78a9d5a40b3713e01edf6795",
+    "e8d0390f070c3861f8753a7ffad974a8493d0dfe478c1e1b29ee1c0a8eb78d91",
+];
+
+#[test]
+fn released_ledgers_stay_as_they_are_to_the_byte() {
+    let found = RELEASED.map(|(_, text)| Digest::of_bytes(text.as_bytes()).hex());
+    assert_eq!(found, DIGESTS);
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/ledger/fixtures");
+    assert_eq!(fs::read_dir(folder).unwrap().count(), RELEASED.len());
+}
+
 fn loaded_from(text: &str) -> (TempDir, Loaded) {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("ledger.json"), text).unwrap();

@@ -1,6 +1,9 @@
 //! Documents as devices hold them, which must mean the same for ever.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use agent_model::{ResourceKind, UnknownKeys};
 use agent_score_bridge::{ScoreBridge, ScoreRegistry};
@@ -16,11 +19,23 @@ const GOLDEN: &[(&str, &str)] =
 #[test]
 fn old_documents_mean_what_they_always_meant() {
     let bridge = ScoreBridge::new(ScoreRegistry::built_in(), ResourceKind::ALL);
+    let fixtures = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    assert_eq!(files_of_each_version(&fixtures), GOLDEN.iter().map(|(name, _)| *name).collect::<Vec<_>>());
     for (name, digest) in GOLDEN {
-        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name);
+        let path = fixtures.join(name);
         let document: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
         jsonschema::validate(&newest_schema(), &document).unwrap();
         let state = lower_with(&bridge, UnknownKeys::AreProblems, &document["spec"]).unwrap().state;
         assert_eq!(state.digest().to_string(), *digest, "{name}");
     }
+}
+
+fn files_of_each_version(fixtures: &Path) -> Vec<String> {
+    let entries =
+        |folder: &Path| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    let files = entries(fixtures).iter().flat_map(|version| entries(version)).collect::<Vec<_>>();
+    let mut names: Vec<String> =
+        files.iter().map(|file| file.strip_prefix(fixtures).unwrap().to_str().unwrap().to_owned()).collect();
+    names.sort();
+    names
 }
