@@ -33,6 +33,7 @@ pub struct AgentStatus {
     #[cfg_attr(test, schemars(extend("const" = KIND)))]
     pub kind: Cow<'static, str>,
     /// The version of this form that the writer knows.
+    #[cfg_attr(test, schemars(extend("const" = SCHEMA_VERSION)))]
     pub schema_version: Cow<'static, str>,
     /// Which device this is.
     pub agent: AgentId,

@@ -3,12 +3,13 @@ mod rollback;
 mod safe_mode;
 mod versions;
 
-use std::fs;
+use std::{fs, path::PathBuf, sync::LazyLock};
 
 use agent_model::{
     Digest, Generation, Invalid, ManifestFormat, RefusalReason, SpecDocument,
-    status::{ConditionStatus, ConditionType, Phase},
+    status::{ConditionStatus, ConditionType, KIND, Phase, SCHEMA_VERSION},
 };
+use jsonschema::Validator;
 use semver::Version;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -56,7 +57,9 @@ impl Bench {
 
     async fn pass(&mut self) -> AgentStatus {
         self.device.pass(|| false, |_| ()).await;
-        self.device.report()
+        let status = self.device.report();
+        assert_is_as_its_schema_says(&status);
+        status
     }
 
     fn take_done(&self) -> Vec<String> {
@@ -71,6 +74,18 @@ impl Bench {
     fn mend_disk(&self) {
         fs::remove_dir_all(self.folder.path().join("ledger.tmp")).unwrap();
     }
+}
+
+/// Whatever a device says in these tests, a reader that goes by the schema must be able to read.
+fn assert_is_as_its_schema_says(status: &AgentStatus) {
+    static SCHEMA: LazyLock<Validator> = LazyLock::new(|| {
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../schemas/{KIND}"));
+        let schema = fs::read(folder.join(format!("{SCHEMA_VERSION}.json"))).unwrap();
+        jsonschema::validator_for(&serde_json::from_slice(&schema).unwrap()).unwrap()
+    });
+    let status = serde_json::to_value(status).unwrap();
+    let problems: Vec<String> = SCHEMA.iter_errors(&status).map(|error| error.to_string()).collect();
+    assert!(problems.is_empty(), "{problems:#?}: {status:#}");
 }
 
 fn condition(status: &AgentStatus, condition_type: ConditionType) -> (ConditionStatus, &str) {

@@ -19,10 +19,12 @@ use super::{lower, lower_as, newest_schema};
 
 #[test]
 fn the_committed_schemas_are_those_of_the_wire_types() {
+    let newest = json_schemas().pop().unwrap().0;
     for (version, schema) in json_schemas() {
         let file = format!("schemas/AgentManifest/{version}.json");
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(&file);
-        if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+        // What has a newer version is frozen.
+        if std::env::var_os("UPDATE_SCHEMAS").is_some() && version == newest {
             let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";
             fs::write(&path, text).unwrap();
         }

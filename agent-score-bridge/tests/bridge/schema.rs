@@ -23,9 +23,11 @@ fn read(file: &str) -> Value {
 
 #[test]
 fn the_committed_schemas_are_those_of_the_wire_types() {
+    let newest = json_schemas().pop().unwrap().0;
     for (version, schema) in json_schemas() {
         let file = format!("Score/{version}.json");
-        if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+        // What has a newer version is frozen.
+        if std::env::var_os("UPDATE_SCHEMAS").is_some() && version == newest {
             let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";
             fs::write(committed(&file), text).unwrap();
         }
