@@ -69,7 +69,8 @@ impl Device {
         }
     }
 
-    /// Goes on counting after a start or a pause, and holds on for a pause.
+    /// Goes on counting after a start or a pause, holds on for a pause, and notes when the time ends where the clock was
+    /// set since.
     pub(super) fn keep_time(&mut self) {
         let Some(trial) = self.store.body().running_trial().filter(|_| self.heeds_deadlines) else {
             self.countdown = None;
@@ -80,7 +81,11 @@ impl Device {
             let held = trial.held();
             self.countdown = None;
             self.note_trial(held);
-        } else if self.countdown.is_none_or(|countdown| countdown.document != trial.digest) {
+        } else if let Some(countdown) = self.countdown.filter(|countdown| countdown.document == trial.digest)
+        {
+            let kept = trial.kept(now.wall, countdown.ends.saturating_duration_since(now.monotonic));
+            self.note_trial(kept);
+        } else {
             let (noted, left) = trial.taken_up(now.wall);
             tracing::info!(
                 ?left,

@@ -24,6 +24,9 @@ const LAST_TRY: Duration = Duration::from_secs(60);
 /// anew again and again would otherwise have its whole time each time, where the clock does not go on meanwhile.
 const STARTS: u32 = 8;
 
+/// A clock that is off by no more than this was not set: it is corrected bit by bit.
+const CORRECTION: Duration = Duration::from_secs(10);
+
 /// How long the document in force has to converge before the device goes back to the one before it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -56,6 +59,13 @@ impl Trial {
     /// The same while a pause holds it: after that it has its whole time again.
     pub(crate) fn held(&self) -> Self {
         Self { ends: None, starts: 0, last_try: false, ..self.clone() }
+    }
+
+    /// The same by a clock that says `now`, while so much time is left. What was noted by a clock that has been set
+    /// since would have the time be over too early or too late after the next start.
+    pub(crate) fn kept(&self, now: Timestamp, left: Duration) -> Self {
+        let ends = self.ends.filter(|ends| ends.since(now).abs_diff(left) <= CORRECTION);
+        Self { ends: ends.or(Some(now.saturating_add(left))), ..self.clone() }
     }
 
     /// How it goes on by a clock that says `now`, after a start of the agent or a pause, and how much time is left.

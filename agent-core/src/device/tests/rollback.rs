@@ -426,6 +426,29 @@ async fn a_clock_that_is_set_alters_nothing_while_the_agent_runs() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_after_the_acceptance_takes_and_gives_no_time_after_a_start_and_costs_one_write()
+{
+    let day = Duration::from_secs(24 * 3600);
+    let now = Timestamp::now();
+    for (accepted_at, set_to) in [(Timestamp::UNIX_EPOCH, now), (now.saturating_add(day), now)] {
+        let mut trial = Trial::of_a_device_that_converged().await;
+        trial.clock.set(accepted_at);
+        trial.bench.fake.disk().broken = ["File:/bad".to_owned()].into();
+        trial.bench.take(5, json!({"/bad": "5", "deadline": 600})).await;
+        trial.after(MINUTE).await;
+        trial.clock.set(set_to);
+        trial.bench.pass().await;
+        let noted = trial.ledger().trial.clone();
+        trial.after(MINUTE).await;
+        assert_eq!(trial.ledger().trial, noted);
+        trial.restart();
+        trial.bench.pass().await;
+        assert_eq!(accepted(&trial.after(8 * MINUTE - SECOND).await), Some(5));
+        assert_eq!(accepted(&trial.after(SECOND).await), Some(4));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_clock_that_is_set_back_before_a_start_leaves_no_more_than_the_whole_time() {
     let mut trial = Trial::of_a_device_that_converged().await;
     trial.take_the_bad_one().await;
