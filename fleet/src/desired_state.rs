@@ -7,8 +7,12 @@ use agent_core::{
     kv::names::DESIRED_STATE_BUCKET,
     signing::{KeyId, PublicKey, Sealed},
 };
-use agent_model::{AgentId, Digest, Timestamp};
+use agent_model::{
+    AgentId, Digest, ROLLBACK, Timestamp, UnknownKeys, read_rollback,
+    reader::{Field, Findings},
+};
 use bytes::Bytes;
+use serde_json::Value;
 
 use crate::{
     Fleet, StoreError,
@@ -64,6 +68,15 @@ impl StoredDocument {
             envelope,
             sealed,
         }
+    }
+
+    /// Whether a device goes back from it by itself when it is not ready in time.
+    pub fn goes_back(&self) -> bool {
+        let envelope = serde_json::from_slice::<Value>(&self.envelope).unwrap_or_default();
+        let value = &envelope["spec"][ROLLBACK];
+        // Whether it may stand there at all is for the device to judge.
+        let mut findings = Findings::new(UnknownKeys::AreIgnored);
+        !value.is_null() && read_rollback(Field { value, pointer: String::new() }, &mut findings).is_some()
     }
 
     /// Whether it is sealed, by whomever.

@@ -35,6 +35,8 @@ pub struct Target {
     pub digest: Digest,
     /// The document's generation, for messages.
     pub generation: Option<Generation>,
+    /// Whether the device goes back to what converged before, should not all of it be ready in its time.
+    pub goes_back: bool,
 }
 
 impl Target {
@@ -45,6 +47,7 @@ impl Target {
             revision: entry.revision,
             digest: document.digest,
             generation: document.glance.generation,
+            goes_back: document.goes_back(),
         })
     }
 }
@@ -62,7 +65,7 @@ pub enum Verdict {
         message: String,
     },
     /// It accepted the document and some resource is failing, and nothing else is under way. It
-    /// goes on trying.
+    /// goes on trying, and nothing else will end that.
     Failed {
         /// The failing resources, each with its reason.
         message: String,
@@ -179,7 +182,9 @@ fn judge_document(target: &Target, status: &AgentStatus) -> Verdict {
     {
         return Verdict::InSafeMode { message: safe_mode.message.clone() };
     }
-    if in_force && status.phase == Phase::Degraded && !is_progressing(status) {
+    // Where something else has converged before, the device goes back to that in time, and then it is known.
+    let is_on_trial = target.goes_back && status.applied.is_some() && !applied;
+    if in_force && status.phase == Phase::Degraded && !is_progressing(status) && !is_on_trial {
         return Verdict::Failed { message: failures(status) };
     }
     Verdict::InProgress

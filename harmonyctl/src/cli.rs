@@ -69,8 +69,9 @@ schema versions, Scores and kinds of resource. --force writes them all the same,
 upgraded. The generation, the time of issue and, where it is less than schemaVersion, the smallest minSchemaVersion
 are filled in; a document that says the same as before is left unchanged.
 
-A device that goes back to its document of before, as spec.rollback asks, is not waited for any longer: that is code
-3. To see it, wait longer than the document's deadline, which is 10m by default.
+A device on which something fails is not waited for any longer: that is code 3. Where spec.rollback has it go back
+to its document of before, it is waited for until it does, which is code 3 too. To see that, wait longer than the
+document's deadline, which is 10m by default.
 
 Examples:
   harmonyctl apply -f edge-0042.yaml

@@ -64,7 +64,7 @@ fn agent(status: Option<Value>) -> Agent {
 }
 
 fn goal() -> Goal {
-    Goal::Converged(Target { revision: 40, digest: digest("ours"), generation: None })
+    Goal::Converged(Target { revision: 40, digest: digest("ours"), generation: None, goes_back: false })
 }
 
 fn verdict(status: Value) -> Verdict {
@@ -179,6 +179,41 @@ fn degraded_is_failed_only_when_nothing_else_is_under_way() {
         assert_eq!(verdict(status), Verdict::InProgress, "{state}");
     }
     assert_eq!(verdict(working("Converging", vec![failed()])), Verdict::InProgress);
+}
+
+#[test]
+fn what_fails_before_a_device_goes_back_has_not_failed_yet() {
+    let target = Target { revision: 40, digest: digest("ours"), generation: None, goes_back: true };
+    let judged = |status| judge(&Goal::Converged(target.clone()), Some(&agent(Some(status))), clock());
+    let failing = |applied: Value| {
+        let mut status = working("Degraded", vec![resource("broken", "Failed", "NotRegularFile")]);
+        status["applied"] = applied;
+        status
+    };
+    let applied = |text: &str| json!({"generation": 6, "digest": digest(text), "at": "2026-01-31T12:00:00Z"});
+    assert_eq!(judged(failing(applied("before"))), Verdict::InProgress);
+    assert!(matches!(judged(rolled_back("ours")), Verdict::RolledBack { .. }));
+    assert_eq!(judged(document()), Verdict::Reached);
+    // It has nothing to go back to, or does not any more.
+    for never in [Value::Null, applied("ours")] {
+        assert!(matches!(judged(failing(never)), Verdict::Failed { .. }));
+    }
+}
+
+#[test]
+fn what_a_document_says_of_going_back_is_read_sealed_or_not() {
+    let document =
+        |spec: &str| StoredDocument::read(Bytes::from(format!(r#"{{"spec":{spec}}}"#))).goes_back();
+    for spec in [r#"{"rollback":{}}"#, r#"{"rollback":{"deadline":"2m"}}"#] {
+        assert!(document(spec), "{spec}");
+    }
+    for spec in ["{}", r#"{"rollback":null}"#, r#"{"rollback":{"onFailure":"None"}}"#, "7"] {
+        assert!(!document(spec), "{spec}");
+    }
+    assert!(!StoredDocument::read(Bytes::from_static(b"not json")).goes_back());
+    let key = agent_core::signing::SecretKey::generate().unwrap();
+    let sealed = agent_core::signing::Sealed::seal(br#"{"spec":{"rollback":{}}}"#, &key);
+    assert!(StoredDocument::read(Bytes::from(sealed)).goes_back());
 }
 
 #[test]
