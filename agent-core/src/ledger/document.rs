@@ -94,7 +94,7 @@ pub struct AcceptedDocument {
     pub kind: String,
     /// Its schema version.
     pub schema_version: String,
-    /// When it was made, if it says so.
+    /// When it was made, if it says so: that time is past. Of one that was gone back to, also when the late one was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issued_at: Option<Timestamp>,
     /// When it was accepted.

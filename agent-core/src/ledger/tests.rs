@@ -375,6 +375,33 @@ fn a_word_of_a_newer_agent_in_what_was_gone_back_from_keeps_no_ledger_from_being
 }
 
 #[test]
+fn going_back_forgets_no_time_that_was_past_unless_only_the_old_document_was_signed() {
+    let [trial, gone_back] = in_trial();
+    let late = gone_back.rolled_back.unwrap();
+    let time = |text: &str| Some(text.parse::<Timestamp>().unwrap());
+    let (earlier, later) = (time("2026-02-01T00:00:00Z"), time("2026-03-01T00:00:00Z"));
+    let key = crate::signing::SecretKey::generate().unwrap().public().id();
+    for (old, new, signed, kept) in [
+        (earlier, later, [None, None], later),
+        (earlier, later, [Some(key), Some(key)], later),
+        (earlier, later, [Some(key), None], earlier),
+        (later, earlier, [None, None], later),
+        (None, later, [None, None], later),
+        (earlier, None, [None, None], earlier),
+    ] {
+        let of = |document: &AcceptedDocument, issued_at, signer| AcceptedDocument {
+            issued_at,
+            signer,
+            ..document.clone()
+        };
+        let fallback = of(trial.fallback.as_ref().unwrap(), old, signed[0]);
+        let accepted = Some(of(trial.accepted.as_ref().unwrap(), new, signed[1]));
+        let body = LedgerBody { accepted, ..trial.clone() }.gone_back_to(fallback, late.clone());
+        assert_eq!(body.accepted.unwrap().issued_at, kept);
+    }
+}
+
+#[test]
 fn what_an_agent_that_knew_nothing_of_it_carried_along_holds_no_longer() {
     // It put another document in force, and that one converged or did not.
     let AcceptedDocument { generation, .. } = in_trial()[0].accepted.clone().unwrap();

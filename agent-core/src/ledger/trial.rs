@@ -120,6 +120,10 @@ impl LedgerBody {
 
     /// This with the last document that converged in force again.
     pub(crate) fn gone_back_to(self, document: AcceptedDocument, rolled_back: RolledBack) -> Self {
+        // That a time is past for certain is not forgotten with the late document, if it is believed as much.
+        let believed = self.accepted.filter(|late| late.signer.is_some() || document.signer.is_none());
+        let issued_at = document.issued_at.max(believed.and_then(|late| late.issued_at));
+        let document = AcceptedDocument { issued_at, ..document };
         // It may have been forgotten meanwhile, and the late document would be a new one.
         let late = HighWaterMark { generation: rolled_back.generation, digest: Some(rolled_back.digest) };
         let highest = self.highest.filter(|highest| highest.generation > late.generation).or(Some(late));
