@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use agent_model::status::{AgentStatus, ConditionStatus, ConditionType, Phase};
+use agent_model::{
+    Timestamp,
+    status::{AgentStatus, ConditionStatus, ConditionType, Phase},
+};
 use serde_json::{Value, json};
 use tests::{
     agent::{Agent, crashed},
@@ -175,7 +178,14 @@ async fn a_device_that_was_off_gives_one_more_try(site: &mut Site) {
     put_the_late_one(site, "3s").await;
     device.power_off();
     tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+    let started_after = Timestamp::now();
     device.start();
+    let tries_on = |status: &AgentStatus| {
+        status.agent_info.started_at >= started_after
+            && accepted(status) == Some(2)
+            && status.rolled_back.is_none()
+    };
+    site.platform.status_where(DEVICE, "tried once more", tries_on).await;
     let status = site.platform.status_where(DEVICE, "back", is_back).await;
     assert!(status.rolled_back.unwrap().message.contains("Process \"web\""));
     assert_eq!((starts(&device), records(&device)), (2, 1));
