@@ -131,6 +131,23 @@ mod tests {
     }
 
     #[test]
+    fn what_nobody_could_look_at_is_not_told_of() {
+        let mut status = converged(5);
+        let told = [
+            (ResourceState::Pending, SAFE_MODE),
+            (ResourceState::Pending, UNREADABLE),
+            (ResourceState::Pending, KIND_UNKNOWN),
+            (ResourceState::Removing, KIND_UNKNOWN),
+            (ResourceState::Pending, "DependencyNotReady"),
+        ];
+        for (resource, (state, reason)) in status.resources.iter_mut().zip(told) {
+            (resource.state, resource.reason) = (state, reason.to_owned());
+        }
+        let told_of: Vec<String> = of(&status.resources).into_iter().map(|it| it.name).collect();
+        assert_eq!(told_of, ["file-3", "file-4"]);
+    }
+
+    #[test]
     fn a_log_is_kept_by_its_last_lines() {
         let lines: Vec<String> = (0..100).map(|n| format!("line {n}")).collect();
         assert_eq!(end_of(&(lines.join("\n") + "\n")), Some(lines[80..].join("\n")));
