@@ -120,7 +120,7 @@ impl Following<'_> {
             return tell(output, agent, goal, &Verdict::Offline { last_seen });
         }
         let timeout = humantime::format_duration(self.timeout);
-        let state = state_line(known.and_then(fleet::Agent::status), goal);
+        let state = state_line(known, goal);
         output.error(format_args!("agent/{agent}: timed out after {timeout}: {state}"));
         Ok(Outcome::TimedOut)
     }

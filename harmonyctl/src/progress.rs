@@ -6,7 +6,7 @@ use agent_model::{
     AgentId, Timestamp,
     status::{AgentStatus, ConditionStatus, ConditionType, ResourceState},
 };
-use fleet::{Roster, waiting::Goal};
+use fleet::{Agent, Roster, waiting::Goal};
 
 use crate::{
     output::Output,
@@ -63,14 +63,12 @@ impl Progress {
         let mut cells = vec![row(["WAITING FOR", "PHASE", "READY", "LAST-SEEN", "STATUS"])];
         cells.extend(goals.keys().take(shown).map(|id| {
             let agent = roster.get(id);
-            let status = agent.and_then(fleet::Agent::status);
+            let status = agent.and_then(Agent::status);
             row([
                 &format!("agent/{id}"),
-                &phase(status),
+                &phase(agent),
                 &ready(status),
-                &agent
-                    .and_then(fleet::Agent::last_seen)
-                    .map_or("never".into(), |seen| words::age(now.since(seen))),
+                &agent.and_then(Agent::last_seen).map_or("never".into(), |seen| words::age(now.since(seen))),
                 &activity(status, &goals[id]),
             ])
         }));
@@ -82,7 +80,7 @@ impl Progress {
     }
 
     fn print(&mut self, output: &mut Output, roster: &Roster, id: &AgentId, goal: &Goal) {
-        let line = state_line(roster.get(id).and_then(fleet::Agent::status), goal);
+        let line = state_line(roster.get(id), goal);
         if self.printed.get(id) != Some(&line) {
             output.message(format_args!("agent/{id}: {line}"));
             self.printed.insert(id.clone(), line);
@@ -91,15 +89,16 @@ impl Progress {
 }
 
 /// Where the device is on its way, in one line.
-pub(crate) fn state_line(status: Option<&AgentStatus>, goal: &Goal) -> String {
+pub(crate) fn state_line(agent: Option<&Agent>, goal: &Goal) -> String {
+    let status = agent.and_then(Agent::status);
     let resources = status.map(|status| format!(", {} ready", ready(Some(status)))).unwrap_or_default();
     let activity = activity(status, goal);
     let activity = if activity.is_empty() { activity } else { format!(", {activity}") };
-    format!("{}{resources}{activity}", phase(status))
+    format!("{}{resources}{activity}", phase(agent))
 }
 
-fn phase(status: Option<&AgentStatus>) -> String {
-    status.map_or_else(|| "no status yet".to_owned(), |status| format!("{:?}", status.phase))
+fn phase(agent: Option<&Agent>) -> String {
+    agent.and_then(Agent::phase).unwrap_or_else(|| "no status yet".to_owned())
 }
 
 fn ready(status: Option<&AgentStatus>) -> String {
@@ -141,4 +140,17 @@ fn activity(status: Option<&AgentStatus>, goal: &Goal) -> String {
         others => format!(" and {others} more"),
     };
     format!("{}/{} {:?} ({}){others}", resource.kind, resource.name, resource.state, resource.reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::newer_agent;
+
+    #[test]
+    fn a_phase_that_only_a_newer_agent_knows_is_shown_by_its_own_word() {
+        let line = state_line(Some(&newer_agent()), &Goal::Unassigned);
+        assert_eq!(line, "Levitating, 0/1 ready, Lamp/l Unknown (R)");
+        assert_eq!(state_line(None, &Goal::Unassigned), "no status yet");
+    }
 }

@@ -265,14 +265,19 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::command::get::tests::newer_agent;
+    use crate::command::newer_agent;
 
     #[test]
     fn a_status_of_a_newer_agent_is_described_as_far_as_it_is_known() {
-        let lines = description(&newer_agent(), Timestamp::UNIX_EPOCH, Duration::from_secs(300)).join("\n");
-        for known in ["Levitating", "True", "NotReady", "not in time", "Lamp", "Unknown", "0.2.0"] {
-            assert!(lines.contains(known), "{known} is not in {lines}");
-        }
+        let lines = description(&newer_agent(), Timestamp::UNIX_EPOCH, Duration::from_secs(300));
+        let row = |name: &str| {
+            let line = lines.iter().find(|line| line.split_whitespace().next() == Some(name));
+            line.unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(row("Phase:"), "Phase: Levitating");
+        assert_eq!(row("Unknown"), "Unknown True NotReady 0s 8 not in time");
+        assert_eq!(row("Lamp"), "Lamp l Unknown R 0s 0 0 0 -");
+        assert_eq!(row("Version:"), "Version: 0.2.0");
     }
 
     #[test]

@@ -19,6 +19,9 @@ mod validate;
 mod verify;
 mod wait;
 
+#[cfg(test)]
+pub(crate) use self::get::tests::newer_agent;
+
 use fleet::{Agent, Endpoint, Fleet, Roster, Selection};
 
 use crate::{
