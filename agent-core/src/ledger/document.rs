@@ -54,9 +54,9 @@ pub struct LedgerBody {
     /// What we made, by claim.
     pub inventory: BTreeMap<Claim, InventoryEntry>,
     /// What a newer agent made of kinds that this one does not know, in the inventory too. That agent sees to it when it
-    /// is back.
+    /// is back. Shared, because each pass hands the ledger around.
     #[serde(skip)]
-    pub unknown_claims: Unknown,
+    pub unknown_claims: Arc<Unknown>,
     /// The number of the newest line of the audit log. An agent that had none counted its events by it.
     #[serde(rename = "eventSeq")]
     pub audit_seq: u64,
@@ -196,7 +196,7 @@ impl LedgerBody {
             accepted: None,
             applied: None,
             inventory: BTreeMap::new(),
-            unknown_claims: Unknown::new(),
+            unknown_claims: Arc::default(),
             audit_seq: 0,
             audit_hash: None,
             writer_epoch: 0,
@@ -225,7 +225,7 @@ pub(super) fn encode(body: &LedgerBody) -> Result<Vec<u8>, serde_json::Error> {
         false => {
             let mut written = serde_json::to_value(body)?;
             if let Some(inventory) = inventory_of(&mut written) {
-                inventory.extend(body.unknown_claims.clone());
+                inventory.extend(Unknown::clone(&body.unknown_claims));
             }
             to_raw_value(&written)?
         }
@@ -255,7 +255,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<LedgerBody, Unreadable> {
             std::mem::take(inventory).into_iter().partition(|(claim, _)| claim.parse::<Claim>().is_ok());
         (*inventory, unknown_claims) = (known, unknown);
     }
-    Ok(LedgerBody { unknown_claims, ..serde_json::from_value(written)? })
+    Ok(LedgerBody { unknown_claims: Arc::new(unknown_claims), ..serde_json::from_value(written)? })
 }
 
 fn inventory_of(body: &mut Value) -> Option<&mut Map<String, Value>> {

@@ -236,7 +236,7 @@ fn a_released_ledger_is_known_in_full_and_all_of_it_is_written_again() {
         let accepted = body.accepted.iter().map(|accepted| &accepted.unknown);
         let applied = body.applied.iter().map(|applied| &applied.unknown);
         let claims = body.inventory.values().map(|entry| &entry.unknown);
-        let unknown: Vec<_> = [&body.unknown, &body.unknown_claims]
+        let unknown: Vec<_> = [&body.unknown, &*body.unknown_claims]
             .into_iter()
             .chain(accepted)
             .chain(applied)

@@ -20,8 +20,7 @@ impl LedgerBody {
 
     /// What they need: none of it is removed before them.
     pub(crate) fn needed_by_unknown_kinds(&self) -> BTreeSet<Claim> {
-        let needed = |entry: &serde_json::Value| entry["dependsOn"].as_array().cloned().unwrap_or_default();
-        let needed = self.unknown_claims.values().flat_map(needed);
-        needed.filter_map(|claim| claim.as_str()?.parse().ok()).collect()
+        let lists = self.unknown_claims.values().filter_map(|entry| entry["dependsOn"].as_array());
+        lists.flatten().filter_map(|claim| claim.as_str()?.parse().ok()).collect()
     }
 }
