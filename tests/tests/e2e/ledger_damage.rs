@@ -99,7 +99,7 @@ async fn goes_on(site: &Site, device: &mut Agent, damage: Damage, damaged: &[Vec
 
 #[tokio::test]
 async fn a_damaged_ledger_is_replaced_by_its_previous_copy() {
-    for damage in [Damage::Truncated, Damage::Garbage, Damage::NewerVersion, Damage::Empty] {
+    for damage in [Damage::Truncated, Damage::Garbage, Damage::Empty] {
         let site = Site::start(Access::Restricted).await;
         let mut device = converged_and_stopped(&site).await;
         let ledger = device.state_dir().join("ledger.json");
@@ -110,6 +110,18 @@ async fn a_damaged_ledger_is_replaced_by_its_previous_copy() {
         assert_eq!(device.read("/etc/original"), "factory", "{damage:?}");
         site.assert_nothing_was_forbidden();
     }
+}
+
+#[tokio::test]
+async fn below_the_ledger_of_a_newer_agent_no_older_copy_is_used_and_nothing_is_deleted() {
+    let site = Site::start(Access::Restricted).await;
+    let mut device = converged_and_stopped(&site).await;
+    Damage::NewerVersion.do_to(&device.state_dir().join("ledger.json"));
+    let both: Vec<Vec<u8>> = ledgers(&device).iter().map(|path| fs::read(path).unwrap()).collect();
+    assert_eq!(both.len(), 2);
+    goes_on(&site, &mut device, Damage::NewerVersion, &both).await;
+    assert!(device.path("/etc/original").exists());
+    site.assert_nothing_was_forbidden();
 }
 
 #[tokio::test]
