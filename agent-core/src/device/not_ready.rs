@@ -115,6 +115,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::ledger::KIND_UNKNOWN;
     use crate::status::pace::tests::converged;
 
     #[test]
