@@ -12,7 +12,7 @@ use super::{SAFE_MODE, UNREADABLE};
 use crate::{
     audit::short,
     executor::Executor,
-    ledger::{AcceptedDocument, Trial},
+    ledger::{AcceptedDocument, KIND_UNKNOWN, Trial},
     safe_mode::SafeMode,
 };
 
@@ -46,7 +46,9 @@ pub(super) fn of(resources: &[ResourceStatus]) -> Vec<NotReady> {
 /// Whether it is not ready, as far as somebody has looked.
 fn is_lacking(resource: &ResourceStatus) -> bool {
     let was_looked_at = ![SAFE_MODE, UNREADABLE].contains(&&*resource.reason);
-    was_looked_at && !matches!(resource.state, ResourceState::Ready | ResourceState::Skipped)
+    // It is judged without what only a newer agent knows, but not without what is kept for that.
+    let counts = resource.reason != KIND_UNKNOWN || resource.state == ResourceState::Removing;
+    was_looked_at && counts && !matches!(resource.state, ResourceState::Ready | ResourceState::Skipped)
 }
 
 /// What happened, for people. `last` is what was said last with the late document in force, if that is known.
@@ -115,7 +117,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::ledger::KIND_UNKNOWN;
     use crate::status::pace::tests::converged;
 
     #[test]

@@ -58,6 +58,7 @@ impl Device {
         async move {
             let mut ends = None;
             loop {
+                // Dropped, each arm keeps what it has: the watch its newest value, the timer its time.
                 tokio::select! {
                     changed = time.changed() => match changed {
                         Ok(()) => ends = *time.borrow_and_update(),
