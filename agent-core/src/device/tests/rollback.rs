@@ -261,6 +261,11 @@ async fn a_device_that_was_made_to_forget_its_generation_still_goes_back_once() 
         let status = trial.after(2 * MINUTE).await;
         assert_eq!((status.phase, accepted(&status), late(&status)), (Phase::RolledBack, Some(4), Some(5)));
         if while_on_trial {
+            assert_eq!(
+                status.highest_generation.map(Generation::get),
+                Some(5),
+                "what went back knows it again"
+            );
             reset(&mut trial);
         }
         let status = trial.bench.take(1, json!({"/a": "anew"})).await;
