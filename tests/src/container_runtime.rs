@@ -92,7 +92,10 @@ impl ContainerRuntime {
     pub async fn serve(&mut self) {
         let Engine::Podman(podman) = &self.engine else { panic!("docker's service is docker") };
         let socket = self.socket();
-        let command = ["podman", "system", "service", "--time=0", &format!("unix://{}", socket.display())];
+        let address = format!("unix://{}", socket.display());
+        let folder = podman.folder().display().to_string();
+        // In a folder of its own: of a container that is killed for memory an empty file `oom` is left in it.
+        let command = ["env", "--chdir", &folder, "podman", "system", "service", "--time=0", &address];
         let command = command.map(str::to_owned);
         let log = podman.folder().join("service.log");
         let mut environment = podman.environment().to_vec();
