@@ -151,7 +151,7 @@ impl Device {
         for (claim, name, record) in marked {
             body.inventory.entry(claim).or_insert_with_key(|claim| {
                 tracing::warn!(%claim, "the ledger does not know it, but it is ours");
-                InventoryEntry::unremembered(name, record)
+                Arc::new(InventoryEntry::unremembered(name, record))
             });
         }
         self.recorded(body);

@@ -16,7 +16,7 @@ use tests::{
 };
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::process_cost::pss_kib;
+use crate::process_cost::Memory;
 
 /// How many documents are written.
 pub(crate) const DOCUMENTS: u64 = 100_000;
@@ -45,25 +45,35 @@ pub(crate) struct Endurance {
     pub(crate) repairs: u64,
 }
 
-/// Proportional set size, in KiB.
-pub(crate) struct Growth {
-    /// After a tenth of the work, by when everything has happened that happens once.
-    pub(crate) after_a_tenth: u64,
-    /// After each further tenth.
-    pub(crate) after: Vec<u64>,
-}
+/// Memory after each tenth of the work. By the end of the first everything has happened that happens once.
+pub(crate) struct Growth(Vec<Memory>);
+
+/// One figure after each tenth of the work, in KiB.
+pub(crate) struct Series(Vec<u64>);
 
 impl Growth {
-    /// How much it grew after the first tenth of the work, in KiB.
-    pub(crate) fn kib(&self) -> u64 {
-        self.after.last().map_or(0, |last| last.saturating_sub(self.after_a_tenth))
+    pub(crate) fn all(&self) -> Series {
+        Series(self.0.iter().map(|memory| memory.kib).collect())
+    }
+
+    /// Heap and stacks alone.
+    pub(crate) fn anonymous(&self) -> Series {
+        Series(self.0.iter().map(|memory| memory.anonymous_kib).collect())
     }
 }
 
-impl Display for Growth {
+impl Series {
+    /// How much it grew after the first tenth of the work, in KiB.
+    pub(crate) fn growth_kib(&self) -> u64 {
+        let first_and_last = self.0.first().zip(self.0.last());
+        first_and_last.map_or(0, |(first, last)| last.saturating_sub(*first))
+    }
+}
+
+impl Display for Series {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.after_a_tenth)?;
-        self.after.iter().try_for_each(|kib| write!(f, ", {kib}"))
+        let figures: Vec<String> = self.0.iter().map(u64::to_string).collect();
+        f.write_str(&figures.join(", "))
     }
 }
 
@@ -116,9 +126,9 @@ async fn growth(pid: u32, mut burst: impl AsyncFnMut()) -> Growth {
             pace.tick().await;
             burst().await;
         }
-        after.push(pss_kib(pid));
+        after.push(Memory::of(pid));
     }
-    Growth { after_a_tenth: after.remove(0), after }
+    Growth(after)
 }
 
 fn path(number: u64) -> String {

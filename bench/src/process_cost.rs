@@ -10,8 +10,24 @@ pub(crate) struct AtRest {
     ticks: u64,
     /// How many ticks are a second.
     ticks_per_second: u64,
-    /// Proportional set size at the end, in KiB.
-    pss_kib: u64,
+    /// At the end.
+    memory: Memory,
+}
+
+/// What a process has in memory, by its part of what it shares with others (PSS).
+#[derive(Clone, Copy)]
+pub(crate) struct Memory {
+    /// All of it, in KiB.
+    pub(crate) kib: u64,
+    /// Of it what is no page of a file: heap and stacks. The rest the kernel takes back when it needs memory.
+    pub(crate) anonymous_kib: u64,
+}
+
+impl Memory {
+    pub(crate) fn of(pid: u32) -> Self {
+        let rollup = format!("/proc/{pid}/smaps_rollup");
+        Self { kib: kib(&rollup, "Pss:"), anonymous_kib: kib(&rollup, "Pss_Anon:") }
+    }
 }
 
 impl AtRest {
@@ -23,7 +39,7 @@ impl AtRest {
             watched: duration,
             ticks: ticks(pid) - before,
             ticks_per_second: rustix::param::clock_ticks_per_second(),
-            pss_kib: pss_kib(pid),
+            memory: Memory::of(pid),
         }
     }
 
@@ -33,9 +49,17 @@ impl AtRest {
         100.0 * seconds / self.watched.as_secs_f64()
     }
 
-    /// Proportional set size at the end, in MiB.
+    /// All that it had in memory at the end, in MiB.
     pub(crate) fn pss_mib(&self) -> f64 {
-        self.pss_kib as f64 / 1024.0
+        self.memory.kib as f64 / 1024.0
+    }
+
+    /// What of it is no page of a file, in words.
+    pub(crate) fn anonymous(&self) -> String {
+        format!(
+            "{:.2} MiB of the agent's memory are heap and stacks, the rest pages of its program",
+            self.memory.anonymous_kib as f64 / 1024.0
+        )
     }
 
     /// How much was measured, and how finely.
@@ -60,7 +84,7 @@ fn ticks(pid: u32) -> u64 {
 
 /// Proportional set size, in KiB.
 pub(crate) fn pss_kib(pid: u32) -> u64 {
-    kib(&format!("/proc/{pid}/smaps_rollup"), "Pss:")
+    Memory::of(pid).kib
 }
 
 /// Resident set size, in KiB.

@@ -2,7 +2,7 @@
 
 use crate::{
     convergence::{CONTENT_LEN, Convergence, PACE},
-    endurance::{self, Endurance, Growth},
+    endurance::{self, Endurance, Series},
     idle::{Idle, PROCESSES},
     noop_pass::{FILES, FOLDERS, NoopPass},
     samples::Samples,
@@ -85,9 +85,10 @@ pub(crate) fn idle(idle: &Idle) -> String {
     format!(
         "{rows}\n\
          **Idle**: a connected agent with one converged file, {} processes that sleep, and default intervals, \
-         {}. PSS counts what several programs share by its part: the more shims there are, the less each takes.",
+         {}. PSS counts what several programs share by its part: the more shims there are, the less each takes. {}.",
         PROCESSES.len(),
         idle.agent.in_ticks(),
+        idle.agent.anonymous(),
     )
 }
 
@@ -123,11 +124,15 @@ pub(crate) fn traffic(traffic: &Traffic) -> String {
 /// Whether it grows.
 pub(crate) fn endurance(endurance: &Endurance) -> String {
     let Endurance { documents, applied, touches, repairs } = endurance;
+    let by_documents = format!("by {} documents", endurance::DOCUMENTS);
+    let by_touches = format!("by {} touches of its files", endurance::TOUCHES);
     let rows = bounds(
         "agent: growth of memory (PSS)",
         [
-            grown(format!("by {} documents", endurance::DOCUMENTS), documents),
-            grown(format!("by {} touches of its files", endurance::TOUCHES), touches),
+            grown(&by_documents, documents.all()),
+            grown("- of it heap and stacks", documents.anonymous()),
+            grown(&by_touches, touches.all()),
+            grown("- of it heap and stacks", touches.anonymous()),
         ],
     );
     format!(
@@ -135,13 +140,19 @@ pub(crate) fn endurance(endurance: &Endurance) -> String {
          **Growth of memory**: an agent with {} files gets {} documents, of which it reads the last of each burst: \
          it put {applied} in force. Then its files are touched {} times, so that they are not as declared: it repaired \
          {repairs} and looked again and again. Growth is from after a tenth of each kind of work, by when everything has \
-         happened that happens once, to its end. In KiB after each tenth: documents {documents}; touches {touches}.",
+         happened that happens once, to its end; what is not heap and stacks are pages of its program that it had not \
+         come to before. In KiB after each tenth: documents {}, of it heap and stacks {}; touches {}, of it heap and \
+         stacks {}.",
         endurance::FILES,
         endurance::DOCUMENTS,
         endurance::TOUCHES,
+        documents.all(),
+        documents.anonymous(),
+        touches.all(),
+        touches.anonymous(),
     )
 }
 
-fn grown(what: String, growth: &Growth) -> [String; 4] {
-    bound(&what, "MiB", growth.kib() as f64 / 1024.0, GROWTH_AIM_MIB)
+fn grown(what: &str, series: Series) -> [String; 4] {
+    bound(what, "MiB", series.growth_kib() as f64 / 1024.0, GROWTH_AIM_MIB)
 }

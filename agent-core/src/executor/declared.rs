@@ -1,6 +1,9 @@
 //! What a document alone says about the parts of a pass: kept for as long as the document is in force.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use agent_model::{Claim, DesiredState, Digest, Resource, ResourceKind, ResourceName, ResourceSpec};
 
@@ -22,14 +25,12 @@ pub(super) struct Declared {
 }
 
 /// One resource, with what it means beside the others.
-#[derive(Clone)]
 pub(super) struct DeclaredResource {
     pub(super) claim: Claim,
     pub(super) name: ResourceName,
     pub(super) spec: ResourceSpec,
     pub(super) spec_digest: Digest,
-    /// The effective digest.
-    pub(super) wanted: Digest,
+    pub(super) effective_digest: Digest,
     /// The claims of the resources that it waits for.
     pub(super) depends_on: Vec<Claim>,
 }
@@ -49,7 +50,7 @@ impl Declared {
                 name: resource.name.clone(),
                 spec: resource.spec.clone(),
                 spec_digest: resource.spec_digest(),
-                wanted: of.effective_digest(resource),
+                effective_digest: of.effective_digest(resource),
                 depends_on: waits_for(resource)
                     .into_iter()
                     .map(|place| of.resources()[place].claim())
@@ -80,23 +81,20 @@ impl Declared {
         }
     }
 
-    /// What the resource at that place comes to beside what is held of it. Where all of the document was there once,
-    /// and something does not open since that this one restarts with, nobody can tell that it has changed: it is
-    /// wanted as it was.
+    /// The resource at that place, and the effective digest that is wanted of it beside what is held. Where all of the
+    /// document was there once, and something does not open since that this one restarts with, nobody can tell that it
+    /// has changed: it is wanted as it was.
     pub(super) fn beside(
         &self,
         place: usize,
-        held: Option<&InventoryEntry>,
+        held: Option<&Arc<InventoryEntry>>,
         was_there: bool,
-    ) -> DeclaredResource {
-        let mut resource = self.resources[place].clone();
-        if was_there
-            && self.restart_with_closed.contains(&place)
-            && let Some(applied) = held.and_then(|entry| entry.applied_digest)
-        {
-            resource.wanted = applied;
-        }
-        resource
+    ) -> (&DeclaredResource, Digest) {
+        let resource = &self.resources[place];
+        let as_it_was = held
+            .filter(|_| was_there && self.restart_with_closed.contains(&place))
+            .and_then(|entry| entry.applied_digest);
+        (resource, as_it_was.unwrap_or(resource.effective_digest))
     }
 
     /// What each resource waits for among the others. Where all of the document was there once, nothing waits for a file
@@ -117,7 +115,7 @@ impl Declared {
     pub(super) fn tell_apart<'i>(
         &self,
         inventory: &'i Inventory,
-    ) -> (Vec<Option<&'i InventoryEntry>>, Vec<(&'i Claim, &'i InventoryEntry)>) {
+    ) -> (Vec<Option<&'i Arc<InventoryEntry>>>, Vec<(&'i Claim, &'i Arc<InventoryEntry>)>) {
         let mut held = vec![None; self.resources.len()];
         let mut dropped = Vec::new();
         let mut declared = self.by_claim.iter().peekable();
@@ -145,12 +143,12 @@ mod tests {
         Declaration, DesiredStateBuilder, FileSpec, MaybeSealed, ProcessSpec, SealingKey, Unsealer,
     };
     use proptest::prelude::*;
-    use std::{collections::BTreeSet, sync::Arc};
+    use std::collections::BTreeSet;
 
     fn inventory(paths: &BTreeSet<String>) -> Inventory {
         let entry = |path: &String| {
             let entry = InventoryEntry::unremembered("held".parse().unwrap(), Arc::new(path.as_str().into()));
-            (format!("File:{path}").parse().unwrap(), entry)
+            (format!("File:{path}").parse().unwrap(), Arc::new(entry))
         };
         paths.iter().map(entry).collect()
     }
@@ -238,16 +236,18 @@ mod tests {
             declared
         };
         let (open, closed) = (declared(&device), declared(&DeviceSecrets::default()));
-        let before = open.beside(1, None, true).wanted;
-        assert_ne!(closed.resources[1].wanted, before, "what cannot be opened has another digest");
+        let (_, before) = open.beside(1, None, true);
+        let now = closed.resources[1].effective_digest;
+        assert_ne!(now, before, "what cannot be opened has another digest");
         let mut held = InventoryEntry::unremembered("follower".parse().unwrap(), Arc::new("".into()));
         held.applied_digest = Some(before);
+        let held = Arc::new(held);
 
-        let wanted = |place, held, was_there| closed.beside(place, held, was_there).wanted;
+        let wanted = |place, held, was_there| closed.beside(place, held, was_there).1;
         assert_eq!(wanted(1, Some(&held), true), before);
         assert_eq!(closed.waits(true), [vec![], vec![], vec![]]);
         for (place, held, was_there) in [(1, Some(&held), false), (1, None, true), (2, Some(&held), true)] {
-            assert_eq!(wanted(place, held, was_there), closed.resources[place].wanted);
+            assert_eq!(wanted(place, held, was_there), closed.resources[place].effective_digest);
         }
         for waits in [closed.waits(false), open.waits(true)] {
             assert_eq!(waits, [vec![], vec![Edge::WellDone(0)], vec![]]);

@@ -33,7 +33,7 @@ use self::{
     failing::{FailingClaims, Stage},
     order::Edge,
     part::{Attempt, Part},
-    registry::{Prepared, Request, Wanted},
+    registry::{Prepared, Request, Requests, Wanted},
 };
 use crate::{
     clock::Moment,
@@ -48,7 +48,7 @@ pub use registry::Registry;
 pub use witness::{AnnouncedStep, StepEffect, StepEnd, Witness};
 
 /// What we hold on this device, by claim.
-pub type Inventory = BTreeMap<Claim, InventoryEntry>;
+pub type Inventory = BTreeMap<Claim, Arc<InventoryEntry>>;
 
 /// What is known of a document besides what it declares.
 #[derive(Debug, Clone, Copy, Default)]
@@ -100,45 +100,43 @@ impl Executor {
     ) -> Pass {
         self.declared.follow(desired);
         let (held, dropped) = self.declared.tell_apart(inventory);
-        let count = held.len() + dropped.len();
-        let (mut parts, mut requests) = (Vec::with_capacity(count), Vec::with_capacity(count));
-        // Nobody so much as looks at what is denied, or declares a secret that does not open: looking may mean to run a
-        // probe, and who does not know the secret cannot tell whether what is there has it.
-        let mut blocked = Vec::new();
+        let mut parts = Vec::with_capacity(held.len() + dropped.len());
+        let mut requests = Requests::default();
         let judging = self.policy.judging(past.signer);
         for (place, entry) in held.into_iter().enumerate() {
-            let resource = self.declared.beside(place, entry, past.has_converged);
+            let (resource, wanted) = self.declared.beside(place, entry, past.has_converged);
             let record = entry.map(|entry| entry.record.clone());
+            let mut part = Part::declared(resource, wanted, entry);
             let declared = &desired.resources()[place];
             let denied = judging.denial(declared).map(|denial| Failure::lasting("PolicyDenied", denial));
             match denied.or_else(|| declared.cannot_unseal()) {
-                Some(failure) => blocked.push((place, Prepared::blocked(record, failure))),
-                None => requests.push(Request {
-                    claim: resource.claim.clone(),
-                    wanted: Wanted::Present { spec: resource.spec.clone(), digest: resource.wanted },
-                    record,
-                }),
+                // Nobody so much as looks at what is denied, or declares a secret that does not open: looking may mean to
+                // run a probe, and who does not know the secret cannot tell whether what is there has it.
+                Some(failure) => part.take_plan(Prepared::blocked(record, failure), None),
+                None => requests.ask(
+                    place,
+                    Request {
+                        claim: resource.claim.clone(),
+                        wanted: Wanted::Present { spec: resource.spec.clone(), digest: wanted },
+                        record,
+                    },
+                ),
             }
-            parts.push(Part::declared(resource, entry));
+            parts.push(part);
         }
         drop(judging);
         for (claim, entry) in dropped {
-            requests.push(Request {
-                claim: claim.clone(),
-                wanted: Wanted::Absent,
-                record: Some(entry.record.clone()),
-            });
-            parts.push(Part::removed(claim.clone(), entry.clone()));
+            let record = Some(entry.record.clone());
+            requests.ask(parts.len(), Request { claim: claim.clone(), wanted: Wanted::Absent, record });
+            parts.push(Part::removed(claim.clone(), Arc::clone(entry)));
         }
-        let mut prepared = self.registry.prepare(requests).await;
-        // In the order of their places, so that each comes to stand in its own.
-        for (place, blocked) in blocked {
-            prepared.insert(place, blocked);
-        }
-        for (part, prepared) in parts.iter_mut().zip(prepared) {
-            let too_early = self.failing.too_early(&part.claim, part.wanted(), now).cloned();
+        let failing = &self.failing;
+        let mut take = |place: usize, prepared| {
+            let part: &mut Part = &mut parts[place];
+            let too_early = failing.too_early(&part.claim, part.wanted(), now).cloned();
             part.take_plan(prepared, too_early);
-        }
+        };
+        self.registry.prepare(requests, &mut take).await;
         let edges = edges(self.declared.waits(past.has_converged), &parts);
         Pass::new(parts, edges, inventory.clone())
     }

@@ -18,7 +18,7 @@ pub(super) struct Part {
     pub(super) role: Role,
     pub(super) name: ResourceName,
     depends_on: Vec<Claim>,
-    pub(super) entry: Option<InventoryEntry>,
+    pub(super) entry: Option<Arc<InventoryEntry>>,
     pub(super) plan: PartPlan,
 }
 
@@ -135,19 +135,22 @@ pub(super) enum Attempt {
 }
 
 impl Part {
-    pub(super) fn declared(resource: DeclaredResource, entry: Option<&InventoryEntry>) -> Self {
-        let DeclaredResource { claim, name, spec: _, spec_digest, wanted, depends_on } = resource;
+    pub(super) fn declared(
+        resource: &DeclaredResource,
+        wanted: Digest,
+        entry: Option<&Arc<InventoryEntry>>,
+    ) -> Self {
         Self {
-            claim,
-            role: Role::Declared { spec_digest, wanted },
-            name,
-            depends_on,
+            claim: resource.claim.clone(),
+            role: Role::Declared { spec_digest: resource.spec_digest, wanted },
+            name: resource.name.clone(),
+            depends_on: resource.depends_on.clone(),
             entry: entry.cloned(),
             plan: PartPlan::Settled { record: None, then: Standing::Gone },
         }
     }
 
-    pub(super) fn removed(claim: Claim, entry: InventoryEntry) -> Self {
+    pub(super) fn removed(claim: Claim, entry: Arc<InventoryEntry>) -> Self {
         let (name, depends_on) = (entry.name.clone(), entry.depends_on.known.clone());
         Self {
             claim,
@@ -183,7 +186,7 @@ impl Part {
 
     /// The inventory's entry with this record.
     pub(super) fn entry_with(&self, record: UntypedRecord) -> InventoryEntry {
-        let entry = self.entry.as_ref();
+        let entry = self.entry.as_deref();
         InventoryEntry {
             name: self.name.clone(),
             depends_on: Dependencies {
@@ -203,27 +206,33 @@ impl Part {
 
     /// The inventory's entry while the steps are under way. Once steps alter the target for
     /// something else, nothing is fully applied any more.
-    pub(super) fn entry_before(&self, due: &Due) -> Option<InventoryEntry> {
+    pub(super) fn entry_before(&self, due: &Due) -> Option<Arc<InventoryEntry>> {
         let Some(intent) = &due.intent else { return self.entry.clone() };
         let entry = self.entry_with(intent.clone());
         let Effect { alters, restarts, concludes: _ } = due.work.effect();
         if !alters {
-            return Some(entry);
+            return Some(self.shared(entry));
         }
         let applied_digest = entry.applied_digest.filter(|_| self.is_repair());
-        Some(InventoryEntry { altering: self.wanted(), restarting: restarts, applied_digest, ..entry })
+        let altering = self.wanted();
+        Some(self.shared(InventoryEntry { altering, restarting: restarts, applied_digest, ..entry }))
     }
 
     /// The inventory's entry once the steps are done. If they altered the target, they restarted
     /// it, or repaired it if the same was applied before; what was not applied before is a change in any
     /// case. It does not matter whether they were this pass's or those of one that the power cut ended.
     /// When what was there before was brought back, whatever was begun came to nothing but the restart.
-    pub(super) fn entry_after(&self, record: UntypedRecord, done: Effect, then: &Standing) -> InventoryEntry {
+    pub(super) fn entry_after(
+        &self,
+        record: UntypedRecord,
+        done: Effect,
+        then: &Standing,
+    ) -> Arc<InventoryEntry> {
         let mut entry = self.entry_with(record);
         if done.brings_back() {
             entry.restarts += 1;
             entry.applied_digest = None;
-            return entry;
+            return self.shared(entry);
         }
         let cut_off = self.entry.as_ref().filter(|entry| entry.altering.is_some());
         let cut_off = cut_off.filter(|entry| entry.altering == self.wanted());
@@ -239,7 +248,15 @@ impl Part {
         if altered || !matches!(then, Standing::Pending { .. } | Standing::Failed(_)) {
             entry.applied_digest = self.wanted();
         }
-        entry
+        self.shared(entry)
+    }
+
+    /// That entry; the very one that we hold, where it says the same.
+    fn shared(&self, entry: InventoryEntry) -> Arc<InventoryEntry> {
+        match &self.entry {
+            Some(held) if **held == entry => Arc::clone(held),
+            _ => Arc::new(entry),
+        }
     }
 
     /// Whether altering the target would bring back what was fully applied before.

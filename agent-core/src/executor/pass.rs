@@ -60,7 +60,7 @@ pub struct PassOutcome {
 impl PassOutcome {
     /// What is to be said where no pass can be made: all that we hold waits.
     pub(crate) fn left_alone(inventory: &Inventory, reason: &'static str, message: &str) -> Self {
-        let waiting = |(claim, entry): (&Claim, &InventoryEntry)| {
+        let waiting = |(claim, entry): (&Claim, &Arc<InventoryEntry>)| {
             ResourceOutcome::left_alone(claim.clone(), entry, reason, message)
         };
         Self {
@@ -125,12 +125,12 @@ impl Pass {
                     let (mut outcome, record) = (part.settled(then.clone()), record.clone());
                     let entry = match then {
                         Standing::Failed(_) => part.entry.clone(),
-                        Standing::Gone => record.map(|record| part.entry_with(record)),
+                        Standing::Gone => record.map(|record| Arc::new(part.entry_with(record))),
                         Standing::Ready { .. } | Standing::Skipped { .. } | Standing::Pending { .. } => {
                             record.map(|record| part.entry_after(record, Effect::NONE, then))
                         }
                     };
-                    outcome.count(entry.as_ref());
+                    outcome.count(entry.as_deref());
                     pass.close(i, outcome, entry);
                 }
             }
@@ -329,7 +329,7 @@ impl Pass {
             Ok(()) => {
                 let entry = due.record.clone().map(|record| part.entry_after(record, effect, &due.then));
                 let mut outcome = part.settled(due.then.clone());
-                outcome.count(entry.as_ref());
+                outcome.count(entry.as_deref());
                 if effect.alters && !effect.restarts && part.is_repair() {
                     outcome.attempt = Attempt::Repaired;
                 }
@@ -339,7 +339,7 @@ impl Pass {
         self.close(i, outcome, entry);
     }
 
-    fn close(&mut self, i: usize, outcome: ResourceOutcome, entry: Option<InventoryEntry>) {
+    fn close(&mut self, i: usize, outcome: ResourceOutcome, entry: Option<Arc<InventoryEntry>>) {
         let not_run = match outcome.state {
             ResourceState::Failed => "EarlierStepFailed".into(),
             _ => outcome.reason.clone(),
@@ -372,8 +372,9 @@ impl Pass {
 
     fn outcome(self) -> PassOutcome {
         let Self { outcomes, inventory, dropped, interrupted, .. } = self;
-        let mut resources = Vec::with_capacity(outcomes.len());
-        resources.extend(outcomes.into_iter().flatten().filter(|outcome| !outcome.gone));
+        // `filter_map` and no `flatten`, as that keeps the memory that they are in.
+        let left = |outcome: Option<ResourceOutcome>| outcome.filter(|outcome| !outcome.gone);
+        let resources = outcomes.into_iter().filter_map(left).collect();
         PassOutcome { inventory, resources, interrupted, dropped }
     }
 }

@@ -25,6 +25,13 @@ use crate::ledger::UntypedRecord;
 #[derive(Clone, Default)]
 pub struct Registry(BTreeMap<ResourceKind, Arc<dyn ErasedReconciler>>);
 
+/// Takes each plan as it is made, with the place of the claim that it is for.
+type Take<'a> = dyn FnMut(usize, Prepared) + Send + 'a;
+
+/// Claims to be planned for, by kind, each with its place.
+#[derive(Default)]
+pub(super) struct Requests(BTreeMap<ResourceKind, Vec<(usize, Request)>>);
+
 /// A claim to be planned for, with everything still untyped.
 pub(super) struct Request {
     pub(super) claim: Claim,
@@ -86,12 +93,19 @@ pub(super) trait Work: Send + Sync {
 
 #[async_trait]
 trait ErasedReconciler: Send + Sync {
-    async fn prepare(self: Arc<Self>, requests: Vec<Request>) -> Vec<Prepared>;
+    async fn prepare(self: Arc<Self>, requests: Vec<(usize, Request)>, take: &mut Take<'_>);
     async fn release(&self, dropped: Vec<UntypedRecord>, kept: Vec<UntypedRecord>);
     async fn log_tail(&self, of: Request) -> Option<String>;
     async fn marked(&self) -> Vec<(Claim, ResourceName, UntypedRecord)>;
     fn ledger_was_lost(&self);
     fn wakes(&self) -> BoxStream<'static, Claim>;
+}
+
+impl Requests {
+    /// Adds one.
+    pub(super) fn ask(&mut self, place: usize, request: Request) {
+        self.0.entry(request.claim.kind()).or_default().push((place, request));
+    }
 }
 
 impl Registry {
@@ -136,31 +150,21 @@ impl Registry {
         self.0.values().map(|reconciler| reconciler.wakes()).collect()
     }
 
-    /// Plans for all claims, in their order, kind by kind.
-    pub(super) async fn prepare(&self, requests: Vec<Request>) -> Vec<Prepared> {
-        let mut by_kind: BTreeMap<ResourceKind, (Vec<usize>, Vec<Request>)> = BTreeMap::new();
-        let mut prepared: Vec<Option<Prepared>> = requests.iter().map(|_| None).collect();
-        for (place, request) in requests.into_iter().enumerate() {
-            let (places, requests) = by_kind.entry(request.claim.kind()).or_default();
-            places.push(place);
-            requests.push(request);
-        }
+    /// Plans for all claims, kind by kind. `take` gets one plan for each.
+    pub(super) async fn prepare(&self, requests: Requests, take: &mut Take<'_>) {
+        let Requests(mut by_kind) = requests;
         // Also kinds without any claim are asked, so that they can stop watching for wakes.
         for (kind, reconciler) in &self.0 {
-            let (places, requests) = by_kind.remove(kind).unwrap_or_default();
-            for (place, one) in places.into_iter().zip(Arc::clone(reconciler).prepare(requests).await) {
-                prepared[place] = Some(one);
+            let requests = by_kind.remove(kind).unwrap_or_default();
+            Arc::clone(reconciler).prepare(requests, take).await;
+        }
+        for (kind, requests) in by_kind {
+            for (place, request) in requests {
+                let failure =
+                    Failure::lasting("NoReconciler", format!("this agent has no reconciler for {kind}"));
+                take(place, Prepared::blocked(request.record, failure));
             }
         }
-        for (kind, (places, requests)) in by_kind {
-            for (place, request) in places.into_iter().zip(requests) {
-                prepared[place] = Some(Prepared::blocked(
-                    request.record,
-                    Failure::lasting("NoReconciler", format!("this agent has no reconciler for {kind}")),
-                ));
-            }
-        }
-        prepared.into_iter().map(|one| one.unwrap_or_else(Prepared::unanswered)).collect()
     }
 
     /// Lets go of what was kept for records that are about to be forgotten.
@@ -194,15 +198,15 @@ impl Prepared {
 
 struct Erased<R: Reconciler> {
     reconciler: R,
-    /// The targets of the last pass. Records come from the ledger as JSON, and most are the same in every
-    /// pass: those are not read again.
-    last: Mutex<Vec<Known<R>>>,
+    /// Those of the last pass. Records come from the ledger as JSON, and most are the same in every pass:
+    /// those are not read again.
+    last: Mutex<Known<R>>,
 }
 
-/// A target, and the record as the ledger has it.
+/// The targets of a pass, and beside each its record as the ledger has it.
 struct Known<R: Reconciler> {
-    target: Target<R::Spec, R::Record>,
-    recorded: Option<UntypedRecord>,
+    targets: Vec<Target<R::Spec, R::Record>>,
+    recorded: Vec<Option<UntypedRecord>>,
 }
 
 struct TypedWork<R: Reconciler> {
@@ -246,62 +250,87 @@ impl<R: Reconciler> Work for TypedWork<R> {
 }
 
 impl<R: Reconciler> Erased<R> {
-    fn lock_last(&self) -> MutexGuard<'_, Vec<Known<R>>> {
+    fn lock_last(&self) -> MutexGuard<'_, Known<R>> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl<R: Reconciler> Default for Known<R> {
+    fn default() -> Self {
+        Self { targets: Vec::new(), recorded: Vec::new() }
+    }
+}
+
 impl<R: Reconciler> Known<R> {
-    /// Whether this is what the request asks about: the same spec wanted of the same claim, and the very
-    /// record that this one was read from.
-    fn answers(&self, request: &Request) -> bool {
-        let same_goal = match (&self.target.goal, &request.wanted) {
+    /// Whether the target at that place is what the request asks about: the same spec wanted of the same claim,
+    /// and the very record that it was read from.
+    fn is_asked_for(&self, at: usize, request: &Request) -> bool {
+        let (Some(target), Some(recorded)) = (self.targets.get(at), self.recorded.get(at)) else {
+            return false;
+        };
+        let same_goal = match (&target.goal, &request.wanted) {
             (Goal::Absent, Wanted::Absent) => true,
             (Goal::Present { spec, digest }, Wanted::Present { spec: wanted, digest: wanted_digest }) => {
                 digest == wanted_digest && R::spec_of(wanted).is_some_and(|wanted| Arc::ptr_eq(spec, &wanted))
             }
             (Goal::Absent | Goal::Present { .. }, _) => false,
         };
-        let same_record = match (&self.recorded, &request.record) {
+        let same_record = match (recorded, &request.record) {
             (Some(known), Some(asked)) => Arc::ptr_eq(known, asked),
             (known, asked) => known.is_none() && asked.is_none(),
         };
-        same_goal && same_record && self.target.claim == request.claim
+        same_goal && same_record && target.claim == request.claim
+    }
+
+    /// Has another target at that place, or at the end.
+    fn put(&mut self, at: usize, target: Target<R::Spec, R::Record>, recorded: Option<UntypedRecord>) {
+        if at < self.targets.len() {
+            (self.targets[at], self.recorded[at]) = (target, recorded);
+        } else {
+            self.targets.push(target);
+            self.recorded.push(recorded);
+        }
+    }
+
+    /// Forgets all targets but so many.
+    fn truncate(&mut self, count: usize) {
+        self.targets.truncate(count);
+        self.recorded.truncate(count);
     }
 }
 
 #[async_trait]
 impl<R: Reconciler> ErasedReconciler for Erased<R> {
-    async fn prepare(self: Arc<Self>, requests: Vec<Request>) -> Vec<Prepared> {
-        let mut last = std::mem::take(&mut *self.lock_last()).into_iter();
-        let mut answers: Vec<Option<Prepared>> = requests.iter().map(|_| None).collect();
+    async fn prepare(self: Arc<Self>, requests: Vec<(usize, Request)>, take: &mut Take<'_>) {
+        let mut known = std::mem::take(&mut *self.lock_last());
         let mut places = Vec::with_capacity(requests.len());
-        let mut targets = Vec::with_capacity(requests.len());
-        for (place, request) in requests.into_iter().enumerate() {
+        for (place, request) in requests {
             if let Wanted::Present { .. } = request.wanted {
                 crash_point_at(format_args!("observe {}", request.claim));
             }
-            let recorded = request.record.clone();
-            let known = last.next().filter(|known| known.answers(&request));
-            match known.map_or_else(|| typed::<R>(request), |known| Ok(known.target)) {
-                Ok(target) => {
-                    places.push((place, recorded));
-                    targets.push(target);
+            if !known.is_asked_for(places.len(), &request) {
+                let recorded = request.record.clone();
+                match typed::<R>(request) {
+                    Ok(target) => known.put(places.len(), target, recorded),
+                    Err(failure) => {
+                        take(place, Prepared::blocked(recorded, failure));
+                        continue;
+                    }
                 }
-                Err(failure) => answers[place] = Some(Prepared::blocked(recorded, failure)),
             }
+            places.push(place);
         }
-        let observations = self.reconciler.observe(&targets).await;
-        let mut known = Vec::with_capacity(targets.len());
-        for (((place, recorded), target), observed) in places.into_iter().zip(targets).zip(observations) {
-            answers[place] = Some(match observed {
-                Err(failure) => Prepared::blocked(recorded.clone(), failure),
-                Ok(observed) => erase(&self, &target, R::plan(&target, &observed), recorded.as_ref()),
-            });
-            known.push(Known { target, recorded });
+        known.truncate(places.len());
+        let mut observations = self.reconciler.observe(&known.targets).await.into_iter();
+        for (place, (target, recorded)) in places.into_iter().zip(known.targets.iter().zip(&known.recorded)) {
+            let prepared = match observations.next() {
+                None => Prepared::unanswered(),
+                Some(Err(failure)) => Prepared::blocked(recorded.clone(), failure),
+                Some(Ok(observed)) => erase(&self, target, R::plan(target, &observed), recorded.as_ref()),
+            };
+            take(place, prepared);
         }
         *self.lock_last() = known;
-        answers.into_iter().map(|answer| answer.unwrap_or_else(Prepared::unanswered)).collect()
     }
 
     async fn release(&self, dropped: Vec<UntypedRecord>, kept: Vec<UntypedRecord>) {

@@ -226,7 +226,8 @@ async fn two_half_applied_documents_that_left_a_circle_behind_are_removed_all_th
     let mut bench = Bench::new();
     bench.pass(&desired(&[("a", "/a", "1", &[]), ("b", "/b", "1", &["a"])])).await;
     let claim = |text: &str| text.parse::<Claim>().unwrap();
-    bench.inventory.get_mut(&claim("File:/a")).unwrap().depends_on.known = vec![claim("File:/b")];
+    Arc::make_mut(bench.inventory.get_mut(&claim("File:/a")).unwrap()).depends_on.known =
+        vec![claim("File:/b")];
     assert!(bench.pass(&DesiredState::default()).await.is_converged());
     assert!(bench.inventory.is_empty());
 }
@@ -456,7 +457,7 @@ proptest! {
                 }
                 Between::Record(path, text) => {
                     if let Some(entry) = bench.inventory.get_mut(&claim(path)) {
-                        entry.record = std::sync::Arc::new(text.into());
+                        Arc::make_mut(entry).record = Arc::new(text.into());
                     }
                 }
             }
@@ -505,11 +506,11 @@ async fn a_record_that_cannot_be_read_is_told_in_each_pass_until_it_can() {
     bench.pass(&state).await;
     let claim: Claim = "File:/a".parse().unwrap();
     let readable = bench.inventory[&claim].record.clone();
-    bench.inventory.get_mut(&claim).unwrap().record = std::sync::Arc::new(7.into());
+    Arc::make_mut(bench.inventory.get_mut(&claim).unwrap()).record = Arc::new(7.into());
     for _ in 0..2 {
         let outcome = bench.pass(&state).await;
         assert_eq!(states(&outcome), [("a", ResourceState::Failed, "RecordUnreadable")]);
     }
-    bench.inventory.get_mut(&claim).unwrap().record = readable;
+    Arc::make_mut(bench.inventory.get_mut(&claim).unwrap()).record = readable;
     assert!(bench.pass(&state).await.is_converged());
 }

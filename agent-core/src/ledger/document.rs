@@ -51,8 +51,8 @@ pub struct LedgerBody {
     pub accepted: Option<AcceptedDocument>,
     /// The newest document that fully converged.
     pub applied: Option<AppliedDocument>,
-    /// What we made, by claim.
-    pub inventory: BTreeMap<Claim, InventoryEntry>,
+    /// What we made, by claim. Shared, because each pass hands all entries around, and seldom changes one.
+    pub inventory: BTreeMap<Claim, Arc<InventoryEntry>>,
     /// What a newer agent made of kinds that this one does not know, in the inventory too. That agent sees to it when it
     /// is back. Shared, because each pass hands the ledger around.
     #[serde(skip)]
@@ -130,7 +130,7 @@ pub struct AppliedDocument {
 pub type UntypedRecord = Arc<serde_json::Value>;
 
 /// One claim that we hold, with its history.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InventoryEntry {
     /// The resource that claimed it last.

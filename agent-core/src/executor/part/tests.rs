@@ -30,7 +30,7 @@ impl Work for Steps {
 
 /// One claim over several passes, as the ledger has it in between.
 #[derive(Default)]
-struct Claimed(Option<InventoryEntry>);
+struct Claimed(Option<Arc<InventoryEntry>>);
 
 impl Claimed {
     fn part(&self, wanted: &str) -> Part {
@@ -40,10 +40,10 @@ impl Claimed {
             name: "web".parse().unwrap(),
             spec: agent_model::FileSpec::new("/a".parse().unwrap(), "").into(),
             spec_digest: wanted,
-            wanted,
+            effective_digest: wanted,
             depends_on: Vec::new(),
         };
-        Part::declared(resource, self.0.as_ref())
+        Part::declared(&resource, wanted, self.0.as_ref())
     }
 
     /// Steps are begun, and then the power is cut or one of them fails.

@@ -65,7 +65,11 @@ impl Reconciler for Counting {
 async fn asked(registry: &Registry, record: &UntypedRecord) -> UntypedRecord {
     let claim = "File:/a".parse().unwrap();
     let request = Request { claim, wanted: Wanted::Absent, record: Some(Arc::clone(record)) };
-    registry.prepare(vec![request]).await.pop().unwrap().record.unwrap()
+    let mut requests = Requests::default();
+    requests.ask(0, request);
+    let mut prepared = Vec::new();
+    registry.prepare(requests, &mut |_, one| prepared.push(one)).await;
+    prepared.pop().unwrap().record.unwrap()
 }
 
 #[tokio::test]
