@@ -10,6 +10,9 @@ use agent_model::{Claim, DesiredState, Digest, Resource, ResourceKind, ResourceN
 use super::{Inventory, order::Edge};
 use crate::ledger::InventoryEntry;
 
+/// What we hold of one claim.
+type Held = Arc<InventoryEntry>;
+
 /// The resources of one document.
 #[derive(Default)]
 pub(super) struct Declared {
@@ -87,7 +90,7 @@ impl Declared {
     pub(super) fn beside(
         &self,
         place: usize,
-        held: Option<&Arc<InventoryEntry>>,
+        held: Option<&Held>,
         was_there: bool,
     ) -> (&DeclaredResource, Digest) {
         let resource = &self.resources[place];
@@ -115,7 +118,7 @@ impl Declared {
     pub(super) fn tell_apart<'i>(
         &self,
         inventory: &'i Inventory,
-    ) -> (Vec<Option<&'i Arc<InventoryEntry>>>, Vec<(&'i Claim, &'i Arc<InventoryEntry>)>) {
+    ) -> (Vec<Option<&'i Held>>, Vec<(&'i Claim, &'i Held)>) {
         let mut held = vec![None; self.resources.len()];
         let mut dropped = Vec::new();
         let mut declared = self.by_claim.iter().peekable();

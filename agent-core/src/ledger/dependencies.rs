@@ -4,7 +4,7 @@ use agent_model::Claim;
 use serde::{Deserialize, Serialize};
 
 /// Claims, on the disk one list.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Vec<String>", into = "Vec<String>")]
 pub struct Dependencies {
     /// Those that this agent knows.
