@@ -57,8 +57,8 @@ struct Refusal {
 
 impl Connection {
     /// Publishes `payload` on `subject` and gives the sequence under which a stream stored it.
-    /// Takes at most the request time-out. Call it only while connected: what is published on a
-    /// broken link can be delivered, and stored, after it was given up here.
+    /// Call it only while connected: what is published on a broken link can be delivered, and stored, after
+    /// it was given up here.
     ///
     /// # Errors
     /// See [`AckError`].
@@ -72,11 +72,10 @@ impl Connection {
         if let Some(headers) = headers {
             request = request.headers(headers);
         }
-        let answer = self
-            .client()
-            .send_request(subject, request)
-            .await
-            .map_err(|error| AckError::Unknown { source: error.into() })?;
+        let answer = match self.answer(self.client().send_request(subject, request)).await {
+            Some(answer) => answer.map_err(|error| AckError::Unknown { source: error.into() })?,
+            None => return Err(AckError::Unknown { source: "no answer in time".into() }),
+        };
         sequence_of(&answer.payload)
     }
 }

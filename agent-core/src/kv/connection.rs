@@ -12,12 +12,10 @@ use tokio::{sync::watch, time::Instant};
 use super::{
     access::{Access, AccessError, Entrance},
     names,
+    patience::Patience,
     token_bucket::TokenBucket,
 };
 use crate::backoff::Backoff;
-
-/// How long a request may take before it counts as unanswered.
-pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often the server is asked for a sign of life while it gives none; the third time in a row without
 /// one, the connection counts as lost. Each costs some 200 bytes with TLS, so the client's own minute would
@@ -68,6 +66,7 @@ pub struct Connection {
     client: Client,
     jetstream: jetstream::Context,
     link: watch::Receiver<Link>,
+    patience: Arc<Patience>,
 }
 
 impl Connection {
@@ -94,7 +93,7 @@ impl Connection {
             .name(format!("harmony-agent {}", agent))
             .custom_inbox_prefix(inbox_prefix)
             .retry_on_initial_connect()
-            .request_timeout(Some(REQUEST_TIMEOUT))
+            .request_timeout(None)
             .ping_interval(PING_INTERVAL)
             .subscription_capacity(SUBSCRIPTION_CAPACITY)
             .reconnect_delay_callback(reconnect_delay)
@@ -105,7 +104,8 @@ impl Connection {
             });
         let client =
             options.connect(servers).await.map_err(|error| ConnectError::Client { source: error.into() })?;
-        Ok(Self { jetstream: jetstream::new(client.clone()), client, link })
+        let jetstream = jetstream::new(client.clone());
+        Ok(Self { client, jetstream, link, patience: Arc::new(Patience::new()) })
     }
 
     /// Whether there is a server at the other end now.
@@ -116,6 +116,16 @@ impl Connection {
     /// Follows whether there is a server at the other end.
     pub fn link(&self) -> watch::Receiver<Link> {
         self.link.clone()
+    }
+
+    /// What the server says to a request; `None` when it says nothing in time, or the link is lost over which it would.
+    pub(super) async fn answer<T>(&self, request: impl Future<Output = T>) -> Option<T> {
+        let mut link = self.link.clone();
+        let connects = link.borrow().connects;
+        tokio::select! {
+            answer = self.patience.wait_for(request) => answer,
+            _ = link.wait_for(|link| !link.connected || link.connects != connects) => None,
+        }
     }
 
     pub(super) fn client(&self) -> &Client {

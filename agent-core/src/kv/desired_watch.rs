@@ -22,13 +22,13 @@ use rand::{SeedableRng, rngs::StdRng};
 use tokio::{
     sync::watch,
     task::JoinSet,
-    time::{Instant, sleep, sleep_until, timeout},
+    time::{Instant, sleep, sleep_until},
 };
 
 use self::read_schedule::{Freshness, ReadSchedule};
 use super::{
     Connection, Link,
-    connection::{REQUEST_TIMEOUT, SUBSCRIPTION_CAPACITY},
+    connection::SUBSCRIPTION_CAPACITY,
     direct_get::{Entry, ReadError},
     names,
 };
@@ -187,7 +187,7 @@ async fn subscribe(
     agent: &AgentId,
 ) -> Result<Subscriber, Box<dyn std::error::Error + Send + Sync>> {
     let hints = connection.client().subscribe(names::hint_subject(agent)).await?;
-    timeout(REQUEST_TIMEOUT, connection.client().flush()).await??;
+    connection.answer(connection.client().flush()).await.ok_or("no answer in time")??;
     Ok(hints)
 }
 

@@ -1,5 +1,7 @@
 //! What becomes of a request or of its answer alters nothing of what comes out in the end.
 
+use std::time::Duration;
+
 use agent_model::status::AgentStatus;
 use tests::{
     document::file,
@@ -22,6 +24,7 @@ on_each_server!(
     a_status_write_that_arrives_twice_is_stored_once,
     a_read_whose_answer_is_lost_or_late_is_made_again,
     an_answer_to_a_read_that_comes_twice_is_one,
+    a_server_that_takes_longer_for_every_answer_than_anybody_waits_at_first_is_heard_all_the_same,
 );
 
 fn writes() -> String {
@@ -129,4 +132,24 @@ async fn a_read_whose_answer_is_lost_or_late_is_made_again(site: &mut Site) {
 
 async fn an_answer_to_a_read_that_comes_twice_is_one(site: &mut Site) {
     befallen(site, Messages::AnswersTo(reads("desired-state")), Fate::Double).await;
+}
+
+async fn a_server_that_takes_longer_for_every_answer_than_anybody_waits_at_first_is_heard_all_the_same(
+    site: &mut Site,
+) {
+    let (mut device, proxy) = site.device_behind_proxy().await;
+    let mut traffic = Traffic::watch(&site.platform, DEVICE).await;
+    let late = [reads("desired-state"), reads(ACTUAL_STATE), writes()].map(|subject| {
+        proxy.intercept_by(Messages::AnswersTo(subject), || Fate::Delay(Duration::from_secs(8)))
+    });
+    device.start();
+    site.platform.put(DEVICE, &site.document(1, &[file("a", "/etc/a", "1")])).await;
+    site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
+    site.platform.put(DEVICE, &site.document(2, &[file("a", "/etc/a", "2")])).await;
+    let last = site.platform.status_where(DEVICE, "converged at 2", converged_at(2)).await;
+    assert_eq!((device.read("/etc/a"), last.writer.epoch), ("2".to_owned(), 1));
+    // Of each kind one or two were given up.
+    let counts = traffic.counts();
+    assert!(counts.reads <= 6 && counts.own_reads <= 8 && counts.writes <= 8, "{counts:?}");
+    drop(late);
 }
