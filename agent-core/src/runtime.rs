@@ -14,6 +14,7 @@ use futures_util::{FutureExt, Stream, StreamExt};
 use rand::RngExt;
 use tokio::{
     sync::watch,
+    task::yield_now,
     time::{Instant, sleep, sleep_until},
 };
 
@@ -124,7 +125,10 @@ pub async fn run(
             let oriented = device.is_oriented();
             let overdue = device.overdue(GRACE);
             tokio::select! {
-                () = device.pass(superseded, |status| teller.tell(status, oriented, None)) => {}
+                () = device.pass(superseded, |status| {
+                    teller.tell(status, oriented, None);
+                    teller.leave_a_copy();
+                }) => {}
                 // Both as a power cut would, for which every step is made: a step hangs, or the disk.
                 () = overdue => {
                     tracing::warn!("the time of the document is up in the middle of a pass that does not end");
@@ -146,6 +150,9 @@ pub async fn run(
             }
         }
         teller.tell(device.report(), device.is_oriented(), device.pause_in_force());
+        // The platform first: what sends it off has its turn before the disk has.
+        yield_now().await;
+        teller.leave_a_copy();
         let retry_at = device.due().map_or(drift_at, |due| due.max(retries_from));
         let asks_for_floor = device.asks_for_floor();
         // Each arm waits on a channel, a timer or a stream that keeps what it has until it is
@@ -263,6 +270,8 @@ struct Teller {
     phase: watch::Sender<Option<Phase>>,
     epoch: u64,
     snapshot: Option<Snapshot>,
+    /// Whether the device's disk has it.
+    is_left: bool,
     duplicate: Option<DuplicateIdentity>,
 }
 
@@ -275,12 +284,13 @@ impl Teller {
             phase: channels.phase.clone(),
             epoch: 0,
             snapshot: None,
+            is_left: false,
             duplicate: None,
         }
     }
 
-    /// Says how things stand, if it is news: on the device always, to the platform once the device
-    /// knows its newest entry and its floor.
+    /// Says how things stand, if it is news: to the platform once the device knows its newest entry and its
+    /// floor, and on the device always, with what [`leave_a_copy`](Self::leave_a_copy) leaves.
     fn tell(&mut self, status: AgentStatus, oriented: bool, pause: Option<Pause>) {
         self.beat(&status);
         let phase = Some(status.phase);
@@ -296,10 +306,15 @@ impl Teller {
         }
         let snapshot = Some(Snapshot { status, duplicate_identity: self.duplicate.clone(), pause });
         if snapshot != self.snapshot {
-            self.snapshot = snapshot;
-            if let Some(snapshot) = &self.snapshot {
-                snapshot.write(&self.layout);
-            }
+            (self.snapshot, self.is_left) = (snapshot, false);
+        }
+    }
+
+    /// Leaves what was said last for people on the device.
+    fn leave_a_copy(&mut self) {
+        if let Some(snapshot) = self.snapshot.as_ref().filter(|_| !self.is_left) {
+            snapshot.write(&self.layout);
+            self.is_left = true;
         }
     }
 

@@ -105,19 +105,19 @@ impl Executor {
         let judging = self.policy.judging(past.signer);
         for (place, entry) in held.into_iter().enumerate() {
             let (resource, wanted) = self.declared.beside(place, entry, past.has_converged);
-            let record = entry.map(|entry| entry.record.clone());
+            let record = entry.map(|entry| &entry.record);
             let mut part = Part::declared(resource, wanted, entry);
             let declared = &desired.resources()[place];
             let denied = judging.denial(declared).map(|denial| Failure::lasting("PolicyDenied", denial));
             match denied.or_else(|| declared.cannot_unseal()) {
                 // Nobody so much as looks at what is denied, or declares a secret that does not open: looking may mean to
                 // run a probe, and who does not know the secret cannot tell whether what is there has it.
-                Some(failure) => part.take_plan(Prepared::blocked(record, failure), None),
+                Some(failure) => part.take_plan(Prepared::blocked(record.cloned(), failure), None),
                 None => requests.ask(
                     place,
                     Request {
-                        claim: resource.claim.clone(),
-                        wanted: Wanted::Present { spec: resource.spec.clone(), digest: wanted },
+                        claim: &resource.claim,
+                        wanted: Wanted::Present { spec: &resource.spec, digest: wanted },
                         record,
                     },
                 ),
@@ -126,8 +126,8 @@ impl Executor {
         }
         drop(judging);
         for (claim, entry) in dropped {
-            let record = Some(entry.record.clone());
-            requests.ask(parts.len(), Request { claim: claim.clone(), wanted: Wanted::Absent, record });
+            let record = Some(&entry.record);
+            requests.ask(parts.len(), Request { claim, wanted: Wanted::Absent, record });
             parts.push(Part::removed(claim.clone(), Arc::clone(entry)));
         }
         let failing = &self.failing;
@@ -171,9 +171,8 @@ impl Executor {
 
     /// The last lines that what runs for that resource of `desired` has written.
     pub async fn log_tail(&self, desired: &DesiredState, resource: &Resource) -> Option<String> {
-        let wanted =
-            Wanted::Present { spec: resource.spec.clone(), digest: desired.effective_digest(resource) };
-        self.registry.log_tail(Request { claim: resource.claim(), wanted, record: None }).await
+        let wanted = Wanted::Present { spec: &resource.spec, digest: desired.effective_digest(resource) };
+        self.registry.log_tail(Request { claim: &resource.claim(), wanted, record: None }).await
     }
 
     /// Lets go of what was kept for `dropped`, once the ledger has durably forgotten it.

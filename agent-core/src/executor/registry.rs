@@ -30,18 +30,20 @@ type Take<'a> = dyn FnMut(usize, Prepared) + Send + 'a;
 
 /// Claims to be planned for, by kind, each with its place.
 #[derive(Default)]
-pub(super) struct Requests(BTreeMap<ResourceKind, Vec<(usize, Request)>>);
+pub(super) struct Requests<'a>(BTreeMap<ResourceKind, Vec<(usize, Request<'a>)>>);
 
 /// A claim to be planned for, with everything still untyped.
-pub(super) struct Request {
-    pub(super) claim: Claim,
-    pub(super) wanted: Wanted,
-    pub(super) record: Option<UntypedRecord>,
+#[derive(Clone, Copy)]
+pub(super) struct Request<'a> {
+    pub(super) claim: &'a Claim,
+    pub(super) wanted: Wanted<'a>,
+    pub(super) record: Option<&'a UntypedRecord>,
 }
 
 /// What should become of a claim.
-pub(super) enum Wanted {
-    Present { spec: ResourceSpec, digest: Digest },
+#[derive(Clone, Copy)]
+pub(super) enum Wanted<'a> {
+    Present { spec: &'a ResourceSpec, digest: Digest },
     Absent,
 }
 
@@ -93,17 +95,17 @@ pub(super) trait Work: Send + Sync {
 
 #[async_trait]
 trait ErasedReconciler: Send + Sync {
-    async fn prepare(self: Arc<Self>, requests: Vec<(usize, Request)>, take: &mut Take<'_>);
+    async fn prepare(self: Arc<Self>, requests: Vec<(usize, Request<'_>)>, take: &mut Take<'_>);
     async fn release(&self, dropped: Vec<UntypedRecord>, kept: Vec<UntypedRecord>);
-    async fn log_tail(&self, of: Request) -> Option<String>;
+    async fn log_tail(&self, of: Request<'_>) -> Option<String>;
     async fn marked(&self) -> Vec<(Claim, ResourceName, UntypedRecord)>;
     fn ledger_was_lost(&self);
     fn wakes(&self) -> BoxStream<'static, Claim>;
 }
 
-impl Requests {
+impl<'a> Requests<'a> {
     /// Adds one.
-    pub(super) fn ask(&mut self, place: usize, request: Request) {
+    pub(super) fn ask(&mut self, place: usize, request: Request<'a>) {
         self.0.entry(request.claim.kind()).or_default().push((place, request));
     }
 }
@@ -136,7 +138,7 @@ impl Registry {
     }
 
     /// The last lines that what runs for this has written; `None` where there are none, or they cannot be had.
-    pub(super) async fn log_tail(&self, of: Request) -> Option<String> {
+    pub(super) async fn log_tail(&self, of: Request<'_>) -> Option<String> {
         self.0.get(&of.claim.kind())?.log_tail(of).await
     }
 
@@ -151,7 +153,7 @@ impl Registry {
     }
 
     /// Plans for all claims, kind by kind. `take` gets one plan for each.
-    pub(super) async fn prepare(&self, requests: Requests, take: &mut Take<'_>) {
+    pub(super) async fn prepare(&self, requests: Requests<'_>, take: &mut Take<'_>) {
         let Requests(mut by_kind) = requests;
         // Also kinds without any claim are asked, so that they can stop watching for wakes.
         for (kind, reconciler) in &self.0 {
@@ -162,7 +164,7 @@ impl Registry {
             for (place, request) in requests {
                 let failure =
                     Failure::lasting("NoReconciler", format!("this agent has no reconciler for {kind}"));
-                take(place, Prepared::blocked(request.record, failure));
+                take(place, Prepared::blocked(request.record.cloned(), failure));
             }
         }
     }
@@ -264,22 +266,23 @@ impl<R: Reconciler> Default for Known<R> {
 impl<R: Reconciler> Known<R> {
     /// Whether the target at that place is what the request asks about: the same spec wanted of the same claim,
     /// and the very record that it was read from.
-    fn is_asked_for(&self, at: usize, request: &Request) -> bool {
+    fn is_asked_for(&self, at: usize, request: Request<'_>) -> bool {
         let (Some(target), Some(recorded)) = (self.targets.get(at), self.recorded.get(at)) else {
             return false;
         };
-        let same_goal = match (&target.goal, &request.wanted) {
+        let same_goal = match (&target.goal, request.wanted) {
             (Goal::Absent, Wanted::Absent) => true,
             (Goal::Present { spec, digest }, Wanted::Present { spec: wanted, digest: wanted_digest }) => {
-                digest == wanted_digest && R::spec_of(wanted).is_some_and(|wanted| Arc::ptr_eq(spec, &wanted))
+                *digest == wanted_digest
+                    && R::spec_of(wanted).is_some_and(|wanted| Arc::ptr_eq(spec, &wanted))
             }
             (Goal::Absent | Goal::Present { .. }, _) => false,
         };
-        let same_record = match (recorded, &request.record) {
+        let same_record = match (recorded, request.record) {
             (Some(known), Some(asked)) => Arc::ptr_eq(known, asked),
             (known, asked) => known.is_none() && asked.is_none(),
         };
-        same_goal && same_record && target.claim == request.claim
+        same_goal && same_record && target.claim == *request.claim
     }
 
     /// Has another target at that place, or at the end.
@@ -301,19 +304,18 @@ impl<R: Reconciler> Known<R> {
 
 #[async_trait]
 impl<R: Reconciler> ErasedReconciler for Erased<R> {
-    async fn prepare(self: Arc<Self>, requests: Vec<(usize, Request)>, take: &mut Take<'_>) {
+    async fn prepare(self: Arc<Self>, requests: Vec<(usize, Request<'_>)>, take: &mut Take<'_>) {
         let mut known = std::mem::take(&mut *self.lock_last());
         let mut places = Vec::with_capacity(requests.len());
         for (place, request) in requests {
             if let Wanted::Present { .. } = request.wanted {
                 crash_point_at(format_args!("observe {}", request.claim));
             }
-            if !known.is_asked_for(places.len(), &request) {
-                let recorded = request.record.clone();
+            if !known.is_asked_for(places.len(), request) {
                 match typed::<R>(request) {
-                    Ok(target) => known.put(places.len(), target, recorded),
+                    Ok(target) => known.put(places.len(), target, request.record.cloned()),
                     Err(failure) => {
-                        take(place, Prepared::blocked(recorded, failure));
+                        take(place, Prepared::blocked(request.record.cloned(), failure));
                         continue;
                     }
                 }
@@ -343,7 +345,7 @@ impl<R: Reconciler> ErasedReconciler for Erased<R> {
         }
     }
 
-    async fn log_tail(&self, of: Request) -> Option<String> {
+    async fn log_tail(&self, of: Request<'_>) -> Option<String> {
         self.reconciler.log_tail(&typed::<R>(of).ok()?).await
     }
 
@@ -362,8 +364,8 @@ impl<R: Reconciler> ErasedReconciler for Erased<R> {
     }
 }
 
-fn typed<R: Reconciler>(request: Request) -> Result<Target<R::Spec, R::Record>, Failure> {
-    let record = match request.record.as_deref().map(R::Record::deserialize).transpose() {
+fn typed<R: Reconciler>(request: Request<'_>) -> Result<Target<R::Spec, R::Record>, Failure> {
+    let record = match request.record.map(|record| R::Record::deserialize(&**record)).transpose() {
         Ok(record) => record,
         Err(error) => {
             return Err(Failure::lasting(
@@ -374,7 +376,7 @@ fn typed<R: Reconciler>(request: Request) -> Result<Target<R::Spec, R::Record>, 
     };
     let goal = match request.wanted {
         Wanted::Absent => Goal::Absent,
-        Wanted::Present { spec, digest } => match R::spec_of(&spec) {
+        Wanted::Present { spec, digest } => match R::spec_of(spec) {
             Some(spec) => Goal::Present { spec, digest },
             None => {
                 let message = format!("{} is not of the kind {}; this is a defect", request.claim, R::KIND);
@@ -382,7 +384,7 @@ fn typed<R: Reconciler>(request: Request) -> Result<Target<R::Spec, R::Record>, 
             }
         },
     };
-    Ok(Target { claim: request.claim, goal, record })
+    Ok(Target { claim: request.claim.clone(), goal, record })
 }
 
 fn erase<R: Reconciler>(

@@ -125,6 +125,10 @@ impl Reconciler for ProcessReconciler {
         &self,
         targets: &[Target<ProcessSpec, ProcessRecord>],
     ) -> Vec<Result<ProcessObservation, Failure>> {
+        if targets.is_empty() {
+            self.device.supervision.keep(&[]);
+            return Vec::new();
+        }
         let names: Vec<Option<ResourceName>> =
             targets.iter().map(|target| name_of(&target.claim).cloned()).collect();
         let (device, looked_for) = (Arc::clone(&self.device), names.clone());

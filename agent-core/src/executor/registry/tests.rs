@@ -64,7 +64,7 @@ impl Reconciler for Counting {
 
 async fn asked(registry: &Registry, record: &UntypedRecord) -> UntypedRecord {
     let claim = "File:/a".parse().unwrap();
-    let request = Request { claim, wanted: Wanted::Absent, record: Some(Arc::clone(record)) };
+    let request = Request { claim: &claim, wanted: Wanted::Absent, record: Some(record) };
     let mut requests = Requests::default();
     requests.ask(0, request);
     let mut prepared = Vec::new();
