@@ -20,6 +20,7 @@ mod witness;
 mod tests;
 
 use std::{
+    cell::LazyCell,
     collections::{BTreeMap, BTreeSet},
     fmt,
     sync::Arc,
@@ -153,9 +154,9 @@ impl Executor {
                     if stage == Stage::Planning && !known {
                         let kind = resource.claim.kind().as_str().to_owned();
                         let resource = ResourceRef { kind, name: resource.name.to_string() };
-                        blocked.push((resource, failure.clone()));
+                        blocked.push((resource, (*failure).clone()));
                     }
-                    let noted = self.failing.failed(&resource.claim, resource.wanted, stage, failure, now);
+                    let noted = self.failing.failed(&resource.claim, resource.wanted, stage, *failure, now);
                     resource.attempts = noted.attempts;
                     resource.next_retry = noted.next.map(|(_, wall)| wall);
                 }
@@ -164,7 +165,9 @@ impl Executor {
                 Attempt::Fine | Attempt::HeldBack => self.failing.recovered(&resource.claim),
             }
         }
-        let spoken_of: BTreeSet<&Claim> = outcome.resources.iter().map(|resource| &resource.claim).collect();
+        // Mostly nothing is failing, and nobody asks.
+        let spoken_of: LazyCell<BTreeSet<&Claim>, _> =
+            LazyCell::new(|| outcome.resources.iter().map(|resource| &resource.claim).collect());
         self.failing.retain(|claim| spoken_of.contains(claim));
         blocked
     }

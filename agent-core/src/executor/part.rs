@@ -130,8 +130,8 @@ pub(super) enum Attempt {
     HeldBack,
     /// It was not tried; if it failed before, that stands.
     NotTried,
-    /// It failed.
-    Failed(Stage, Failure),
+    /// It failed. Boxed, because few do, and a pass has an outcome for each resource.
+    Failed(Stage, Box<Failure>),
 }
 
 impl Part {
@@ -334,7 +334,7 @@ impl Part {
         let mut outcome =
             self.outcome(ResourceState::Failed, failure.reason.clone(), failure.message.clone());
         outcome.details = failure.details.clone();
-        outcome.attempt = Attempt::Failed(stage, failure);
+        outcome.attempt = Attempt::Failed(stage, Box::new(failure));
         outcome
     }
 

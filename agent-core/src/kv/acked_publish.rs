@@ -72,7 +72,7 @@ impl Connection {
         if let Some(headers) = headers {
             request = request.headers(headers);
         }
-        let answer = match self.answer(self.client().send_request(subject, request)).await {
+        let answer = match self.request(&subject, request).await {
             Some(answer) => answer.map_err(|error| AckError::Unknown { source: error.into() })?,
             None => return Err(AckError::Unknown { source: "no answer in time".into() }),
         };

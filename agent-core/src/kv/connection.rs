@@ -6,7 +6,7 @@ use std::{
 };
 
 use agent_model::AgentId;
-use async_nats::{Client, ClientError, Event, jetstream};
+use async_nats::{Client, ClientError, Event, Message, Request, RequestError, client::FlushError};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
@@ -64,7 +64,6 @@ pub struct Link {
 #[derive(Debug, Clone)]
 pub struct Connection {
     client: Client,
-    jetstream: jetstream::Context,
     link: watch::Receiver<Link>,
     patience: Arc<Patience>,
 }
@@ -104,8 +103,7 @@ impl Connection {
             });
         let client =
             options.connect(servers).await.map_err(|error| ConnectError::Client { source: error.into() })?;
-        let jetstream = jetstream::new(client.clone());
-        Ok(Self { client, jetstream, link, patience: Arc::new(Patience::new()) })
+        Ok(Self { client, link, patience: Arc::default() })
     }
 
     /// Whether there is a server at the other end now.
@@ -118,22 +116,37 @@ impl Connection {
         self.link.clone()
     }
 
-    /// What the server says to a request; `None` when it says nothing in time, or the link is lost over which it would.
-    pub(super) async fn answer<T>(&self, request: impl Future<Output = T>) -> Option<T> {
+    /// Sends a request, and gives what came of it; `None` when nothing came in time, or the link is lost over which it
+    /// would have.
+    pub(super) async fn request(
+        &self,
+        subject: &str,
+        request: Request,
+    ) -> Option<Result<Message, RequestError>> {
+        // The client knows a request by its part of an inbox that all share, until an answer comes, and for ever where
+        // none does (nats-io/nats.rs#1617). Where that may be again the request has an inbox that goes with it.
+        let own_inbox = self.patience.is_tried(subject).then(|| self.client.new_inbox());
+        let request = own_inbox.into_iter().fold(request, Request::inbox);
+        self.in_time(subject, self.client.send_request(subject.to_owned(), request)).await
+    }
+
+    /// Returns when the server has heard all that was sent before; `None` when it does not say so in time, or the link
+    /// is lost.
+    pub(super) async fn flush(&self) -> Option<Result<(), FlushError>> {
+        self.in_time("PING", self.client.flush()).await
+    }
+
+    async fn in_time<T>(&self, subject: &str, answer: impl Future<Output = T>) -> Option<T> {
         let mut link = self.link.clone();
         let connects = link.borrow().connects;
         tokio::select! {
-            answer = self.patience.wait_for(request) => answer,
+            answer = self.patience.wait_for(subject, answer) => answer,
             _ = link.wait_for(|link| !link.connected || link.connects != connects) => None,
         }
     }
 
     pub(super) fn client(&self) -> &Client {
         &self.client
-    }
-
-    pub(super) fn jetstream(&self) -> &jetstream::Context {
-        &self.jetstream
     }
 }
 

@@ -187,7 +187,7 @@ async fn subscribe(
     agent: &AgentId,
 ) -> Result<Subscriber, Box<dyn std::error::Error + Send + Sync>> {
     let hints = connection.client().subscribe(names::hint_subject(agent)).await?;
-    connection.answer(connection.client().flush()).await.ok_or("no answer in time")??;
+    connection.flush().await.ok_or("no answer in time")??;
     Ok(hints)
 }
 

@@ -1,13 +1,7 @@
 //! Reading one device's entry of a bucket, with the one request that a device may make for it.
 
 use agent_model::AgentId;
-use async_nats::{
-    StatusCode,
-    jetstream::{
-        message::StreamMessage,
-        stream::{DirectGetError, DirectGetErrorKind},
-    },
-};
+use async_nats::{Message, Request, RequestErrorKind, StatusCode, jetstream::message::StreamMessage};
 use bytes::Bytes;
 
 use super::{Connection, marker::is_deletion, names};
@@ -82,33 +76,34 @@ impl Connection {
     /// The same of a stream that is no bucket.
     pub(super) async fn read_last_of(&self, stream: String, subject: String) -> Result<Entry, ReadError> {
         let failed = |source| ReadError::Failed { subject: subject.clone(), source };
-        let stream =
-            self.jetstream().get_stream_no_info(stream).await.map_err(|error| failed(error.into()))?;
-        match self.answer(stream.direct_get_last_for_subject(subject.as_str())).await {
-            Some(Ok(message)) => Ok(entry_of(message)),
-            Some(Err(error)) => absent_or_error(error, subject),
+        match self.request(&format!("$JS.API.DIRECT.GET.{stream}.{subject}"), Request::new()).await {
+            Some(Ok(answer)) => entry_of(answer).map_err(failed),
+            Some(Err(error)) if error.kind() == RequestErrorKind::NoResponders => {
+                Err(ReadError::Unavailable { subject })
+            }
+            Some(Err(error)) => Err(failed(error.into())),
             None => Err(ReadError::TimedOut { subject }),
         }
     }
 }
 
-fn entry_of(message: StreamMessage) -> Entry {
+/// What the answer says. Only a 404 means that there is no entry.
+fn entry_of(answer: Message) -> Result<Entry, Box<dyn std::error::Error + Send + Sync>> {
+    match answer.status {
+        None | Some(StatusCode::OK) => {}
+        Some(StatusCode::NOT_FOUND) => return Ok(Entry::Absent),
+        Some(status) => {
+            let description = answer.description.as_deref().unwrap_or("without a description");
+            return Err(format!("the server answered {status}: {description}").into());
+        }
+    }
+    let message = StreamMessage::try_from(answer)?;
     let revision = message.sequence;
-    if is_deletion(&message.headers) {
+    Ok(if is_deletion(&message.headers) {
         Entry::Deleted { revision }
     } else {
         Entry::Present { revision, value: message.payload }
-    }
-}
-
-fn absent_or_error(error: DirectGetError, subject: String) -> Result<Entry, ReadError> {
-    match error.kind() {
-        DirectGetErrorKind::NotFound => Ok(Entry::Absent),
-        DirectGetErrorKind::ErrorResponse(StatusCode::NO_RESPONDERS, _) => {
-            Err(ReadError::Unavailable { subject })
-        }
-        _ => Err(ReadError::Failed { subject, source: error.into() }),
-    }
+    })
 }
 
 #[cfg(test)]
@@ -138,7 +133,7 @@ mod tests {
     }
 
     fn entry(headers: &[(&str, &str)], payload: &'static str) -> Entry {
-        entry_of(message(headers, payload).try_into().unwrap())
+        entry_of(message(headers, payload)).unwrap()
     }
 
     #[test]
@@ -160,17 +155,11 @@ mod tests {
 
     #[test]
     fn only_a_404_means_that_there_is_no_entry() {
-        let outcome = |kind| absent_or_error(DirectGetError::new(kind), "s".to_owned());
-        assert!(matches!(outcome(DirectGetErrorKind::NotFound), Ok(Entry::Absent)));
-        let no_responders = DirectGetErrorKind::ErrorResponse(StatusCode::NO_RESPONDERS, String::new());
-        assert!(matches!(outcome(no_responders), Err(ReadError::Unavailable { .. })));
-        for kind in [
-            DirectGetErrorKind::InvalidSubject,
-            DirectGetErrorKind::Request,
-            DirectGetErrorKind::Other,
-            DirectGetErrorKind::ErrorResponse(StatusCode::REQUEST_TERMINATED, String::new()),
-        ] {
-            assert!(matches!(outcome(kind), Err(ReadError::Failed { .. })));
+        let outcome = |status| entry_of(Message { status: Some(status), headers: None, ..message(&[], "") });
+        assert_eq!(outcome(StatusCode::NOT_FOUND).unwrap(), Entry::Absent);
+        for status in [StatusCode::TIMEOUT, StatusCode::NO_RESPONDERS, StatusCode::REQUEST_TERMINATED] {
+            assert!(outcome(status).unwrap_err().to_string().contains(&status.to_string()));
         }
+        assert!(entry_of(Message { headers: None, ..message(&[], "no headers") }).is_err());
     }
 }

@@ -157,34 +157,30 @@ impl Judging<'_> {
     /// The same with the agent's own files.
     fn denied(&self, resource: &Resource) -> Option<String> {
         let rulings = self.rules_on(resource, Telling::Denied);
-        self.words(resource, rulings.into_iter().chain(self.own_files(resource)))
+        self.words(resource, rulings.chain(self.own_files(resource)))
     }
 
     /// What is said to each thing that a resource asks for.
     pub fn rulings<'a>(&self, resource: &'a Resource) -> Vec<Ruling<'a>> {
-        let mut rulings = self.rules_on(resource, Telling::All);
-        rulings.extend(self.own_files(resource));
-        rulings
+        self.rules_on(resource, Telling::All).chain(self.own_files(resource)).collect()
     }
 
-    fn rules_on<'a>(&self, resource: &'a Resource, telling: Telling) -> Vec<Ruling<'a>> {
+    fn rules_on<'a>(&self, resource: &'a Resource, telling: Telling) -> impl Iterator<Item = Ruling<'a>> {
         let kind = resource.kind();
         let allowed = self.device.policy.kinds.allows(|allowed| *allowed == kind);
-        let asked = Asked::Kind(kind.as_str());
-        let mut rulings = vec![Ruling { asked, rule: Rule::Kinds, verdict: verdict(allowed) }];
-        for ask in resource.spec.asks() {
-            rulings.extend(self.rules_on_ask(&ask, telling));
-        }
-        rulings
+        let on_kind =
+            Ruling { asked: Asked::Kind(kind.as_str()), rule: Rule::Kinds, verdict: verdict(allowed) };
+        let asks = resource.spec.asks().into_iter();
+        [on_kind].into_iter().chain(asks.flat_map(move |ask| self.rules_on_ask(ask, telling)))
     }
 
     pub(super) fn rules_on_ask<'a>(
         &self,
-        ask: &Ask<'a>,
+        ask: Ask<'a>,
         telling: Telling,
     ) -> impl Iterator<Item = Ruling<'a>> {
-        let given = self.own_rule(ask).into_iter().chain(self.root_equivalence(ask, telling));
-        given.map(|(rule, verdict)| Ruling { asked: Asked::Of(ask.clone()), rule, verdict })
+        let given = self.own_rule(&ask).into_iter().chain(self.root_equivalence(&ask, telling));
+        given.map(move |(rule, verdict)| Ruling { asked: Asked::Of(ask.clone()), rule, verdict })
     }
 
     /// The rule that is about nothing but this. What can only be as good as root has none.

@@ -249,7 +249,7 @@ fn each_thing_that_can_be_asked_for_has_its_rule() {
     ] {
         let policy = policy(rules(text));
         let judging = policy.judging(None);
-        let mut told = judging.rules_on_ask(&ask, Telling::All);
+        let mut told = judging.rules_on_ask(ask.clone(), Telling::All);
         let denied = told.any(|ruling| matches!(ruling.verdict, Verdict::Denied(_)));
         assert_eq!(!denied, allowed, "{text:?}: {ask}");
     }
@@ -262,7 +262,7 @@ fn where_only_signed_jobs_may_run_the_verified_signature_decides() {
     let signer = crate::signing::SecretKey::generate().unwrap().public().id();
     for ask in [Ask::RunScript(digest), Ask::SteerScript("choose the interpreter".into())] {
         let verdict =
-            |signer| policy.judging(signer).rules_on_ask(&ask, Telling::All).next().unwrap().verdict;
+            |signer| policy.judging(signer).rules_on_ask(ask.clone(), Telling::All).next().unwrap().verdict;
         assert_eq!(verdict(Some(signer)), Verdict::Allowed, "{ask}");
         let Verdict::Denied(Some(why)) = verdict(None) else { panic!("{ask} is not denied with a reason") };
         assert!(why.contains("not signed"), "{why}");
