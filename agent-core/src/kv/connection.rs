@@ -137,16 +137,25 @@ impl Connection {
     }
 
     async fn in_time<T>(&self, subject: &str, answer: impl Future<Output = T>) -> Option<T> {
-        let mut link = self.link.clone();
-        let connects = link.borrow().connects;
-        tokio::select! {
-            answer = self.patience.wait_for(subject, answer) => answer,
-            _ = link.wait_for(|link| !link.connected || link.connects != connects) => None,
-        }
+        while_linked(self.link.clone(), self.patience.wait_for(subject, answer)).await.flatten()
     }
 
     pub(super) fn client(&self) -> &Client {
         &self.client
+    }
+}
+
+/// What comes of a request; `None` when the link is lost over which its answer would come.
+pub(super) async fn while_linked<T>(
+    mut link: watch::Receiver<Link>,
+    request: impl Future<Output = T>,
+) -> Option<T> {
+    let connects = link.borrow().connects;
+    tokio::select! {
+        // Cancel-safe: the request is given up with its answer, and whoever made it makes it again.
+        answer = request => Some(answer),
+        // Cancel-safe: this receiver is only looked at here.
+        _ = link.wait_for(|link| !link.connected || link.connects != connects) => None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The loop of the status writer. It waits and carries out; [`Protocol`] decides what, [`Change`]
 //! and [`WriteRate`] how soon.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use agent_model::status::{AgentStatus, SCHEMA_VERSION};
 use bytes::Bytes;
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     backoff::Backoff,
-    kv::{Link, jitter::spread},
+    kv::{Link, connection::while_linked, jitter::spread},
     status::{
         pace::Change,
         size::{MAX_STATUS_LEN, fit},
@@ -301,15 +301,3 @@ impl<E: OwnEntry> Task<E> {
 
 /// So many failures in a row.
 const WORTH_A_LINE: u64 = 3;
-
-/// What `request` gives, or `None` as soon as the link it was made over is gone: the answer would
-/// never come.
-async fn while_linked<T>(mut link: watch::Receiver<Link>, request: impl Future<Output = T>) -> Option<T> {
-    let connects = link.borrow().connects;
-    tokio::select! {
-        // Cancel-safe: the request is given up with its answer, and the protocol asks again.
-        answer = request => Some(answer),
-        // Cancel-safe: this receiver is only looked at here.
-        _ = link.wait_for(|link| !link.connected || link.connects != connects) => None,
-    }
-}
