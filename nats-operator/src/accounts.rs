@@ -37,7 +37,8 @@ const ENROLLMENT: [(&str, Flow); 3] =
 /// What a device is told.
 const DEVICE_HINTS: &str = "desired-state.*";
 
-/// Two are needed; more are there for an inbox or two that are given up and not yet gone.
+/// Two are needed, and one for each request of a server that was slow, of which there are four at once at most; the
+/// others are there for those that are given up and not yet gone.
 const DEVICE_SUBSCRIPTIONS: i64 = 16;
 
 /// Bytes: an entry of the largest bucket that a device writes to, and its headers.

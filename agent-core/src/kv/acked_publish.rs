@@ -74,7 +74,9 @@ impl Connection {
         }
         let answer = match self.request(&subject, request).await {
             Some(answer) => answer.map_err(|error| AckError::Unknown { source: error.into() })?,
-            None => return Err(AckError::Unknown { source: "no answer in time".into() }),
+            None => {
+                return Err(AckError::Unknown { source: "no answer in time, or the link was lost".into() });
+            }
         };
         sequence_of(&answer.payload)
     }

@@ -7,12 +7,15 @@ use std::{
 
 use agent_model::AgentId;
 use async_nats::{Client, ClientError, Event, Message, Request, RequestError, client::FlushError};
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
 
 use super::{
     access::{Access, AccessError, Entrance},
     names,
-    patience::Patience,
+    patience::{self, Patience},
     token_bucket::TokenBucket,
 };
 use crate::backoff::Backoff;
@@ -116,28 +119,29 @@ impl Connection {
         self.link.clone()
     }
 
-    /// Sends a request, and gives what came of it; `None` when nothing came in time, or the link is lost over which it
-    /// would have.
+    /// Sends a request, and gives what came of it; `None` when nothing came in time, or there is no link, or it is lost
+    /// over which an answer would have come.
     pub(super) async fn request(
         &self,
         subject: &str,
         request: Request,
     ) -> Option<Result<Message, RequestError>> {
+        if !self.is_connected() {
+            return None;
+        }
         // The client knows a request by its part of an inbox that all share, until an answer comes, and for ever where
         // none does (nats-io/nats.rs#1617). Where that may be again the request has an inbox that goes with it.
         let own_inbox = self.patience.is_tried(subject).then(|| self.client.new_inbox());
         let request = own_inbox.into_iter().fold(request, Request::inbox);
-        self.in_time(subject, self.client.send_request(subject.to_owned(), request)).await
-    }
-
-    /// Returns when the server has heard all that was sent before; `None` when it does not say so in time, or the link
-    /// is lost.
-    pub(super) async fn flush(&self) -> Option<Result<(), FlushError>> {
-        self.in_time("PING", self.client.flush()).await
-    }
-
-    async fn in_time<T>(&self, subject: &str, answer: impl Future<Output = T>) -> Option<T> {
+        let answer = self.client.send_request(subject.to_owned(), request);
         while_linked(self.link.clone(), self.patience.wait_for(subject, answer)).await.flatten()
+    }
+
+    /// Returns when all has left that was sent before, and so comes before whatever is sent next; `None` when it does not
+    /// in time, or the link is lost.
+    pub(super) async fn flush(&self) -> Option<Result<(), FlushError>> {
+        let leaving = timeout(patience::SHORTEST, self.client.flush());
+        while_linked(self.link.clone(), leaving).await?.ok()
     }
 
     pub(super) fn client(&self) -> &Client {

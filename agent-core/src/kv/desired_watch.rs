@@ -135,20 +135,23 @@ impl Follower {
         loop {
             let read_at = schedule.next_read();
             let wake = tokio::select! {
+                biased;
+                // First, as a read that ends with its link has not failed.
                 // Cancel-safe: a change that was not returned is still unseen.
                 changed = link.changed() => Wake::Link(changed.is_ok()),
-                // Cancel-safe: a chunk is collected and returned within one poll.
-                hints = hints.next() => Wake::Hints(hints),
                 // Cancel-safe: the read lives outside of the loop and goes on in the next round.
                 outcome = &mut reading => Wake::Read(outcome),
                 // Cancel-safe: the next round computes the time anew.
                 () = sleep_until(read_at.unwrap_or_else(Instant::now)), if read_at.is_some() => Wake::ReadDue,
+                // Last, as there is no end of them where somebody forges them.
+                // Cancel-safe: a chunk is collected and returned within one poll.
+                hints = hints.next() => Wake::Hints(hints),
             };
             let now = Instant::now();
             match wake {
                 Wake::Link(true) => {
                     let link = *link.borrow_and_update();
-                    // A read over the link that was lost would only end with its time-out.
+                    // What a read over the link that was lost comes to says nothing.
                     if !link.connected {
                         reading.set(Fuse::terminated());
                         schedule.disconnected();
@@ -187,7 +190,7 @@ async fn subscribe(
     agent: &AgentId,
 ) -> Result<Subscriber, Box<dyn std::error::Error + Send + Sync>> {
     let hints = connection.client().subscribe(names::hint_subject(agent)).await?;
-    connection.flush().await.ok_or("no answer in time")??;
+    connection.flush().await.ok_or("it does not leave in time, or the link was lost")??;
     Ok(hints)
 }
 

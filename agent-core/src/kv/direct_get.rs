@@ -40,7 +40,7 @@ impl Entry {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReadError {
     /// Nobody answered in time: a link that broke, a missing permission, an overloaded server.
-    #[error("no answer in time when reading {subject}")]
+    #[error("no answer in time when reading {subject}, or the link was lost")]
     TimedOut {
         /// What was read.
         subject: String,
