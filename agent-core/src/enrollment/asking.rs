@@ -74,8 +74,7 @@ pub async fn ask_until_answered(
             }
             return Ok(answer);
         }
-        ask(desk, key, facts).await?;
-        has_asked = true;
+        has_asked |= ask(desk, key, facts).await?;
         rounds += 1;
         let due = Instant::now() + ASKING.delay(rounds, rand::random());
         loop {
@@ -125,7 +124,8 @@ async fn answer(desk: &EnrollmentDesk) -> Option<Result<UserJwt, Refusal>> {
     }
 }
 
-async fn ask(desk: &EnrollmentDesk, key: &DeviceKey, facts: &Facts) -> Result<(), AskingError> {
+/// Asks once, and says whether the request is known to be stored.
+async fn ask(desk: &EnrollmentDesk, key: &DeviceKey, facts: &Facts) -> Result<bool, AskingError> {
     let mut facts = facts.clone();
     let address = desk.address();
     if !address.is_empty() {
@@ -133,12 +133,13 @@ async fn ask(desk: &EnrollmentDesk, key: &DeviceKey, facts: &Facts) -> Result<()
     }
     let request = Request { agent: desk.agent().clone(), public_key: key.public(), facts }.sign(key)?;
     crash_point();
-    match desk.ask(request.into()).await {
+    let stored = desk.ask(request.into()).await;
+    match &stored {
         Ok(()) => {
             tracing::info!(agent = %desk.agent(), key = %key.public(), "asked; waiting for somebody to approve it")
         }
-        Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "cannot ask; trying again"),
+        Err(error) => tracing::warn!(error = error as &dyn std::error::Error, "cannot ask; trying again"),
     }
     crash_point();
-    Ok(())
+    Ok(stored.is_ok())
 }
