@@ -163,12 +163,8 @@ impl Reconciler for ShellJobReconciler {
         &self,
         targets: &[Target<ShellJobSpec, ShellJobRecord>],
     ) -> Vec<Result<ShellJobObservation, Failure>> {
-        if targets.is_empty() {
-            // What is declared next is judged by whether the history was there before it. After the first time
-            // this reads nothing, so no thread is needed for it.
-            if let Err(error) = self.device.history.look(BTreeSet::new(), Ledger::KnowsOfNone) {
-                tracing::debug!(%error, "the history of jobs cannot be read, and no job is declared");
-            }
+        // What is declared next is judged by whether the history was there before it, so it is looked at all the same.
+        if targets.is_empty() && self.device.history.nothing_is_declared() {
             self.device.waiting.keep(&BTreeSet::new());
             return Vec::new();
         }

@@ -145,6 +145,17 @@ impl History {
         Ok(())
     }
 
+    /// The same where no job is declared, unless the disk is needed for it: then nothing is done, and false given.
+    pub(super) fn nothing_is_declared(&self) -> bool {
+        let mut state = self.lock();
+        let must_tell = state.lost.is_some() || (state.was_missing && state.ledger_was_lost);
+        let is_enough = state.is_read && !must_tell;
+        if is_enough {
+            state.declared = BTreeSet::new();
+        }
+        is_enough
+    }
+
     /// What is known of a declaration.
     pub(super) fn of_key(&self, key: &Digest) -> Option<Known> {
         self.lock().known.get(key).map(|(_, known)| known.clone())
