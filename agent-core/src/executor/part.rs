@@ -134,6 +134,14 @@ pub(super) enum Attempt {
     Failed(Stage, Box<Failure>),
 }
 
+impl PartPlan {
+    /// Before there is one: what is held stays as it is.
+    fn not_made(entry: Option<&Arc<InventoryEntry>>) -> Self {
+        let then = Standing::Pending { reason: "NotPlanned".into(), message: String::new() };
+        Self::Settled { record: entry.map(|entry| Arc::clone(&entry.record)), then }
+    }
+}
+
 impl Part {
     pub(super) fn declared(
         resource: &DeclaredResource,
@@ -146,7 +154,7 @@ impl Part {
             name: resource.name.clone(),
             depends_on: resource.depends_on.clone(),
             entry: entry.cloned(),
-            plan: PartPlan::Settled { record: None, then: Standing::Gone },
+            plan: PartPlan::not_made(entry),
         }
     }
 
@@ -157,8 +165,8 @@ impl Part {
             role: Role::Removed,
             name,
             depends_on,
+            plan: PartPlan::not_made(Some(&entry)),
             entry: Some(entry),
-            plan: PartPlan::Settled { record: None, then: Standing::Gone },
         }
     }
 

@@ -295,10 +295,12 @@ impl<R: Reconciler> Known<R> {
         }
     }
 
-    /// Forgets all targets but so many.
+    /// Forgets all targets but so many, and does not keep the room of a document that was much larger.
     fn truncate(&mut self, count: usize) {
         self.targets.truncate(count);
+        self.targets.shrink_to(2 * count);
         self.recorded.truncate(count);
+        self.recorded.shrink_to(2 * count);
     }
 }
 
