@@ -4,7 +4,7 @@
 //! folder: files are looked at in the order of their paths, so that those of one folder share it,
 //! and a content is hashed only when its size could matter and its stamp is news.
 
-use std::{cell::LazyCell, collections::HashMap, fs::File, io, ops::Deref, sync::Arc, time::SystemTime};
+use std::{collections::HashMap, fs::File, io, sync::Arc, time::SystemTime};
 
 use agent_model::{Failure, FileSpec, Goal, Target, TargetPath};
 use rustix::fs::FileType;
@@ -79,12 +79,12 @@ impl Question {
 /// # Errors
 /// When one of them is no file's.
 pub(super) fn questions(targets: &[Target<FileSpec, FileRecord>]) -> Result<Vec<Question>, Failure> {
-    // Mostly nobody asks: each record names what is above its file, or none names anything.
-    let created = LazyCell::new(|| {
-        let records = targets.iter().filter_map(|target| target.record.as_ref());
-        let parents = records.flat_map(|record| record.created_parents.iter());
-        parents.map(|parent| (parent.as_str(), parent)).collect()
-    });
+    let created: HashMap<&str, &TargetPath> = targets
+        .iter()
+        .filter_map(|target| target.record.as_ref())
+        .flat_map(|record| record.created_parents.iter())
+        .map(|parent| (parent.as_str(), parent))
+        .collect();
     let mut questions = Vec::with_capacity(targets.len());
     for target in targets {
         questions.push(question(target, &created)?);
@@ -93,14 +93,14 @@ pub(super) fn questions(targets: &[Target<FileSpec, FileRecord>]) -> Result<Vec<
 }
 
 /// What is asked about one target, where our files created these folders.
-fn question<'t>(
+fn question(
     target: &Target<FileSpec, FileRecord>,
-    created: &impl Deref<Target = HashMap<&'t str, &'t TargetPath>>,
+    created: &HashMap<&str, &TargetPath>,
 ) -> Result<Question, Failure> {
     let path = claimed_path(&target.claim)?;
     let own = target.record.as_ref().map_or([].as_slice(), |record| &record.created_parents);
     let is_own = |folder: &&str| own.iter().any(|parent| parent.as_str() == *folder);
-    let others = path.ancestors().filter(|folder| !is_own(folder));
+    let others = path.ancestors().filter(|folder| !created.is_empty() && !is_own(folder));
     let shared = others.filter_map(|folder| created.get(folder).copied());
     Ok(Question {
         subject: match &target.goal {
