@@ -56,7 +56,7 @@ impl Growth {
         Series(self.0.iter().map(|memory| memory.kib).collect())
     }
 
-    /// Heap and stacks alone.
+    /// What of it is no page of a file.
     pub(crate) fn anonymous(&self) -> Series {
         Series(self.0.iter().map(|memory| memory.anonymous_kib).collect())
     }

@@ -80,8 +80,8 @@ fn build_programs() {
     build.args(programs).current_dir(env!("CARGO_MANIFEST_DIR"));
     // What cargo says of the bench: the build script of ring looks at it, and all that needs ring would be built anew
     // each time, here and for the bench.
-    let said_of_us = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
-    for (name, _) in std::env::vars().filter(|(name, _)| said_of_us(name)) {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for name in names.filter(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
         build.env_remove(name);
     }
     assert!(build.status().unwrap().success(), "the programs that are to be measured cannot be built");

@@ -19,13 +19,14 @@ pub(crate) struct AtRest {
 pub(crate) struct Memory {
     /// All of it, in KiB.
     pub(crate) kib: u64,
-    /// Of it what is no page of a file: heap and stacks. The rest the kernel takes back when it needs memory.
+    /// Of it what is no page of a file as it lies on the disk: heap and stacks above all. The rest the kernel takes back
+    /// when it needs memory.
     pub(crate) anonymous_kib: u64,
 }
 
 impl Memory {
     pub(crate) fn of(pid: u32) -> Self {
-        let rollup = format!("/proc/{pid}/smaps_rollup");
+        let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
         Self { kib: kib(&rollup, "Pss:"), anonymous_kib: kib(&rollup, "Pss_Anon:") }
     }
 }
@@ -57,7 +58,7 @@ impl AtRest {
     /// What of it is no page of a file, in words.
     pub(crate) fn anonymous(&self) -> String {
         format!(
-            "{:.2} MiB of the agent's memory are heap and stacks, the rest pages of its program",
+            "{:.2} MiB of the agent's memory are anonymous, heap and stacks above all; the rest are pages of programs",
             self.memory.anonymous_kib as f64 / 1024.0
         )
     }
@@ -89,16 +90,19 @@ pub(crate) fn pss_kib(pid: u32) -> u64 {
 
 /// Resident set size, in KiB.
 pub(crate) fn rss_kib(pid: u32) -> u64 {
-    kib(&format!("/proc/{pid}/status"), "VmRSS:")
+    kib(&status(pid), "VmRSS:")
 }
 
 /// The largest that the resident set ever was, in KiB.
 pub(crate) fn peak_rss_kib(pid: u32) -> u64 {
-    kib(&format!("/proc/{pid}/status"), "VmHWM:")
+    kib(&status(pid), "VmHWM:")
 }
 
-fn kib(path: &str, key: &str) -> u64 {
-    let text = fs::read_to_string(path).unwrap();
+fn status(pid: u32) -> String {
+    fs::read_to_string(format!("/proc/{pid}/status")).unwrap()
+}
+
+fn kib(text: &str, key: &str) -> u64 {
     let line = text.lines().find_map(|line| line.strip_prefix(key)).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }

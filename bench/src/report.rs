@@ -130,9 +130,9 @@ pub(crate) fn endurance(endurance: &Endurance) -> String {
         "agent: growth of memory (PSS)",
         [
             grown(&by_documents, documents.all()),
-            grown("- of it heap and stacks", documents.anonymous()),
+            grown("- of it anonymous", documents.anonymous()),
             grown(&by_touches, touches.all()),
-            grown("- of it heap and stacks", touches.anonymous()),
+            grown("- of it anonymous", touches.anonymous()),
         ],
     );
     format!(
@@ -140,9 +140,8 @@ pub(crate) fn endurance(endurance: &Endurance) -> String {
          **Growth of memory**: an agent with {} files gets {} documents, of which it reads the last of each burst: \
          it put {applied} in force. Then its files are touched {} times, so that they are not as declared: it repaired \
          {repairs} and looked again and again. Growth is from after a tenth of each kind of work, by when everything has \
-         happened that happens once, to its end; what is not heap and stacks are pages of its program that it had not \
-         come to before. In KiB after each tenth: documents {}, of it heap and stacks {}; touches {}, of it heap and \
-         stacks {}.",
+         happened that happens once, to its end. Anonymous is what is no page of a file as it lies on the disk: heap and \
+         stacks above all. In KiB after each tenth: documents {}, anonymous {}; touches {}, anonymous {}.",
         endurance::FILES,
         endurance::DOCUMENTS,
         endurance::TOUCHES,
