@@ -83,3 +83,49 @@ async fn what_a_newer_version_noted_in_a_record_is_kept_and_what_this_one_takes_
     let third = asked(&registry, &second).await;
     assert!(Arc::ptr_eq(&second, &third), "what stays the same is not written anew");
 }
+
+/// What comes of such records, each of a claim of its own: the new record, or `None` where it cannot be read.
+async fn planned(registry: &Registry, records: &[(&str, UntypedRecord)]) -> Vec<Option<Value>> {
+    let claims: Vec<Claim> =
+        records.iter().map(|(path, _)| format!("File:{path}").parse().unwrap()).collect();
+    let mut requests = Requests::default();
+    for (place, (claim, (_, record))) in claims.iter().zip(records).enumerate() {
+        requests.ask(place, Request { claim, wanted: Wanted::Absent, record: Some(record) });
+    }
+    let mut planned = vec![None; records.len()];
+    let mut take = |place: usize, prepared: Prepared| {
+        let is_read = !matches!(prepared.then, Standing::Failed(_));
+        planned[place] = prepared.record.filter(|_| is_read).map(|record| (*record).clone());
+    };
+    registry.prepare(requests, &mut take).await;
+    planned
+}
+
+#[tokio::test]
+async fn each_claim_gets_its_own_plan_whatever_goes_comes_or_cannot_be_read_between_passes() {
+    let registry = Registry::none().with(Counting);
+    let (fresh, old) = (Arc::new(json!({"asked": 0})), Arc::new(json!({"asked": 1, "before": 0})));
+    let unreadable = Arc::new(json!(7));
+    let (first, again) = (Some(json!({"asked": 1, "before": 0})), Some(json!({"asked": 2})));
+    let record = |of: &UntypedRecord| Arc::clone(of);
+    for (pass, expected) in [
+        (
+            vec![("/a", record(&fresh)), ("/b", record(&unreadable)), ("/c", record(&old))],
+            [&first, &None, &again].to_vec(),
+        ),
+        (
+            vec![("/a", record(&fresh)), ("/b", record(&old)), ("/c", record(&old))],
+            vec![&first, &again, &again],
+        ),
+        (vec![("/b", record(&old)), ("/c", record(&old))], vec![&again, &again]),
+        (
+            vec![("/c", record(&fresh)), ("/a", record(&old)), ("/d", record(&unreadable))],
+            vec![&first, &again, &None],
+        ),
+        (vec![], vec![]),
+        (vec![("/a", record(&old))], vec![&again]),
+    ] {
+        let expected: Vec<Option<Value>> = expected.into_iter().cloned().collect();
+        assert_eq!(planned(&registry, &pass).await, expected, "{pass:?}");
+    }
+}
