@@ -155,6 +155,8 @@ async fn harmonyctl_writes_again_when_a_device_whose_status_was_lost_says_that_i
     device.start();
     site.platform.put(DEVICE, &site.document(3, &[file("a", "/etc/a", "3")])).await;
     site.platform.status_where(DEVICE, "converged", converged_at(3)).await;
+    // A sign of life may come after the status.
+    site.device_was_seen().await;
     let heartbeat = site.platform.entry(HEARTBEAT, DEVICE).await.unwrap().unwrap();
     cable.cut();
     for bucket in [DESIRED_STATE, ACTUAL_STATE, HEARTBEAT] {
