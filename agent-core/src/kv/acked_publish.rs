@@ -57,8 +57,8 @@ struct Refusal {
 
 impl Connection {
     /// Publishes `payload` on `subject` and gives the sequence under which a stream stored it.
-    /// Call it only while connected: what is published on a broken link can be delivered, and stored, after
-    /// it was given up here.
+    /// Nothing is sent without a link: what is published on one that just broke can be delivered, and stored, after it
+    /// was given up here.
     ///
     /// # Errors
     /// See [`AckError`].

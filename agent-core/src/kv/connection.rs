@@ -131,8 +131,10 @@ impl Connection {
         }
         // The client knows a request by its part of an inbox that all share, until an answer comes, and for ever where
         // none does (nats-io/nats.rs#1617). Where that may be again the request has an inbox that goes with it.
-        let own_inbox = self.patience.is_tried(subject).then(|| self.client.new_inbox());
-        let request = own_inbox.into_iter().fold(request, Request::inbox);
+        let request = match self.patience.is_tried(subject) {
+            true => request.inbox(self.client.new_inbox()),
+            false => request,
+        };
         let answer = self.client.send_request(subject.to_owned(), request);
         while_linked(self.link.clone(), self.patience.wait_for(subject, answer)).await.flatten()
     }
