@@ -9,48 +9,33 @@
 
 mod entry;
 mod not_ready;
+mod pass;
+mod pausing;
 mod store;
 #[cfg(test)]
 mod tests;
 mod trial;
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use agent_model::{
-    Claim, Digest, Failure, Lowered, ResourceKind, ResourceName, Timestamp,
-    status::{AgentStatus, ResourceRef, ResourceState},
-};
+use agent_model::{Claim, Digest, Lowered, ResourceKind, ResourceName, Timestamp, status::AgentStatus};
 use tokio::{sync::watch, time::Instant};
 
 pub use entry::DesiredValue;
 
-use self::{
-    store::Store,
-    trial::{Countdown, with_in_force},
-};
+use self::{pausing::Heeded, store::Store, trial::Countdown};
 use crate::{
     acceptance::{Acceptance, Candidate},
-    audit::{AuditLog, Draft, Happening, Trail},
+    audit::{AuditLog, Draft, Happening},
     clock::Clock,
     envelope::Refusal,
-    executor::{DocumentPast, Executor, PassOutcome},
+    executor::{Executor, PassOutcome},
     expiry::Present,
-    ledger::{
-        AppliedDocument, InventoryEntry, KIND_UNKNOWN, LedgerBody, Loaded, Provenance, Unknown, UntypedRecord,
-    },
-    pause::Pause,
-    safe_mode::{DocumentId, FirstPasses, Reach, SafeMode},
+    ledger::{InventoryEntry, LedgerBody, Loaded, Provenance, UntypedRecord},
+    safe_mode::{FirstPasses, SafeMode},
     state_dir::StateLayout,
     status::report::{Judgement, Reporter, SeenEntry, Situation},
 };
-
-/// A pass that lasts longer says so in the status meanwhile. Shorter ones are not worth a write.
-const PROGRESS_AFTER: Duration = Duration::from_millis(250);
-
-/// Why no pass can be made: in safe mode …
-const SAFE_MODE: &str = "SafeMode";
-/// … and where the document in force cannot be read. Then all that we hold is said to wait, however it is.
-const UNREADABLE: &str = "DocumentUnreadable";
 
 /// What a device is made of.
 pub struct DeviceParts {
@@ -173,34 +158,6 @@ impl Device {
         self.asks_for_floor = false;
     }
 
-    /// Holds changes back from the next pass on, or no longer. From here on the clock that never jumps tells
-    /// how long.
-    pub fn set_pause(&mut self, pause: Option<Pause>) {
-        if pause == self.pause.map(|heeded| heeded.pause) {
-            return;
-        }
-        let now = self.clock.now();
-        let ends = |pause: Pause| pause.remaining(now.wall).map(|remaining| now.monotonic + remaining);
-        self.pause = pause.map(|pause| Heeded { pause, ends: ends(pause) });
-        match (pause, self.pause_in_force()) {
-            (_, Some(pause)) => tracing::warn!("paused: changes are held back {}", pause.end_in_words()),
-            (None, None) => tracing::info!("resumed"),
-            (Some(_), None) => {}
-        }
-    }
-
-    /// The pause whose time is up: it is over for good, whatever the clock says later. Told once.
-    pub fn pause_that_is_over(&mut self) -> Option<Pause> {
-        let now = self.clock.now().monotonic;
-        self.pause.take_if(|heeded| !heeded.lasts(now)).map(|heeded| heeded.pause)
-    }
-
-    /// The pause, while it lasts.
-    pub fn pause_in_force(&self) -> Option<Pause> {
-        let now = self.clock.now().monotonic;
-        self.pause.filter(|heeded| heeded.lasts(now)).map(|heeded| heeded.pause)
-    }
-
     /// From now on notes in the state folder what it is at for the first time, and counts this start if
     /// the agent before crashed there. Without this there is no safe mode.
     pub fn guard_against_crashes(&mut self, layout: &StateLayout) {
@@ -237,149 +194,6 @@ impl Device {
             self.take_entry(value);
         }
         true
-    }
-
-    /// Looks at everything and does what is to be done, first of all for a document that waits to
-    /// be put in force. `superseded` tells that the pass should end early; `progress` gets the
-    /// status while a long pass is under way.
-    pub async fn pass(&mut self, superseded: impl Fn() -> bool, progress: impl FnMut(AgentStatus)) {
-        self.held_back = false;
-        self.time_of_pass.send_replace(None);
-        self.judge_again_after_the_clock_was_set();
-        self.keep_time();
-        if self.time_is_up()
-            && let Some(way_back) = self.prepare_to_go_back().await
-        {
-            // Preparing took a moment, and what came in meanwhile goes first.
-            if superseded() {
-                return self.first_passes.leave_off();
-            }
-            self.candidate = Some(way_back);
-        }
-        if self.safe_mode().is_some() {
-            return self.leave_alone(SAFE_MODE);
-        }
-        let next = self.candidate.as_ref().map(|candidate| &candidate.document);
-        let Some(document) = next.or(self.store.body().accepted.as_ref()).map(DocumentId::from) else {
-            self.outcome = None;
-            return self.find_out_whether_the_disk_serves();
-        };
-        let pause = self.pause_in_force();
-        let reach = if pause.is_some() { Reach::Planning } else { Reach::Acting };
-        self.first_passes.begin(document, reach);
-        match self.go_through(pause, superseded, progress).await {
-            Ending::Over => self.first_passes.passed(document, reach),
-            Ending::Early => self.first_passes.leave_off(),
-        }
-    }
-
-    async fn go_through(
-        &mut self,
-        pause: Option<Pause>,
-        superseded: impl Fn() -> bool,
-        mut progress: impl FnMut(AgentStatus),
-    ) -> Ending {
-        let now = self.clock.now();
-        let body = match &self.candidate {
-            Some(candidate) => with_in_force(self.store.body().clone(), candidate, now.wall, pause.is_some()),
-            None => {
-                self.time_of_pass.send_replace(self.time_ends());
-                self.read_in_force();
-                self.store.body().clone()
-            }
-        };
-        let next = self.candidate.as_ref().map(|candidate| &candidate.lowered);
-        let (Some(lowered), Some(document)) = (next.or(self.in_force.as_ref()), &body.accepted) else {
-            self.leave_alone(UNREADABLE);
-            return Ending::Over;
-        };
-        let applied = body.applied.as_ref().map(|applied| applied.digest);
-        let past = DocumentPast { signer: document.signer, has_converged: applied == Some(document.digest) };
-        let mut pass = self.executor.prepare(&lowered.state, past, &body.inventory, now).await;
-        let needed = body.needed_by_unknown_kinds();
-        if !needed.is_empty() {
-            let message = "is needed by something of a kind that only a newer agent knows";
-            pass.hold_removals_back(&needed, KIND_UNKNOWN, message);
-        }
-        if let Some(pause) = pause {
-            self.held_back = true;
-            pass.hold_all_back("Paused", &format!("held back {}", pause.end_in_words()));
-        }
-        let (log, clock) = (self.store.audit().clone(), self.clock.clone());
-        let mut trail = Trail::new(log, clock, document, pass.announce());
-        if pass.has_work() || self.candidate.is_some() {
-            let succession = self.candidate.as_ref().map(|candidate| self.succession(candidate, &body));
-            let before = u64::from(succession.is_some());
-            let batch = succession.into_iter().chain(trail.begin()).collect();
-            let intents = LedgerBody { inventory: pass.intents(), ..body.clone() };
-            match self.store.commit(intents, batch, now.monotonic) {
-                Ok(first) => trail.begun(first + before),
-                Err(failure) => {
-                    match self.candidate.take_if(|candidate| candidate.instead_of.is_some()) {
-                        // It still is in force from which the device would go back, and its time is up still.
-                        Some(_) => {}
-                        None if self.candidate.is_some() => self.judgement = Judgement::StoreFailed(failure),
-                        None => {
-                            let message = failure.to_string();
-                            self.outcome = Some(pass.preview(ResourceState::Pending, "StateStore", &message));
-                        }
-                    }
-                    return Ending::Early;
-                }
-            }
-            if let Some(candidate) = self.candidate.take() {
-                self.put_in_force(*candidate);
-                self.time_of_pass.send_replace(self.time_ends());
-            }
-        }
-        let ends = self.time_ends();
-        let superseded = move || superseded() || ends.is_some_and(|ends| ends <= Instant::now());
-        let preview = pass.has_work().then(|| pass.preview(ResourceState::Applying, "Applying", ""));
-        let mut run = pin!(pass.run(superseded, trail));
-        let mut outcome = match tokio::time::timeout(PROGRESS_AFTER, &mut run).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                self.outcome = preview;
-                progress(self.report());
-                run.await
-            }
-        };
-        // What is there only after its time is late all the same.
-        outcome.interrupted |= self.time_is_up();
-        let now = self.clock.now();
-        for (resource, failure) in self.executor.learn(&mut outcome, now) {
-            self.store.audit().note(about(&body, self.blocked(resource, &failure)));
-        }
-        self.dropped.append(&mut outcome.dropped);
-        let applied = newly_applied(&body, &outcome, now.wall).or(body.applied.clone());
-        let body = LedgerBody { inventory: outcome.inventory.clone(), applied, ..body };
-        if outcome.is_converged() {
-            self.countdown = None;
-            self.recorded(body.settled());
-        } else {
-            self.recorded(body);
-        }
-        let ending = if outcome.interrupted { Ending::Early } else { Ending::Over };
-        self.outcome = Some(outcome);
-        self.release_dropped().await;
-        ending
-    }
-
-    /// The pass that was dropped in its middle was ended on purpose: that is no crash.
-    pub fn pass_was_dropped(&mut self) {
-        self.first_passes.leave_off();
-    }
-
-    /// No pass can be made: all that we hold is left as it is.
-    fn leave_alone(&mut self, reason: &'static str) {
-        let inventory = &self.store.body().inventory;
-        self.outcome = Some(PassOutcome::left_alone(inventory, reason, "left as it is"));
-        self.find_out_whether_the_disk_serves();
-    }
-
-    /// Writes only after a write that failed.
-    fn find_out_whether_the_disk_serves(&mut self) {
-        self.recorded(self.store.body().clone());
     }
 
     /// When a pass is due by itself: to try something again that failed, or to go on with what
@@ -440,51 +254,8 @@ impl Device {
         })
     }
 
-    fn put_in_force(&mut self, candidate: Candidate) {
-        let Candidate { document, lowered, may_be_over, instead_of } = candidate;
-        tracing::info!(generation = %document.generation, "document in force");
-        self.forget_passes_of_other_documents(document.digest);
-        if instead_of.is_none() {
-            self.judgement = Judgement::Accepted { ignored: lowered.ignored.clone(), may_be_over };
-            if lowered.state.rollback_deadline().is_some() && self.store.body().running_trial().is_none() {
-                tracing::info!("nothing else has converged on this device: there is nothing to go back to");
-            }
-        }
-        self.in_force = Some(lowered);
-        self.unreadable = None;
-        self.begin_counting();
-    }
-
-    /// Reads the document in force where that was not done yet. Not at the start but in its first pass,
-    /// because an agent that crashes here must be kept from it as well.
-    fn read_in_force(&mut self) {
-        let Some(document) = &self.store.body().accepted else { return };
-        if self.in_force.is_some() || self.unreadable.is_some() {
-            return;
-        }
-        match self.acceptance.read_accepted(document) {
-            Ok(lowered) => self.in_force = Some(lowered),
-            Err(refusal) => {
-                tracing::warn!(
-                    reason = %refusal.reason,
-                    message = refusal.message,
-                    "the document in force cannot be read any more; all is left as it is"
-                );
-                self.unreadable = Some(refusal);
-            }
-        }
-    }
-
     fn digest_in_force(&self) -> Option<Digest> {
         self.store.body().accepted.as_ref().map(|document| document.digest)
-    }
-
-    /// Lets go of what was kept for claims that the ledger has durably forgotten.
-    async fn release_dropped(&mut self) {
-        if self.store.retry().is_none() {
-            let dropped = std::mem::take(&mut self.dropped);
-            self.executor.release(dropped, &self.store.body().inventory).await;
-        }
     }
 
     fn recorded(&mut self, body: LedgerBody) {
@@ -498,38 +269,9 @@ impl Device {
     fn draft(&self, happening: Happening) -> Draft {
         Draft::new(self.clock.now().wall, happening)
     }
-
-    fn blocked(&self, resource: ResourceRef, failure: &Failure) -> Draft {
-        let happening = Happening::blocked(&failure.reason, &failure.message);
-        Draft { resource: Some(resource), ..self.draft(happening) }
-    }
 }
 
-/// A pause that this process knows of.
-#[derive(Debug, Clone, Copy)]
-struct Heeded {
-    pause: Pause,
-    /// When it ends by itself. A wall clock that is set while somebody works on the device neither ends it nor
-    /// makes it last for years.
-    ends: Option<Instant>,
-}
-
-impl Heeded {
-    fn lasts(&self, now: Instant) -> bool {
-        self.ends.is_none_or(|ends| now < ends)
-    }
-}
-
-/// How a pass ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ending {
-    /// Everything had its turn, whatever came of it.
-    Over,
-    /// Something was left for a later pass.
-    Early,
-}
-
-/// The same of the document in force.
+/// `draft`, said of the document in force.
 fn about(body: &LedgerBody, draft: Draft) -> Draft {
     let document = body.accepted.as_ref();
     Draft {
@@ -537,22 +279,5 @@ fn about(body: &LedgerBody, draft: Draft) -> Draft {
         document: document.map(|document| document.digest),
         signer: document.and_then(|document| document.signer),
         ..draft
-    }
-}
-
-/// The document in force, when this pass is the first in which it fully converged. What a newer agent made of kinds that
-/// are unknown here is in no document that this one reads, so it ought to be gone.
-fn newly_applied(body: &LedgerBody, outcome: &PassOutcome, now: Timestamp) -> Option<AppliedDocument> {
-    let is_converged = outcome.is_converged() && body.unknown_claims.is_empty();
-    let document = body.accepted.as_ref().filter(|_| is_converged)?;
-    let before = body.applied.as_ref().filter(|applied| applied.digest == document.digest);
-    match before {
-        Some(_) => None,
-        None => Some(AppliedDocument {
-            generation: document.generation,
-            digest: document.digest,
-            at: now,
-            unknown: Unknown::new(),
-        }),
     }
 }

@@ -4,6 +4,8 @@
 //! everything that comes in does so through channels, so that the loop can be driven without a
 //! server and in paused time.
 
+mod teller;
+
 use std::{cell::Cell, collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
 use agent_model::{
@@ -18,12 +20,12 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
+use self::teller::Teller;
 use crate::{
     device::{DesiredValue, Device},
     kv::{Entry, PriorStatus, WriterStanding},
     pause::Pause,
     state_dir::StateLayout,
-    status::snapshot::{DuplicateIdentity, Snapshot},
 };
 
 /// The drift timer, unless configured: the net under the wakes.
@@ -35,6 +37,9 @@ const WAKE_SPACING: Duration = Duration::from_millis(500);
 const RETRY_SPACING: Duration = Duration::from_millis(50);
 /// How long a pass may take to end after the agent was told to stop, or the time of its document was up.
 const GRACE: Duration = Duration::from_secs(10);
+/// How long a device that could read what it said last, and not what it should be, leaves that standing. What it says
+/// from then on tells of no document that it does not hold, and of how things stand.
+const SILENCE: Duration = Duration::from_secs(120);
 /// Claims named in the log line of one wake.
 const MAX_WAKE_CLAIMS: usize = 16;
 
@@ -117,16 +122,17 @@ pub async fn run(
     let mut drift_at = jittered(drift_interval);
     let mut wakes_from = Instant::now();
     let mut retries_from = Instant::now();
+    let mut silent_until = None;
     loop {
         if let Some(reason) = reason.take() {
             tracing::info!(%reason, "pass");
             let superseded =
                 superseded(&device, channels.entries.clone(), channels.pause.clone(), stop.clone());
-            let oriented = device.is_oriented();
+            let speaks = speaks(&device, silent_until);
             let overdue = device.overdue(GRACE);
             tokio::select! {
                 () = device.pass(superseded, |status| {
-                    teller.tell(status, oriented, None);
+                    teller.tell(status, speaks, None);
                     teller.leave_a_copy();
                 }) => {}
                 // Both as a power cut would, for which every step is made: a step hangs, or the disk.
@@ -149,12 +155,16 @@ pub async fn run(
                 tracing::warn!(%error, "the pause is over, but its file cannot be removed");
             }
         }
-        teller.tell(device.report(), device.is_oriented(), device.pause_in_force());
+        if silent_until.is_none() && channels.prior.borrow().is_some() {
+            silent_until = Some(Instant::now() + SILENCE);
+        }
+        let speaks = speaks(&device, silent_until);
+        teller.tell(device.report(), speaks, device.pause_in_force());
         // The platform first: what sends it off has its turn before the disk has.
         yield_now().await;
         teller.leave_a_copy();
         let retry_at = device.due().map_or(drift_at, |due| due.max(retries_from));
-        let asks_for_floor = device.asks_for_floor();
+        let prior_matters = device.asks_for_floor() || silent_until.is_none();
         // Each arm waits on a channel, a timer or a stream that keeps what it has until it is
         // taken, so that dropping an arm loses nothing. An arm whose channel is closed is out.
         reason = tokio::select! {
@@ -165,7 +175,7 @@ pub async fn run(
                 let value = entry.and_then(desired_value);
                 value.is_some_and(|value| device.take_entry(value)).then_some(WakeReason::NewDocument)
             }
-            Ok(()) = channels.prior.changed(), if asks_for_floor => {
+            Ok(()) = channels.prior.changed(), if prior_matters => {
                 let prior = *channels.prior.borrow_and_update();
                 let ready = prior.is_some_and(|PriorStatus { highest }| device.take_floor(highest));
                 ready.then_some(WakeReason::NewDocument)
@@ -183,6 +193,7 @@ pub async fn run(
                 teller.stands(&standing, &mut device);
                 None
             }
+            () = sleep_until(silent_until.unwrap_or_else(Instant::now)), if silent_until.is_some() && !speaks => None,
             Some(claim) = next_wake(&mut wakes, wakes_from) => {
                 wakes_from = Instant::now() + WAKE_SPACING;
                 Some(WakeReason::Wake(with_queued(claim, &mut wakes)))
@@ -196,6 +207,13 @@ pub async fn run(
             }
         };
     }
+}
+
+/// Whether what the device reports is for the platform: it knows its newest entry and its floor, or had time enough
+/// to learn of the first.
+fn speaks(device: &Device, silent_until: Option<Instant>) -> bool {
+    let waited = silent_until.is_some_and(|until| until <= Instant::now());
+    device.is_oriented() || waited && !device.asks_for_floor()
 }
 
 /// Tells whether a pass should end early: the agent stops, a pause begins or ends, or a newer document
@@ -260,91 +278,6 @@ fn with_queued(first: Claim, wakes: &mut (impl Stream<Item = Claim> + Unpin)) ->
 /// A tenth more or less, so that the devices of a fleet do not look around all at once.
 fn jittered(interval: Duration) -> Instant {
     Instant::now() + interval.mul_f64(rand::rng().random_range(0.9..=1.1))
-}
-
-/// Says how things stand: to the platform and to whoever looks on the device.
-struct Teller {
-    layout: StateLayout,
-    reports: watch::Sender<Option<Arc<AgentStatus>>>,
-    heartbeats: watch::Sender<Option<Heartbeat>>,
-    phase: watch::Sender<Option<Phase>>,
-    epoch: u64,
-    snapshot: Option<Snapshot>,
-    /// Whether the device's disk has it.
-    is_left: bool,
-    duplicate: Option<DuplicateIdentity>,
-}
-
-impl Teller {
-    fn new(layout: StateLayout, channels: &Channels) -> Self {
-        Self {
-            layout,
-            reports: channels.reports.clone(),
-            heartbeats: channels.heartbeats.clone(),
-            phase: channels.phase.clone(),
-            epoch: 0,
-            snapshot: None,
-            is_left: false,
-            duplicate: None,
-        }
-    }
-
-    /// Says how things stand, if it is news: to the platform once the device knows its newest entry and its
-    /// floor, and on the device always, with what [`leave_a_copy`](Self::leave_a_copy) leaves.
-    fn tell(&mut self, status: AgentStatus, oriented: bool, pause: Option<Pause>) {
-        self.beat(&status);
-        let phase = Some(status.phase);
-        self.phase.send_if_modified(|told| std::mem::replace(told, phase) != phase);
-        if oriented {
-            self.reports.send_if_modified(|reported| {
-                let news = reported.as_deref() != Some(&status);
-                if news {
-                    *reported = Some(Arc::new(status.clone()));
-                }
-                news
-            });
-        }
-        let snapshot = Some(Snapshot { status, duplicate_identity: self.duplicate.clone(), pause });
-        if snapshot != self.snapshot {
-            (self.snapshot, self.is_left) = (snapshot, false);
-        }
-    }
-
-    /// Leaves what was said last for people on the device.
-    fn leave_a_copy(&mut self) {
-        if let Some(snapshot) = self.snapshot.as_ref().filter(|_| !self.is_left) {
-            snapshot.write(&self.layout);
-            self.is_left = true;
-        }
-    }
-
-    fn beat(&self, status: &AgentStatus) {
-        // Without an epoch nobody could tell whose sign of life it is, and a device that was
-        // superseded gives none.
-        if self.epoch == 0 || self.duplicate.is_some() {
-            return;
-        }
-        let accepted_generation = status.accepted.as_ref().map(|accepted| accepted.generation);
-        let beat = Heartbeat { epoch: self.epoch, accepted_generation, phase: status.phase };
-        self.heartbeats.send_if_modified(|last| {
-            let news = last.as_ref() != Some(&beat);
-            *last = Some(beat);
-            news
-        });
-    }
-
-    /// Takes note of a new epoch, or of another device with this one's name.
-    fn stands(&mut self, standing: &WriterStanding, device: &mut Device) {
-        self.epoch = standing.epoch;
-        device.note_writer_epoch(standing.epoch);
-        let Some(by) = standing.superseded_by.as_ref().filter(|_| self.duplicate.is_none()) else { return };
-        self.heartbeats.send_replace(None);
-        let message = "another device reports under this name with a higher epoch; this one reports no longer and goes \
-                       on enforcing what it accepted; revoke one of the two and enrol it anew";
-        tracing::error!(by = by.instance, by_epoch = by.epoch, epoch = standing.epoch, "{message}");
-        self.duplicate = Some(DuplicateIdentity { since: device.now() });
-        device.note_duplicate_identity(message);
-    }
 }
 
 #[cfg(test)]

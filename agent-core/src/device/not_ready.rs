@@ -8,7 +8,7 @@ use agent_model::{
 };
 use futures_util::future::join_all;
 
-use super::{SAFE_MODE, UNREADABLE};
+use super::pass::{SAFE_MODE, UNREADABLE};
 use crate::{
     audit::short,
     executor::Executor,

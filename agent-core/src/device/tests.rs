@@ -3,11 +3,11 @@ mod rollback;
 mod safe_mode;
 mod versions;
 
-use std::{fs, path::PathBuf, sync::LazyLock};
+use std::{fs, path::PathBuf, sync::LazyLock, time::Duration};
 
 use agent_model::{
     Digest, Generation, Invalid, ManifestFormat, RefusalReason, SpecDocument,
-    status::{ConditionStatus, ConditionType, KIND, Phase, SCHEMA_VERSION},
+    status::{ConditionStatus, ConditionType, KIND, Phase, ResourceState, SCHEMA_VERSION},
 };
 use jsonschema::Validator;
 use semver::Version;
@@ -19,6 +19,7 @@ use crate::{
     dispatcher::Formats,
     envelope::HighWaterMark,
     fakes::{FakeFormat, FakeReconciler, device, document},
+    pause::Pause,
     state_dir::StateLayout,
     status::snapshot::Snapshot,
 };
@@ -154,7 +155,10 @@ async fn without_a_ledger_to_write_nothing_is_accepted_and_nothing_changed_until
     bench.break_disk();
     bench.take_done();
     let status = bench.take(2, json!({"/a": "2"})).await;
-    assert_eq!((status.phase, accepted(&status)), (Phase::Converged, Some(1)));
+    // Nobody looks any more at how things stand.
+    assert_eq!((status.phase, accepted(&status)), (Phase::Converging, Some(1)));
+    let held = &status.resources[0];
+    assert_eq!((held.state, held.reason.as_str()), (ResourceState::Pending, "StateStore"));
     assert_eq!(condition(&status, ConditionType::Accepted), (ConditionStatus::Unknown, "StateStore"));
     assert_eq!(condition(&status, ConditionType::StateStore).0, ConditionStatus::False);
     assert!(bench.device.due().is_some(), "it tries again by itself");

@@ -1,12 +1,18 @@
 //! The device's one connection to NATS, which is there before any server is.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use agent_model::AgentId;
-use async_nats::{Client, ClientError, Event, Message, Request, RequestError, client::FlushError};
+use async_nats::{
+    Client, ClientError, Event, Message, Request, RequestError, Statistics, client::FlushError,
+    connection::State,
+};
 use tokio::{
     sync::watch,
     time::{Instant, timeout},
@@ -32,6 +38,9 @@ pub(super) const SUBSCRIPTION_CAPACITY: usize = 256;
 /// The jitter starts with the very first attempt: a server that restarts loses all its devices at
 /// once. A minute is the longest that a device in reach of a server stays away from it.
 const RECONNECT: Backoff = Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(60) };
+
+/// A link that is lost sooner counts as an attempt that failed.
+const LASTING: Duration = Duration::from_secs(30);
 
 /// What the client complains about can repeat with every message: so many lines at once, and then
 /// one per interval.
@@ -89,8 +98,9 @@ impl Connection {
     ) -> Result<Self, ConnectError> {
         let Entrance { servers, options } = access.open().await?;
         let (link_sender, link) = watch::channel(Link::default());
-        let observer = Mutex::new(LinkObserver::new(link_sender, Instant::now()));
-        let observer = Arc::new(observer);
+        let observer = Arc::new(Mutex::new(LinkObserver::new(link_sender, Instant::now())));
+        let short_links = Arc::clone(&lock(&observer).short_links);
+        let observed = Arc::clone(&observer);
         let options = options
             .name(format!("harmony-agent {}", agent))
             .custom_inbox_prefix(inbox_prefix)
@@ -98,20 +108,23 @@ impl Connection {
             .request_timeout(None)
             .ping_interval(PING_INTERVAL)
             .subscription_capacity(SUBSCRIPTION_CAPACITY)
-            .reconnect_delay_callback(reconnect_delay)
+            .reconnect_delay_callback(move |attempts| {
+                reconnect_delay(attempts, short_links.load(Ordering::Relaxed))
+            })
             .event_callback(move |event| {
-                let mut observer = observer.lock().unwrap_or_else(PoisonError::into_inner);
-                observer.observe(&event, Instant::now());
+                lock(&observed).observe(&event, Instant::now());
                 std::future::ready(())
             });
         let client =
             options.connect(servers).await.map_err(|error| ConnectError::Client { source: error.into() })?;
+        lock(&observer).statistics = Some(client.statistics());
         Ok(Self { client, link, patience: Arc::default() })
     }
 
-    /// Whether there is a server at the other end now.
+    /// Whether there is a server at the other end now. What the client tells of its link can be lost where it has much
+    /// to tell, so it is asked as well.
     pub fn is_connected(&self) -> bool {
-        self.link.borrow().connected
+        self.link.borrow().connected && self.client.connection_state() == State::Connected
     }
 
     /// Follows whether there is a server at the other end.
@@ -129,12 +142,9 @@ impl Connection {
         if !self.is_connected() {
             return None;
         }
-        // The client knows a request by its part of an inbox that all share, until an answer comes, and for ever where
-        // none does (nats-io/nats.rs#1617). Where that may be again the request has an inbox that goes with it.
-        let request = match self.patience.is_tried(subject) {
-            true => request.inbox(self.client.new_inbox()),
-            false => request,
-        };
+        // By default the client knows a request by its part of an inbox that all share, until an answer comes, and for
+        // ever where none does (nats-io/nats.rs#1617). An inbox of its own goes with the request.
+        let request = request.inbox(self.client.new_inbox());
         let answer = self.client.send_request(subject.to_owned(), request);
         while_linked(self.link.clone(), self.patience.wait_for(subject, answer)).await.flatten()
     }
@@ -165,14 +175,25 @@ pub(super) async fn while_linked<T>(
     }
 }
 
-/// `attempts` counts from 1 since the last success.
-fn reconnect_delay(attempts: usize) -> Duration {
-    RECONNECT.delay(u64::try_from(attempts).unwrap_or(u64::MAX), rand::random())
+/// `attempts` counts from 1 since the last success. A success that does not last is none: each link costs a handshake
+/// and all reads.
+fn reconnect_delay(attempts: usize, short_links: u64) -> Duration {
+    let attempts = u64::try_from(attempts).unwrap_or(u64::MAX);
+    RECONNECT.delay(attempts.max(short_links.saturating_add(1)), rand::random())
+}
+
+fn lock(observer: &Mutex<LinkObserver>) -> MutexGuard<'_, LinkObserver> {
+    observer.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Turns the client's events into the [`Link`] and into log lines.
 struct LinkObserver {
     link: watch::Sender<Link>,
+    /// Counts links too. The client drops events where it has many to tell, and a link must not go unnoticed.
+    statistics: Option<Arc<Statistics>>,
+    since: Option<Instant>,
+    /// How many links in a row did not last.
+    short_links: Arc<AtomicU64>,
     log: TokenBucket,
     /// Lines left out since the last one.
     unlogged: u64,
@@ -180,23 +201,50 @@ struct LinkObserver {
 
 impl LinkObserver {
     fn new(link: watch::Sender<Link>, now: Instant) -> Self {
-        Self { link, log: TokenBucket::new(LOG_BURST, LOG_INTERVAL, now), unlogged: 0 }
+        let log = TokenBucket::new(LOG_BURST, LOG_INTERVAL, now);
+        Self { link, statistics: None, since: None, short_links: Arc::default(), log, unlogged: 0 }
     }
 
     fn observe(&mut self, event: &Event, now: Instant) {
+        let known = self.link.borrow().connects;
+        let counted = self.statistics.as_ref().map(|counts| counts.connects.load(Ordering::Relaxed));
         match event {
-            Event::Connected => self.link.send_modify(|link| {
-                *link = Link { connected: true, connects: link.connects + 1 };
-            }),
-            Event::Disconnected | Event::Closed => self.link.send_modify(|link| link.connected = false),
-            _ => {}
+            Event::Disconnected | Event::Closed => self.lost(now),
+            Event::Connected => self.made(counted.unwrap_or(known + 1), now),
+            _ => {
+                if let Some(counted) = counted.filter(|counted| *counted > known) {
+                    self.made(counted, now);
+                }
+            }
         }
-        if self.log.take(now) {
+        if is_minor(event) {
+            log(event, 0);
+        } else if self.log.take(now) {
             log(event, std::mem::take(&mut self.unlogged));
         } else {
             self.unlogged += 1;
         }
     }
+
+    fn made(&mut self, connects: u64, now: Instant) {
+        self.since = Some(now);
+        self.link.send_replace(Link { connected: true, connects });
+    }
+
+    fn lost(&mut self, now: Instant) {
+        self.link.send_modify(|link| link.connected = false);
+        let Some(since) = self.since.take() else { return };
+        if now - since < LASTING {
+            self.short_links.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.short_links.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What is of no interest to whoever runs the device.
+fn is_minor(event: &Event) -> bool {
+    matches!(event, Event::LameDuckMode | Event::Draining | Event::Closed | Event::SlowConsumer(_))
 }
 
 /// A missing permission or a revoked user shows up here and nowhere else: to whoever asked, it
@@ -215,7 +263,7 @@ fn log(event: &Event, unlogged: u64) {
         }
         Event::ClientError(error) => tracing::error!(unlogged, %error, "the NATS client failed"),
         Event::LameDuckMode | Event::Draining | Event::Closed | Event::SlowConsumer(_) => {
-            tracing::debug!(unlogged, %event, "NATS")
+            tracing::debug!(%event, "NATS")
         }
     }
 }
@@ -227,8 +275,9 @@ mod tests {
     #[test]
     fn the_first_attempt_comes_soon_and_no_attempt_waits_longer_than_a_minute() {
         for _ in 0..100 {
-            assert!(reconnect_delay(1) <= Duration::from_millis(500));
-            assert!(reconnect_delay(usize::MAX) <= Duration::from_secs(60));
+            assert!(reconnect_delay(1, 0) <= Duration::from_millis(500));
+            assert!(reconnect_delay(usize::MAX, 0) <= Duration::from_secs(60));
+            assert!(reconnect_delay(1, u64::MAX) <= Duration::from_secs(60));
         }
     }
 
@@ -244,6 +293,54 @@ mod tests {
         assert_eq!(*link.borrow_and_update(), Link { connected: true, connects: 2 });
         observer.observe(&Event::Closed, Instant::now());
         assert_eq!(*link.borrow_and_update(), Link { connected: false, connects: 2 });
+    }
+
+    #[test]
+    fn links_that_do_not_last_are_made_again_later_and_later_and_one_that_lasts_begins_anew() {
+        let start = Instant::now();
+        let mut observer = LinkObserver::new(watch::channel(Link::default()).0, start);
+        let mut now = start;
+        let mut live = |seconds| {
+            observer.observe(&Event::Connected, now);
+            now += Duration::from_secs(seconds);
+            observer.observe(&Event::Disconnected, now);
+            // A loss is told once, whatever is told twice.
+            observer.observe(&Event::Disconnected, now);
+            observer.short_links.load(Ordering::Relaxed)
+        };
+        assert_eq!([1, 29, 0, 31, 1].map(&mut live), [1, 2, 3, 0, 1]);
+        let longest = (0..1000).map(|_| reconnect_delay(1, 10)).max();
+        assert!(longest > Some(Duration::from_secs(30)), "{longest:?}");
+    }
+
+    #[test]
+    fn a_link_whose_event_the_client_dropped_shows_with_the_next_event() {
+        let (sender, link) = watch::channel(Link::default());
+        let mut observer = LinkObserver::new(sender, Instant::now());
+        let statistics = Arc::new(Statistics::default());
+        observer.statistics = Some(Arc::clone(&statistics));
+        let mut sees = |connects, event: Event| {
+            statistics.connects.store(connects, Ordering::Relaxed);
+            observer.observe(&event, Instant::now());
+            *link.borrow()
+        };
+        assert_eq!(sees(1, Event::Connected), Link { connected: true, connects: 1 });
+        assert_eq!(sees(1, Event::SlowConsumer(1)), Link { connected: true, connects: 1 });
+        assert_eq!(sees(2, Event::SlowConsumer(1)), Link { connected: true, connects: 2 });
+        // Of which the client tells late, and of another one.
+        assert_eq!(sees(2, Event::Disconnected), Link { connected: false, connects: 2 });
+        assert_eq!(sees(2, Event::Connected), Link { connected: true, connects: 2 });
+        assert_eq!(sees(3, Event::Connected), Link { connected: true, connects: 3 });
+    }
+
+    #[test]
+    fn what_is_of_no_interest_takes_no_line_from_what_is() {
+        let start = Instant::now();
+        let mut observer = LinkObserver::new(watch::channel(Link::default()).0, start);
+        for _ in 0..100 {
+            observer.observe(&Event::SlowConsumer(1), start);
+        }
+        assert!(observer.unlogged == 0 && observer.log.available_at() <= start);
     }
 
     #[test]

@@ -21,16 +21,17 @@ use futures_util::{FutureExt, StreamExt, future::Fuse};
 use rand::{SeedableRng, rngs::StdRng};
 use tokio::{
     sync::watch,
-    task::JoinSet,
+    task::JoinError,
     time::{Instant, sleep, sleep_until},
 };
 
 use self::read_schedule::{Freshness, ReadSchedule};
 use super::{
     Connection, Link,
-    connection::SUBSCRIPTION_CAPACITY,
+    connection::{SUBSCRIPTION_CAPACITY, while_linked},
     direct_get::{Entry, ReadError},
     names,
+    owned_task::OwnedTask,
 };
 use crate::backoff::Backoff;
 
@@ -56,7 +57,7 @@ impl Default for DesiredWatchSettings {
 pub struct DesiredWatch {
     entries: watch::Receiver<Option<Entry>>,
     /// Ends its task when dropped.
-    _task: JoinSet<()>,
+    task: OwnedTask,
 }
 
 impl DesiredWatch {
@@ -74,9 +75,13 @@ impl DesiredWatch {
             ),
             entries: sender,
         };
-        let mut task = JoinSet::new();
-        task.spawn(follower.run());
-        Self { entries, _task: task }
+        let task = OwnedTask::spawn(follower.run());
+        Self { entries, task }
+    }
+
+    /// Ready when its task panicked, which ought to end the agent: it would hear of no more documents. Cancel safe.
+    pub async fn failed(&mut self) -> JoinError {
+        self.task.failed().await
     }
 
     /// The newest entry read; `None` before the first read. A change shows when the entry differs
@@ -121,7 +126,8 @@ impl Follower {
                 ),
             }
             attempt = if began.elapsed() > RESUBSCRIBE.longest { 1 } else { attempt + 1 };
-            sleep(RESUBSCRIBE.delay(attempt, rand::random())).await;
+            // Another link is worth another try at once.
+            while_linked(self.link.clone(), sleep(RESUBSCRIBE.delay(attempt, rand::random()))).await;
         }
     }
 
@@ -169,8 +175,11 @@ impl Follower {
                     reading.set(connection.read_last(names::DESIRED_STATE_BUCKET, agent).fuse());
                 }
                 Wake::Read(Ok(entry)) => {
-                    log_freshness(schedule.succeeded(now, entry.revision()), entry.revision());
-                    hand_on(entries, entry);
+                    let freshness = schedule.succeeded(now, entry.revision());
+                    log_freshness(freshness, entry.revision());
+                    if freshness != Freshness::Doubtful {
+                        hand_on(entries, entry);
+                    }
                 }
                 Wake::Read(Err(error)) => log_failure(&error, schedule.failed(now)),
                 Wake::Link(false) | Wake::Hints(None) => {
@@ -182,8 +191,8 @@ impl Follower {
     }
 }
 
-/// Subscribes to the hints, and returns when the subscription has reached the server at the other
-/// end. On a single server, what is read afterwards misses no change that is not hinted at; in a
+/// Subscribes to the hints, and returns when the subscription has left for the server at the other
+/// end, where it comes before whatever is sent next. On a single server, what is read afterwards misses no change that is not hinted at; in a
 /// cluster the schedule reads once more after a while.
 async fn subscribe(
     connection: &Connection,
@@ -212,7 +221,9 @@ fn hand_on(entries: &watch::Sender<Option<Entry>>, entry: Entry) {
 fn log_freshness(freshness: Freshness, revision: u64) {
     match freshness {
         Freshness::Current => tracing::debug!(revision, "read the desired state"),
-        Freshness::Behind => tracing::debug!(revision, "read an older desired state than expected"),
+        Freshness::Behind | Freshness::Doubtful => {
+            tracing::debug!(revision, "read an older desired state than expected");
+        }
         Freshness::GivenUp { expected } => tracing::warn!(
             revision,
             expected,

@@ -11,12 +11,12 @@ use agent_model::{AgentId, status::Event};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::{
     sync::watch,
-    task::JoinSet,
-    time::{Instant, sleep, sleep_until},
+    task::JoinError,
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
 use self::failures_told::FailuresTold;
-use super::{Connection, EventError, Link, publish_event, token_bucket::TokenBucket};
+use super::{Connection, EventError, Link, owned_task::OwnedTask, publish_event, token_bucket::TokenBucket};
 use crate::{
     audit::{AuditLog, EventCursor, unsent},
     backoff::Backoff,
@@ -32,20 +32,27 @@ const SETTLE: Duration = Duration::from_secs(1);
 const BURST: u32 = 200;
 const INTERVAL: Duration = Duration::from_secs(1);
 
+/// So many tries in a row without success are worth a line, once.
+const WORTH_A_LINE: u64 = 3;
+
 /// Publishes events until it is dropped.
 #[derive(Debug)]
 pub struct EventPublisher {
     /// Ends its task when dropped.
-    _task: JoinSet<()>,
+    task: OwnedTask,
 }
 
 impl EventPublisher {
     /// Begins to publish what `audit`, the log of that folder, tells beyond the cursor that lies beside it.
     pub fn spawn(connection: &Connection, agent: &AgentId, layout: StateLayout, audit: &AuditLog) -> Self {
         let outlet = Stream { connection: connection.clone(), agent: agent.clone(), link: connection.link() };
-        let mut task = JoinSet::new();
-        task.spawn(Publisher::new(layout, audit, outlet).run());
-        Self { _task: task }
+        let task = OwnedTask::spawn(Publisher::new(layout, audit, outlet).run());
+        Self { task }
+    }
+
+    /// Ready when its task panicked, which ought to end the agent: it would tell of no more events. Cancel safe.
+    pub async fn failed(&mut self) -> JoinError {
+        self.task.failed().await
     }
 }
 
@@ -53,6 +60,9 @@ impl EventPublisher {
 trait Outlet: Send + Sync {
     /// Ready when it is worth trying. Never, when it will not be any more.
     fn reachable(&mut self) -> impl Future<Output = ()> + Send;
+
+    /// Ready when what is to be reached is another than it was, so that a failure says nothing any more.
+    fn renewed(&mut self) -> impl Future<Output = ()> + Send;
 
     /// Tries it once.
     fn publish(&self, event: &Event) -> impl Future<Output = Result<(), EventError>> + Send;
@@ -67,6 +77,13 @@ struct Stream {
 impl Outlet for Stream {
     async fn reachable(&mut self) {
         if self.link.wait_for(|link| link.connected).await.is_err() {
+            std::future::pending().await
+        }
+    }
+
+    async fn renewed(&mut self) {
+        let connects = self.link.borrow().connects;
+        if self.link.wait_for(|link| link.connects != connects).await.is_err() {
             std::future::pending().await
         }
     }
@@ -143,13 +160,19 @@ impl<O: Outlet> Publisher<O> {
     async fn deliver(&mut self, event: &Event) {
         sleep_until(self.bucket.available_at()).await;
         self.bucket.take(Instant::now());
-        for tries in 1.. {
+        let mut tries = 0;
+        loop {
             self.outlet.reachable().await;
             match self.outlet.publish(event).await {
                 Ok(()) => return,
                 Err(error) if error.retry_helps() => {
-                    tracing::debug!(seq = event.seq, %error, "the event is not stored yet");
-                    sleep(Backoff::RESOURCE.delay(tries, self.random.random())).await;
+                    tries += 1;
+                    log_failure(event.seq, &error, tries);
+                    let pause = Backoff::RESOURCE.delay(tries, self.random.random());
+                    // Another link is another chance at once.
+                    if timeout(pause, self.outlet.renewed()).await.is_ok() {
+                        tries = 0;
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(seq = event.seq, %error, "the event is given up");
@@ -167,6 +190,14 @@ impl<O: Outlet> Publisher<O> {
         if let Err(error) = (EventCursor { published }).write(&self.layout) {
             tracing::debug!(%error, "the cursor of the events cannot be written");
         }
+    }
+}
+
+/// Lost answers are ordinary. Only what goes on is worth a line, once.
+fn log_failure(seq: u64, error: &(dyn std::error::Error + 'static), in_a_row: u64) {
+    match in_a_row {
+        WORTH_A_LINE => tracing::warn!(seq, error, "events are not stored yet, and wait"),
+        _ => tracing::debug!(seq, error, in_a_row, "the event is not stored yet"),
     }
 }
 

@@ -6,11 +6,11 @@ use agent_model::{AgentId, status::Heartbeat};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use tokio::{
     sync::watch,
-    task::JoinSet,
+    task::JoinError,
     time::{Instant, sleep_until},
 };
 
-use super::{Connection, jitter::spread, names};
+use super::{Connection, jitter::spread, names, owned_task::OwnedTask};
 
 /// Shortest time between two heartbeats, however often the phase changes.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
@@ -19,7 +19,7 @@ const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct HeartbeatTask {
     /// Ends its task when dropped.
-    _task: JoinSet<()>,
+    task: OwnedTask,
 }
 
 impl HeartbeatTask {
@@ -37,9 +37,13 @@ impl HeartbeatTask {
     ) -> Self {
         let schedule = BeatSchedule::new(interval, StdRng::from_rng(&mut rand::rng()), Instant::now());
         let subject = names::entry_subject(names::HEARTBEAT_BUCKET, agent);
-        let mut task = JoinSet::new();
-        task.spawn(beat(connection.clone(), subject, schedule, heartbeat));
-        Self { _task: task }
+        let task = OwnedTask::spawn(beat(connection.clone(), subject, schedule, heartbeat));
+        Self { task }
+    }
+
+    /// Ready when its task panicked, which ought to end the agent: it would give no more signs of life. Cancel safe.
+    pub async fn failed(&mut self) -> JoinError {
+        self.task.failed().await
     }
 }
 

@@ -24,6 +24,7 @@ mod heartbeat;
 mod jitter;
 mod marker;
 pub mod names;
+mod owned_task;
 mod patience;
 mod probe;
 mod server_address;

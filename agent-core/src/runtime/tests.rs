@@ -23,6 +23,7 @@ use crate::{
     ledger::Ledger,
     policy::Policy,
     safe_mode::SafeMode,
+    status::snapshot::Snapshot,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -159,6 +160,34 @@ async fn nothing_is_reported_before_the_newest_entry_is_known() {
     bench.entries.send_replace(Some(Entry::Absent));
     let status = bench.reported(|_| true).await;
     assert_eq!(status.phase, Phase::Unassigned);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_stands_is_told_after_a_while_where_the_own_status_can_be_read_and_the_entry_cannot() {
+    let mut bench = Bench::start(HOUR);
+    bench.entry(1, json!({"/a": "1"}));
+    bench.applied(1).await;
+    let mut bench = bench.restart(HOUR);
+    bench.fake.disk().broken.insert("File:/a".into());
+    bench.fake.disk().contents.clear();
+    sleep(SILENCE - Duration::from_secs(1)).await;
+    assert!(bench.reports.borrow_and_update().is_none());
+    let start = Instant::now();
+    let status = bench.reported(|_| true).await;
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    assert_eq!((status.phase, &status.desired), (Phase::Degraded, &None));
+    let accepted = status.condition(ConditionType::Accepted).unwrap();
+    assert_eq!((accepted.status, accepted.reason.as_str()), (ConditionStatus::Unknown, "NotJudged"));
+    bench.entry(1, json!({"/a": "1"}));
+    bench.reported(|status| status.desired.is_some()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_its_own_last_status_a_device_keeps_silent_however_long_it_takes() {
+    let bench = Bench::start(HOUR);
+    bench.prior.send_replace(None);
+    sleep(HOUR * 2).await;
+    assert!(bench.reports.borrow().is_none());
 }
 
 #[tokio::test(start_paused = true)]

@@ -31,6 +31,10 @@ impl Outlet for FakeStream {
         self.reachable.wait_for(|reachable| *reachable).await.unwrap();
     }
 
+    async fn renewed(&mut self) {
+        self.reachable.changed().await.unwrap();
+    }
+
     async fn publish(&self, event: &Event) -> Result<(), EventError> {
         let seq = event.seq;
         if self.refused.contains(&seq) {
@@ -57,7 +61,7 @@ struct Bench {
     log: AuditLog,
     stream: FakeStream,
     plug: watch::Sender<bool>,
-    task: JoinSet<()>,
+    task: OwnedTask,
 }
 
 impl Bench {
@@ -72,14 +76,13 @@ impl Bench {
         };
         let folder = tempfile::tempdir().unwrap();
         let log = AuditLog::open(&StateLayout::of(folder.path()), Head::default(), Timestamp::UNIX_EPOCH);
-        Self { folder, log, stream, plug, task: JoinSet::new() }
+        Self { folder, log, stream, plug, task: OwnedTask::spawn(async {}) }
     }
 
     /// Starts the publisher, or the next one after the first was killed.
     fn start(&mut self) {
-        self.task = JoinSet::new();
         let layout = StateLayout::of(self.folder.path());
-        self.task.spawn(Publisher::new(layout, &self.log, self.stream.clone()).run());
+        self.task = OwnedTask::spawn(Publisher::new(layout, &self.log, self.stream.clone()).run());
     }
 
     fn write(&self, happening: Happening) {
@@ -133,6 +136,24 @@ async fn what_is_of_interest_is_told_in_order_and_not_again_after_a_restart() {
     bench.done(StepEffect::Removed);
     assert_eq!(bench.stored(4).await[3..], named(&[(6, "Removed")]));
     assert_eq!(bench.cursor(), Some(6));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_link_ends_the_wait_after_failures() {
+    let mut bench = Bench::new();
+    *bench.stream.unanswered.lock().unwrap() = 20;
+    bench.start();
+    bench.write(Happening::Accepted);
+    sleep(HOUR / 4).await;
+    let left = *bench.stream.unanswered.lock().unwrap();
+    assert!((1..=12).contains(&left), "{left} tries are left: by now they are minutes apart");
+    let renewed = Instant::now();
+    for _ in 0..left {
+        bench.plug.send_replace(true);
+        sleep(Duration::from_millis(10)).await;
+    }
+    bench.stored(1).await;
+    assert!(renewed.elapsed() < Duration::from_secs(1), "{:?}", renewed.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
@@ -224,7 +245,7 @@ async fn a_superseded_device_says_so_and_no_more_until_it_is_started_anew() {
     bench.start();
     bench.write(Happening::DuplicateIdentity { message: "another".into() });
     bench.done(StepEffect::Repaired);
-    timeout(HOUR, bench.task.join_next()).await.expect("it ends");
+    timeout(HOUR, bench.task.ended()).await.expect("it ends");
     assert_eq!(bench.stored(1).await, named(&[(1, "DuplicateIdentity")]));
     bench.start();
     assert_eq!(bench.stored(2).await[1..], named(&[(2, "Drift")]));

@@ -20,10 +20,10 @@ use agent_model::{
     AgentId,
     status::{AgentStatus, Writer},
 };
-use tokio::{sync::watch, task::JoinSet, time::timeout};
+use tokio::{sync::watch, task::JoinError, time::timeout};
 
 use self::{own_entry::EntryOnServer, task::Task};
-use super::{Connection, Link};
+use super::{Connection, Link, owned_task::OwnedTask};
 use crate::envelope::HighWaterMark;
 
 /// How to write the status.
@@ -68,7 +68,7 @@ pub struct StatusWriter {
     standing: watch::Receiver<WriterStanding>,
     flush: watch::Sender<bool>,
     /// Ends its task when dropped.
-    task: JoinSet<()>,
+    task: OwnedTask,
 }
 
 impl StatusWriter {
@@ -94,8 +94,7 @@ impl StatusWriter {
         let (flush, flush_receiver) = watch::channel(false);
         let inputs = task::Inputs { link, reports, flush: flush_receiver };
         let outputs = task::Outputs { prior: prior_sender, standing: standing_sender };
-        let mut task = JoinSet::new();
-        task.spawn(Task::new(entry, settings, inputs, outputs).run());
+        let task = OwnedTask::spawn(Task::new(entry, settings, inputs, outputs).run());
         Self { prior, standing, flush, task }
     }
 
@@ -109,10 +108,15 @@ impl StatusWriter {
         self.standing.clone()
     }
 
+    /// Ready when its task panicked, which ought to end the agent: it would report no more. Cancel safe.
+    pub async fn failed(&mut self) -> JoinError {
+        self.task.failed().await
+    }
+
     /// Writes the newest report, progress included, and ends. Gives up after `within`.
     pub async fn stop(mut self, within: Duration) {
         self.flush.send_replace(true);
-        if timeout(within, self.task.join_next()).await.is_err() {
+        if timeout(within, self.task.ended()).await.is_err() {
             tracing::warn!("stopping before the newest status was acknowledged");
         }
     }

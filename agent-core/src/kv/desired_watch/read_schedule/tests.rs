@@ -14,6 +14,13 @@ fn connected(now: Instant) -> ReadSchedule<StdRng> {
     schedule
 }
 
+/// Over a link that was made long ago.
+fn settled(now: Instant) -> ReadSchedule<StdRng> {
+    let mut schedule = connected(now);
+    schedule.settles_at = None;
+    schedule
+}
+
 /// Reads when the schedule says so, and gives when that was and what it meant.
 fn read(schedule: &mut ReadSchedule<StdRng>, now: Instant, revision: u64) -> (Instant, Freshness) {
     let at = schedule.next_read().unwrap().max(now);
@@ -72,7 +79,7 @@ fn a_resync_comes_about_every_interval_when_nothing_else_happens() {
 #[test]
 fn hints_during_a_read_lead_to_one_more_read() {
     let now = Instant::now();
-    let mut schedule = connected(now);
+    let mut schedule = settled(now);
     schedule.begin(now);
     for sequence in 1..=100 {
         schedule.hint(now, Some(sequence));
@@ -96,7 +103,7 @@ fn a_hint_without_a_readable_sequence_is_still_a_hint() {
 #[test]
 fn a_read_behind_its_hint_is_repeated_until_it_catches_up() {
     let now = Instant::now();
-    let mut schedule = connected(now);
+    let mut schedule = settled(now);
     read(&mut schedule, now, 7);
     schedule.hint(now, Some(8));
     let (mut at, freshness) = read(&mut schedule, now, 7);
@@ -112,9 +119,9 @@ fn a_read_behind_its_hint_is_repeated_until_it_catches_up() {
 }
 
 #[test]
-fn a_hint_of_a_revision_that_never_comes_costs_nine_reads() {
+fn a_hint_of_a_revision_that_never_comes_costs_thirteen_reads() {
     let mut now = Instant::now();
-    let mut schedule = connected(now);
+    let mut schedule = settled(now);
     read(&mut schedule, now, 7);
     schedule.hint(now, Some(u64::MAX));
     let mut outcomes = Vec::new();
@@ -132,17 +139,107 @@ fn a_hint_of_a_revision_that_never_comes_costs_nine_reads() {
 }
 
 #[test]
-fn a_lower_revision_than_before_is_looked_at_again_and_then_believed() {
+fn what_lags_is_read_again_for_longer_than_an_election_takes_whatever_is_drawn() {
+    for seed in 0..200 {
+        let start = Instant::now();
+        let mut schedule = ReadSchedule::new(RESYNC, StdRng::seed_from_u64(seed), start);
+        schedule.connected(start);
+        schedule.settles_at = None;
+        read(&mut schedule, start, 7);
+        schedule.hint(start, Some(8));
+        let (mut at, mut freshness) = read(&mut schedule, start, 7);
+        while freshness == Freshness::Behind {
+            (at, freshness) = read(&mut schedule, at, 7);
+        }
+        let minutes = (at - start).as_secs() / 60;
+        assert!((8..=17).contains(&minutes), "given up after {minutes} min");
+    }
+}
+
+#[test]
+fn a_lower_revision_than_before_is_doubted_for_some_reads_and_then_believed() {
     let mut now = Instant::now();
-    let mut schedule = connected(now);
+    let mut schedule = settled(now);
     read(&mut schedule, now, 8812);
     schedule.connected(now);
-    assert_eq!(read(&mut schedule, now, 3).1, Freshness::Behind);
+    let mut outcomes = Vec::new();
     while !is_resync(schedule.next_read(), now) {
-        now = read(&mut schedule, now, 3).0;
+        let freshness;
+        (now, freshness) = read(&mut schedule, now, 3);
+        outcomes.push(freshness);
     }
+    assert_eq!(outcomes[..4], [[Freshness::Doubtful; 3].as_slice(), &[Freshness::Behind]].concat());
+    assert_eq!(outcomes.last(), Some(&Freshness::GivenUp { expected: 8812 }));
     schedule.hint(now, Some(4));
     assert_eq!(read(&mut schedule, now, 4).1, Freshness::Current);
+}
+
+#[test]
+fn a_replica_that_lags_for_a_moment_changes_nothing() {
+    let mut now = Instant::now();
+    let mut schedule = settled(now);
+    read(&mut schedule, now, 8);
+    schedule.connected(now);
+    schedule.settles_at = None;
+    let freshness;
+    (now, freshness) = read(&mut schedule, now, 7);
+    assert_eq!(freshness, Freshness::Doubtful);
+    assert_eq!(read(&mut schedule, now, 8).1, Freshness::Current);
+    assert!(is_resync(schedule.next_read(), now + Duration::from_millis(250)));
+}
+
+#[test]
+fn a_link_that_has_settled_is_read_over_once_more_whatever_was_read_before() {
+    for before in ["nothing", "a failure", "a replica that lags", "a hint"] {
+        let start = Instant::now();
+        let mut schedule = connected(start);
+        let mut now = start;
+        match before {
+            "a failure" => {
+                schedule.begin(now);
+                schedule.failed(now);
+            }
+            "a replica that lags" => {
+                schedule.hint(now, Some(8));
+                (now, _) = read(&mut schedule, now, 7);
+            }
+            "a hint" => {
+                read(&mut schedule, now, 7);
+                schedule.hint(now, Some(8));
+            }
+            _ => {}
+        }
+        let mut reads = Vec::new();
+        while !is_resync(schedule.next_read(), now) {
+            (now, _) = read(&mut schedule, now, 8);
+            reads.push(now - start);
+        }
+        let last = reads.pop().unwrap();
+        assert!((SETTLING.mul_f64(0.75)..SETTLING.mul_f64(1.25)).contains(&last), "{before}: {last:?}");
+        assert!(reads.iter().all(|read| *read < SETTLING.mul_f64(0.75)), "{before}: {reads:?}");
+    }
+}
+
+#[test]
+fn hints_without_end_that_hint_at_nothing_cost_two_reads_a_minute() {
+    let mut now = Instant::now();
+    let mut schedule = settled(now);
+    (now, _) = read(&mut schedule, now, 7);
+    let begin = now;
+    let mut reads = 0;
+    while now - begin < Duration::from_secs(3000) {
+        schedule.hint(now, Some(7));
+        while let Some(at) = schedule.next_read().filter(|at| *at <= now) {
+            read(&mut schedule, at.max(now), 7);
+            reads += 1;
+        }
+        now += Duration::from_millis(200);
+    }
+    assert!((100..=121).contains(&reads), "{reads} reads");
+    // A true one among them waits for no longer than half a minute.
+    schedule.hint(now, Some(8));
+    let (at, freshness) = read(&mut schedule, now, 8);
+    assert!(at - now <= FRUITLESS_INTERVAL && freshness == Freshness::Current);
 }
 
 #[test]
@@ -197,6 +294,7 @@ proptest! {
         schedule.connected(now);
         let mut stored = 1;
         let mut reads: Vec<Instant> = Vec::new();
+        let mut linked = now;
         let mut fails = false;
         for (pause, happening) in happenings {
             let until = now + Duration::from_millis(pause);
@@ -216,6 +314,7 @@ proptest! {
                 Happening::Reconnect => {
                     schedule.disconnected();
                     schedule.connected(now);
+                    linked = now;
                 }
                 Happening::Fail => fails = true,
                 Happening::Write => stored += 1,
@@ -234,14 +333,17 @@ proptest! {
         let mut seen = 0;
         while !is_resync(schedule.next_read(), now) {
             let at = schedule.next_read().unwrap().max(now);
-            prop_assert!(at - now <= Duration::from_secs(60));
+            prop_assert!(at - now <= WHILE_BEHIND.longest);
             now = at;
             schedule.begin(now);
             schedule.succeeded(now, stored);
             seen = stored;
             left += 1;
-            prop_assert!(left <= 1 + RETRIES_WHILE_BEHIND, "reads go on for ever");
+            reads.push(now);
+            prop_assert!(left <= 2 + RETRIES_WHILE_BEHIND, "reads go on for ever");
         }
         prop_assert_eq!(seen, stored);
+        let settled = linked + SETTLING.mul_f64(0.75);
+        prop_assert!(reads.iter().any(|read| *read >= settled), "no read over the settled link");
     }
 }
