@@ -55,11 +55,11 @@ pub(crate) async fn run(args: RunArgs, program: Agent) -> Result<Exit, CommandEr
         ServiceManager::from_environment().map(|manager| manager.keep_informed(current_phase, stop.clone()));
     let layout = state.layout().clone();
     let holds = holds::follow(&layout);
-    serve(wired, Serving { agent, layout, connection, intervals, holds, phase, stop }).await;
+    let served = serve(wired, Serving { agent, layout, connection, intervals, holds, phase, stop }).await;
     if let Some(informing) = informing {
         informing.end(LAST_WORD).await;
     }
-    Ok(Exit::Done)
+    served.map(|()| Exit::Done)
 }
 
 /// Takes as many descriptors as this program may have: each process that runs needs two, and a device may

@@ -19,7 +19,7 @@ use agent_model::{
 };
 use tokio::sync::watch;
 
-use crate::{holds::Holds, wiring::Wired};
+use crate::{CommandError, holds::Holds, wiring::Wired};
 
 /// How long a stopping agent waits for its last report to arrive.
 const LAST_REPORT: Duration = Duration::from_secs(2);
@@ -46,13 +46,16 @@ pub(crate) struct Serving {
 }
 
 /// Works, whether a server is in reach or not: what was accepted is enforced.
-pub(crate) async fn serve(wired: Wired, serving: Serving) {
+///
+/// # Errors
+/// When a part of it fails that nothing else can stand in for. Whoever looks after the agent starts it anew.
+pub(crate) async fn serve(wired: Wired, serving: Serving) -> Result<(), CommandError> {
     let Serving { agent, layout, connection, intervals, holds, phase, stop } = serving;
     let (reports, newest_report) = watch::channel::<Option<Arc<AgentStatus>>>(None);
     let (heartbeats, newest_heartbeat) = watch::channel(None);
     let resync_interval = intervals.resync;
-    let desired = DesiredWatch::spawn(&connection, &agent, DesiredWatchSettings { resync_interval });
-    let writer = StatusWriter::spawn(
+    let mut desired = DesiredWatch::spawn(&connection, &agent, DesiredWatchSettings { resync_interval });
+    let mut writer = StatusWriter::spawn(
         &connection,
         StatusWriterSettings {
             agent: agent.clone(),
@@ -62,8 +65,8 @@ pub(crate) async fn serve(wired: Wired, serving: Serving) {
         },
         newest_report,
     );
-    let _heartbeat = HeartbeatTask::spawn(&connection, &agent, intervals.heartbeat, newest_heartbeat);
-    let _events = EventPublisher::spawn(&connection, &agent, layout.clone(), &wired.audit);
+    let mut heartbeat = HeartbeatTask::spawn(&connection, &agent, intervals.heartbeat, newest_heartbeat);
+    let mut events = EventPublisher::spawn(&connection, &agent, layout.clone(), &wired.audit);
     let channels = Channels {
         entries: desired.entries(),
         prior: writer.prior(),
@@ -75,7 +78,19 @@ pub(crate) async fn serve(wired: Wired, serving: Serving) {
         safe_mode: holds.safe_mode,
     };
     let wakes = wired.registry.wakes();
-    runtime::run(wired.device, layout, channels, wakes, intervals.drift, stop).await;
+    let running = runtime::run(wired.device, layout, channels, wakes, intervals.drift, stop);
+    // Whichever ends first ends all: none of them is looked at again.
+    let failed = tokio::select! {
+        () = running => None,
+        error = desired.failed() => Some(("desired state", error)),
+        error = writer.failed() => Some(("status", error)),
+        error = heartbeat.failed() => Some(("signs of life", error)),
+        error = events.failed() => Some(("events", error)),
+    };
     tracing::info!("stopping; what runs on this device goes on running");
+    if let Some((what, error)) = failed {
+        return Err(CommandError::failed(format!("the transport of the {what} failed: {error}")));
+    }
     writer.stop(LAST_REPORT).await;
+    Ok(())
 }

@@ -3,6 +3,7 @@
 use std::{error::Error, path::PathBuf};
 
 use agent_core::{
+    device::Device,
     kv::{Access, Connection, DesiredWatchSettings, HeartbeatTask},
     runtime::DEFAULT_DRIFT_INTERVAL,
     signing::Trust,
@@ -16,7 +17,7 @@ use crate::{
     configuration::Ground,
     holds::Holds,
     serving::{Intervals, Serving, serve},
-    wiring,
+    wiring::{self, Wired},
 };
 
 /// One agent among many in a process, with a connection and folders of its own and the intervals that
@@ -43,12 +44,8 @@ impl SimulatedAgent {
     /// # Errors
     /// Those with which the agent would end at its start.
     pub async fn run(self) -> Result<(), Box<dyn Error + Send + Sync>> {
-        let Self { agent, url, state_dir, root } = self;
-        let state = StateDir::open(state_dir).await?;
-        let ground = Ground::built_in(state.layout().path().to_owned(), root);
-        let mut wired = wiring::wire(Agent::new(), &agent, &state, ground, Trust::in_anybody()).await?;
-        wired.device.guard_against_crashes(state.layout());
-        wired.device.heed_deadlines();
+        let (state, wired) = self.wire().await?;
+        let Self { agent, url, .. } = self;
         let access = Access { urls: vec![url], ..Access::default() };
         let (_never, stop) = watch::channel(false);
         let serving = Serving {
@@ -64,7 +61,25 @@ impl SimulatedAgent {
             phase: watch::channel(None).0,
             stop,
         };
-        serve(wired, serving).await;
-        Ok(())
+        Ok(serve(wired, serving).await?)
+    }
+
+    /// The device alone, as [`run`](Self::run) begins with it, and the folder that it holds: who drives it is its
+    /// transport. It never connects.
+    ///
+    /// # Errors
+    /// Those with which the agent would end at its start.
+    pub async fn device(self) -> Result<(StateDir, Device), Box<dyn Error + Send + Sync>> {
+        let (state, wired) = self.wire().await?;
+        Ok((state, wired.device))
+    }
+
+    async fn wire(&self) -> Result<(StateDir, Wired), Box<dyn Error + Send + Sync>> {
+        let state = StateDir::open(self.state_dir.clone()).await?;
+        let ground = Ground::built_in(state.layout().path().to_owned(), self.root.clone());
+        let mut wired = wiring::wire(Agent::new(), &self.agent, &state, ground, Trust::in_anybody()).await?;
+        wired.device.guard_against_crashes(state.layout());
+        wired.device.heed_deadlines();
+        Ok((state, wired))
     }
 }
