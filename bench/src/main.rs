@@ -8,7 +8,7 @@
 //! noop_pass     executor + files  │ stat                      ──▶ report ──▶ its section of RESULTS.md
 //! idle          agent (a process) │ bounds
 //! traffic       agent on a wire   │ bound
-//! endurance     agent (a process) │ bounds
+//! endurance     agent (a process), device │ bounds
 //! containers    agent (a process) │ the runtime's socket, bounds
 //! crowd         many agents       │ as many loops
 //! ```
@@ -55,6 +55,10 @@ use results::{Section, record};
 
 fn main() -> ExitCode {
     if let Some(work) = crowd::assignment() {
+        work();
+        return ExitCode::SUCCESS;
+    }
+    if let Some(work) = endurance::assignment() {
         work();
         return ExitCode::SUCCESS;
     }

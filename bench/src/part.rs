@@ -71,7 +71,11 @@ impl Part {
             Self::Idle => format!("idle agent: {} s", idle::DURATION.as_secs()),
             Self::Traffic => "control traffic: some seven minutes".to_owned(),
             Self::Endurance => {
-                format!("memory after {} documents and {} touches", endurance::DOCUMENTS, endurance::TOUCHES)
+                format!(
+                    "memory after {} documents and {} touches: some ten minutes",
+                    endurance::DOCUMENTS,
+                    endurance::TOUCHES
+                )
             }
             Self::Containers => format!(
                 "put -> Ready of a container: {} rounds; then {} of them for {} s",

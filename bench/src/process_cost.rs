@@ -2,6 +2,8 @@
 
 use std::{fs, time::Duration};
 
+use serde::{Deserialize, Serialize};
+
 /// What a process takes that has nothing to do.
 pub(crate) struct AtRest {
     /// For how long it was watched.
@@ -15,7 +17,7 @@ pub(crate) struct AtRest {
 }
 
 /// What a process has in memory, by its part of what it shares with others (PSS).
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Memory {
     /// All of it, in KiB.
     pub(crate) kib: u64,

@@ -84,7 +84,7 @@ pub(crate) fn idle(idle: &Idle) -> String {
     );
     format!(
         "{rows}\n\
-         **Idle**: a connected agent with one converged file, {} processes that sleep, and default intervals, \
+         **Idle**: a connected agent with one converged file, {} processes that sleep, and default intervals, with signs of life and a pass that nobody woke, \
          {}. PSS counts what several programs share by its part: the more shims there are, the less each takes. {}.",
         PROCESSES.len(),
         idle.agent.in_ticks(),
@@ -123,35 +123,41 @@ pub(crate) fn traffic(traffic: &Traffic) -> String {
 
 /// Whether it grows.
 pub(crate) fn endurance(endurance: &Endurance) -> String {
-    let Endurance { documents, applied, touches, repairs } = endurance;
-    let by_documents = format!("by {} documents", endurance::DOCUMENTS);
-    let by_touches = format!("by {} touches of its files", endurance::TOUCHES);
-    let rows = bounds(
-        "agent: growth of memory (PSS)",
-        [
-            grown(&by_documents, documents.all()),
-            grown("- of it anonymous", documents.anonymous()),
-            grown(&by_touches, touches.all()),
-            grown("- of it anonymous", touches.anonymous()),
-        ],
-    );
+    let Endurance { process, device } = endurance;
+    let grew = [
+        (format!("agent: by {} documents", endurance::DOCUMENTS), &process.documents),
+        (format!("agent: by {} touches of its files", endurance::TOUCHES), &process.touches),
+        (format!("device: by {} documents in force", endurance::DOCUMENTS_IN_FORCE), &device.documents),
+        (format!("device: by {} passes without changes", endurance::PASSES), &device.passes),
+    ];
+    let growths = grew.iter().flat_map(|(what, growth)| {
+        [grown(what, &growth.all()), grown("- of it anonymous", &growth.anonymous())]
+    });
+    let head = ["KiB after each tenth", "all", "anonymous"].map(str::to_owned);
+    let series = grew
+        .iter()
+        .map(|(what, growth)| [what.clone(), growth.all().to_string(), growth.anonymous().to_string()]);
     format!(
-        "{rows}\n\
-         **Growth of memory**: an agent with {} files gets {} documents, of which it reads the last of each burst: \
-         it put {applied} in force. Then its files are touched {} times, so that they are not as declared: it repaired \
-         {repairs} and looked again and again. Growth is from after a tenth of each kind of work, by when everything has \
-         happened that happens once, to its end. Anonymous is what is no page of a file as it lies on the disk: heap and \
-         stacks above all. In KiB after each tenth: documents {}, anonymous {}; touches {}, anonymous {}.",
+        "{}\n\
+         **Agent**: a process as it ships, with {} files, gets {} documents, of which it reads the last of each burst: \
+         it put {} in force. Then its files are touched {} times, so that they are not as declared: it repaired \
+         {} and looked again and again. **Device**: all of the agent but its connection and its watches, with \
+         the same files on a tmpfs. It puts {} documents in force one after the other, each with other content for one of \
+         the files, and then makes {} passes that find nothing to do, with a status after each.\n\n\
+         Growth is from after a tenth of each kind of work, by when everything has happened that happens once, to its end. \
+         Anonymous is what is no page of a file as it lies on the disk: heap and stacks above all.\n\n{}",
+        bounds("growth of memory (PSS)", growths),
         endurance::FILES,
         endurance::DOCUMENTS,
+        process.applied,
         endurance::TOUCHES,
-        documents.all(),
-        documents.anonymous(),
-        touches.all(),
-        touches.anonymous(),
+        process.repairs,
+        endurance::DOCUMENTS_IN_FORCE,
+        endurance::PASSES,
+        table(&[head].into_iter().chain(series).collect::<Vec<_>>()),
     )
 }
 
-fn grown(what: &str, series: Series) -> [String; 4] {
+fn grown(what: &str, series: &Series) -> [String; 4] {
     bound(what, "MiB", series.growth_kib() as f64 / 1024.0, GROWTH_AIM_MIB)
 }

@@ -41,7 +41,7 @@ fn ratio(what: String, comparison: &Comparison) -> [String; 8] {
 }
 
 /// What has a bound.
-pub(crate) fn bounds<const N: usize>(head: &str, rows: [[String; 4]; N]) -> String {
+pub(crate) fn bounds(head: &str, rows: impl IntoIterator<Item = [String; 4]>) -> String {
     let head = [head, "measured", "aim", ""].map(str::to_owned);
     table(&[head].into_iter().chain(rows).collect::<Vec<_>>())
 }

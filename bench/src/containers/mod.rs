@@ -21,11 +21,7 @@ use tests::{
 pub(crate) use report::words;
 pub(crate) use starting::ROUNDS;
 
-use crate::{
-    idle::{DURATION, UNTIL_QUIET},
-    process_cost::AtRest,
-    samples::Comparison,
-};
+use crate::{idle, process_cost::AtRest, samples::Comparison};
 
 /// How many containers the idle agent has.
 pub(crate) const IDLE: usize = 10;
@@ -57,18 +53,17 @@ pub(crate) async fn measure() -> Containers {
     Containers {
         runtime: version.trim().replace(" version", ""),
         starting: starting::measure(&server, &platform, &runtime).await,
-        idle: idle(&server, &platform, &runtime).await,
+        idle: at_rest(&server, &platform, &runtime).await,
     }
 }
 
-async fn idle(server: &NatsServer, platform: &Platform, runtime: &ContainerRuntime) -> AtRest {
+async fn at_rest(server: &NatsServer, platform: &Platform, runtime: &ContainerRuntime) -> AtRest {
     let mut agent = runtime.on(Agent::new(IDLE_AGENT, &server.url()));
     agent.start();
     let resources: Vec<_> = (0..IDLE).map(|number| container(&format!("box-{number}"), BOX)).collect();
     platform.put(IDLE_AGENT, &manifest(IDLE_AGENT, 1, &resources)).await;
     platform.status_where(IDLE_AGENT, "Converged", |status| status.phase == Phase::Converged).await;
-    tokio::time::sleep(UNTIL_QUIET).await;
-    let at_rest = AtRest::watch(agent.pid(), DURATION).await;
+    let watched = idle::watch(&agent, platform).await;
     agent.stop().await;
-    at_rest
+    watched
 }

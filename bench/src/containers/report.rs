@@ -26,7 +26,8 @@ pub(crate) fn words(containers: &Containers) -> String {
          connects to its port) to seeing in a watch of all statuses that this generation is applied and it is `Ready`. \
          Floor: the same container created and started over the same socket; whether it answers is not waited for. \
          Each is removed before the next. Where the time goes, by medians:\n\n{}\n\
-         **Idle**: a connected agent with {IDLE} containers that sleep, without probes, and default intervals, {}. {}.",
+         **Idle**: a connected agent with {IDLE} containers that sleep, without probes, and default intervals, with signs of life and a \
+         pass that nobody woke, {}. {}.",
         ratios([("put -> `Ready`, against create and start".to_owned(), &starting.all)]),
         starting.all.subject.count(),
         COMMAND.join(" "),

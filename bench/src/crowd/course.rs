@@ -34,8 +34,8 @@ const PATIENCE: Duration = Duration::from_secs(600);
 const LOOK: Duration = Duration::from_secs(1);
 /// Until what follows a connect is over: the last of it is one more read, at most 6.25 s later.
 const UNTIL_QUIET: Duration = Duration::from_secs(8);
-/// How long an idle crowd is watched.
-pub(super) const IDLE: Duration = Duration::from_secs(30);
+/// How long an idle crowd is watched: each of it gives a sign of life meanwhile (2 min, at most a quarter later).
+pub(super) const IDLE: Duration = Duration::from_secs(160);
 
 /// What was measured of one population.
 pub(super) struct Course {

@@ -1,7 +1,6 @@
-//! Whether an agent grows with what it goes through.
+//! An agent as it ships, to which documents and touches come in bursts.
 
 use std::{
-    fmt::{self, Display, Formatter},
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt,
     time::Duration,
@@ -10,33 +9,30 @@ use std::{
 use agent_model::status::{AgentStatus, Phase};
 use tests::{
     agent::Agent,
-    document::{file, manifest},
     nats_server::{NatsServer, Settings},
     platform::{Platform, provision_all},
 };
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::{
+    AGENT, FILES, Growth, PARTS,
+    files::{document, path},
+};
 use crate::process_cost::Memory;
 
 /// How many documents are written.
 pub(crate) const DOCUMENTS: u64 = 100_000;
 /// How often one of its files is touched.
 pub(crate) const TOUCHES: u64 = 1_000_000;
-/// How many files it keeps. They are touched in turns: the kernel tells of equal events in a row once.
-pub(crate) const FILES: u64 = 10;
 
-/// Each kind of work comes in so many parts, and memory is looked at after each.
-const PARTS: u64 = 10;
 /// A part comes in so many bursts.
 const BURSTS: u64 = 50;
 /// How far apart bursts begin. The agent reads its document at most ten times a second, so it takes one
 /// document of each burst of them, the last.
 const PACE: Duration = Duration::from_millis(120);
 
-const AGENT: &str = "edge-0001";
-
 /// How an agent fared.
-pub(crate) struct Endurance {
+pub(crate) struct Process {
     pub(crate) documents: Growth,
     /// Documents that it has put in force; of those that come close together the last.
     pub(crate) applied: u64,
@@ -45,39 +41,7 @@ pub(crate) struct Endurance {
     pub(crate) repairs: u64,
 }
 
-/// Memory after each tenth of the work. By the end of the first everything has happened that happens once.
-pub(crate) struct Growth(Vec<Memory>);
-
-/// One figure after each tenth of the work, in KiB.
-pub(crate) struct Series(Vec<u64>);
-
-impl Growth {
-    pub(crate) fn all(&self) -> Series {
-        Series(self.0.iter().map(|memory| memory.kib).collect())
-    }
-
-    /// What of it is no page of a file.
-    pub(crate) fn anonymous(&self) -> Series {
-        Series(self.0.iter().map(|memory| memory.anonymous_kib).collect())
-    }
-}
-
-impl Series {
-    /// How much it grew after the first tenth of the work, in KiB.
-    pub(crate) fn growth_kib(&self) -> u64 {
-        let first_and_last = self.0.first().zip(self.0.last());
-        first_and_last.map_or(0, |(first, last)| last.saturating_sub(*first))
-    }
-}
-
-impl Display for Series {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let figures: Vec<String> = self.0.iter().map(u64::to_string).collect();
-        f.write_str(&figures.join(", "))
-    }
-}
-
-pub(crate) async fn measure() -> Endurance {
+pub(crate) async fn measure() -> Process {
     let server = NatsServer::start(Settings::default()).await;
     provision_all(&server).await;
     let platform = Platform::connect(&server).await;
@@ -113,7 +77,7 @@ pub(crate) async fn measure() -> Endurance {
     let status = platform.status(AGENT).await.unwrap();
     let repairs = status.resources.iter().map(|resource| resource.drift_corrections).sum();
     agent.stop().await;
-    Endurance { documents, applied, touches, repairs }
+    Process { documents, applied, touches, repairs }
 }
 
 /// Has the bursts done and looks at the memory of that process.
@@ -129,15 +93,4 @@ async fn growth(pid: u32, mut burst: impl AsyncFnMut()) -> Growth {
         after.push(Memory::of(pid));
     }
     Growth(after)
-}
-
-fn path(number: u64) -> String {
-    format!("/etc/app/file-{number}.conf")
-}
-
-/// Some files, of which the first differs in each generation.
-fn document(generation: u64) -> serde_json::Value {
-    let content = |number| if number == 0 { format!("generation = {generation}\n") } else { String::new() };
-    let file = |number| file(&format!("file-{number}"), &path(number), &content(number));
-    manifest(AGENT, generation, &(0..FILES).map(file).collect::<Vec<_>>())
 }
