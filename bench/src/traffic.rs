@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use agent_core::kv::{DesiredWatchSettings, HeartbeatTask};
 use agent_model::status::Phase;
 use futures_util::StreamExt;
 use tests::{
@@ -27,17 +28,17 @@ const FORCED: Duration = Duration::from_secs(15);
 /// After a connection the device reads its entry once more, after some five seconds.
 const UNTIL_QUIET: Duration = Duration::from_secs(10);
 const RECONNECTS: u32 = 3;
+/// A link that is lost sooner is made again later.
+const LASTING: Duration = Duration::from_secs(35);
 const OFTEN: &str = "1s";
 const NEVER: &str = "24h";
 
 const AGENT: &str = "edge-0001";
 const DAYS: u64 = 30;
 const MONTH: Duration = Duration::from_secs(DAYS * 24 * 3600);
-/// The agent's defaults, in seconds: see `docs/operations.md`.
-const HEARTBEAT: u64 = 120;
-const RESYNC: u64 = 4 * 3600;
+const HEARTBEAT: Duration = HeartbeatTask::DEFAULT_INTERVAL;
 /// `PING_INTERVAL` of the agent's connection, in seconds.
-const PING: u64 = 300;
+const PING: Duration = Duration::from_secs(300);
 
 /// One thing that crosses the wire.
 pub(crate) struct Piece {
@@ -96,22 +97,24 @@ pub(crate) async fn measure() -> Traffic {
     let read = format!("$JS.API.DIRECT.GET.KV_desired-state.$KV.desired-state.{AGENT}");
     let resync = bed.average_of(&read).await;
 
-    agent = bed.started(agent, "2m", "1h").await;
+    let resync_interval = DesiredWatchSettings::default().resync_interval;
+    let in_seconds = |interval: Duration| format!("{}s", interval.as_secs());
+    agent = bed.started(agent, &in_seconds(HEARTBEAT), &in_seconds(resync_interval)).await;
     let before = bed.wire.bytes();
     for _ in 0..RECONNECTS {
         bed.wire.cut();
-        tokio::time::sleep(UNTIL_QUIET).await;
+        tokio::time::sleep(LASTING).await;
     }
     let reconnect = (bed.wire.bytes() - before) as f64 / f64::from(RECONNECTS);
     let window_bytes = bed.bytes_in(WINDOW).await;
     agent.stop().await;
 
-    let times = |seconds| MONTH.as_secs() / seconds;
+    let times = |interval: Duration| MONTH.as_secs() / interval.as_secs();
     let piece = |what, bytes, per_month| Piece { what, bytes, per_month };
     Traffic {
         pieces: vec![
             piece("sign of life", heartbeat, times(HEARTBEAT)),
-            piece("resync: document and status read", resync, times(RESYNC)),
+            piece("resync: document and status read", resync, times(resync_interval)),
             piece("ping and its answer", ping, times(PING)),
             piece("reconnect, with TLS and all reads, daily", reconnect, DAYS),
         ],
