@@ -35,10 +35,11 @@ const DOUBTED: u64 = 3;
 const FRUITLESS_BURST: u32 = 20;
 const FRUITLESS_INTERVAL: Duration = Duration::from_secs(30);
 
-/// So long after a link was made the entry is read once more, whatever was read before. In a cluster the subscription to the hints
+/// So long after the first answer over a new link the entry is read once more, whatever was read before. In a cluster the subscription to the hints
 /// reaches the node that leads the stream later than a nearer replica answers that read: a write
 /// in between is neither read nor hinted at (18 of 2,400 on three nodes of 2.15.1, writes within
-/// 1.5 ms of the subscription).
+/// 1.5 ms of the subscription). A read that failed does not count: a server that has just started takes clients in before
+/// it has found the others.
 const SETTLING: Duration = Duration::from_secs(5);
 
 /// When to read the entry next.
@@ -52,8 +53,7 @@ pub(super) struct ReadSchedule<R> {
     state: State,
     /// When the next read is wanted; the resync when nothing else asks for one.
     wanted_at: Instant,
-    /// When a new link has settled, until a read has begun after that.
-    settles_at: Option<Instant>,
+    settling: Settling,
     budget: TokenBucket,
     fruitless: TokenBucket,
     /// Whether a hint asks for the next read, or asked for the one under way.
@@ -71,6 +71,17 @@ enum State {
     Offline,
     Idle,
     Reading,
+}
+
+/// Whether a link is new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Settling {
+    /// Nothing was read over it yet.
+    Unanswered,
+    /// It has settled then, and is read over once more.
+    At(Instant),
+    /// Nothing is special about it.
+    Over,
 }
 
 /// A revision was announced, or seen before, that the last read did not reach.
@@ -107,7 +118,7 @@ impl<R: Rng> ReadSchedule<R> {
             rng,
             state: State::Offline,
             wanted_at: now,
-            settles_at: None,
+            settling: Settling::Over,
             budget: TokenBucket::new(READ_BURST, READ_INTERVAL, now),
             fruitless: TokenBucket::new(FRUITLESS_BURST, FRUITLESS_INTERVAL, now),
             hinted: false,
@@ -123,7 +134,7 @@ impl<R: Rng> ReadSchedule<R> {
         self.state = State::Idle;
         self.failures = 0;
         self.wanted_at = now;
-        self.settles_at = Some(now + spread(SETTLING.min(self.resync_interval), &mut self.rng));
+        self.settling = Settling::Unanswered;
     }
 
     /// The server was lost, and a read under way with it.
@@ -150,15 +161,23 @@ impl<R: Rng> ReadSchedule<R> {
         self.budget.take(now);
         self.state = State::Reading;
         self.reads_for_a_hint = std::mem::take(&mut self.hinted);
-        self.settles_at = self.settles_at.filter(|settles_at| *settles_at > now);
-        let resync_at = now + spread(self.resync_interval, &mut self.rng);
-        self.wanted_at = self.settles_at.map_or(resync_at, |settles_at| settles_at.min(resync_at));
+        self.wanted_at = now + spread(self.resync_interval, &mut self.rng);
+        match self.settling {
+            Settling::At(at) if at <= now => self.settling = Settling::Over,
+            Settling::At(at) => self.want(at),
+            Settling::Unanswered | Settling::Over => {}
+        }
     }
 
     /// The read gave an entry of this revision (0: none).
     pub(super) fn succeeded(&mut self, now: Instant, revision: u64) -> Freshness {
         self.state = State::Idle;
         self.failures = 0;
+        if self.settling == Settling::Unanswered {
+            let at = now + spread(SETTLING.min(self.resync_interval), &mut self.rng);
+            self.settling = Settling::At(at);
+            self.want(at);
+        }
         if self.reads_for_a_hint && revision == self.revision {
             self.fruitless.take(now);
         }
