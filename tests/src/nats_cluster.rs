@@ -1,13 +1,20 @@
 //! Three servers that hold each stream three times.
 
+mod route_cables;
+
+use std::array;
+
+use async_nats::jetstream::{self, Context};
 use fleet::provisioning::Layout;
 use serde_json::Value;
 
+use self::route_cables::RouteCables;
 use crate::{
     eventually::eventually,
     nats_server::{NatsServer, Place, Settings, free_ports},
     network::Host,
     platform::{Platform, provision_with},
+    proxy::Flow,
 };
 
 /// A cluster of three. Gone when dropped.
@@ -17,6 +24,8 @@ pub struct NatsCluster {
     pub servers: [NatsServer; 3],
     /// The ports on which they talk to each other.
     pub routes: [u16; 3],
+    /// Where they talk over cables.
+    cables: Option<RouteCables>,
 }
 
 impl NatsCluster {
@@ -30,8 +39,8 @@ impl NatsCluster {
     pub async fn start_on(hosts: [Option<Host>; 3]) -> Self {
         let routes: [u16; 3] = free_ports();
         let is_spread = hosts.iter().any(Option::is_some);
-        let mut servers = Vec::new();
-        for (place, host) in hosts.iter().enumerate() {
+        let settings = array::from_fn(|place| {
+            let host = &hosts[place];
             let all: Vec<String> = (0..3)
                 .map(|other| {
                     let address = match (&hosts[other], host) {
@@ -43,7 +52,7 @@ impl NatsCluster {
                 })
                 .collect();
             let listen = if is_spread { "0.0.0.0" } else { "127.0.0.1" };
-            servers.push(NatsServer::prepare(Settings {
+            Settings {
                 configuration: format!(
                     "cluster {{ name: \"cluster\", listen: \"{listen}:{}\", routes: [{}] }}",
                     routes[place],
@@ -51,18 +60,49 @@ impl NatsCluster {
                 ),
                 place: host.clone().map_or(Place::Loopback, Place::Host),
                 ..Settings::default()
-            }));
-        }
-        for server in &mut servers {
-            server.launch().await;
-        }
-        let servers = servers.try_into().expect("three places make three servers");
-        let cluster = Self { servers, routes };
-        for server in &cluster.servers {
-            server.assert_it_answers().await;
-        }
+            }
+        });
+        Self::start_with(settings, routes, None).await
+    }
+
+    /// The same on loopback, each write synced, with a cable between any two that can be cut. Nobody is told of
+    /// any member: neither do the members find a way around these cables, nor clients one around theirs.
+    pub async fn start_on_cables() -> Self {
+        let routes: [u16; 3] = free_ports();
+        let cables = RouteCables::lay(routes).await;
+        let settings = array::from_fn(|place| {
+            let others: Vec<String> =
+                cables.ports_for(place).map(|port| format!("\"nats-route://127.0.0.1:{port}\"")).collect();
+            Settings {
+                configuration: format!(
+                    // Nobody listens on the port that the others are told of, by each other.
+                    "cluster {{ name: \"cluster\", listen: \"127.0.0.1:{}\", routes: [{}], \
+                     advertise: \"127.0.0.1:1\", no_advertise: true }}",
+                    routes[place],
+                    others.join(", ")
+                ),
+                sync_always: true,
+                ..Settings::default()
+            }
+        });
+        Self::start_with(settings, routes, Some(cables)).await
+    }
+
+    async fn start_with(settings: [Settings; 3], routes: [u16; 3], cables: Option<RouteCables>) -> Self {
+        let mut cluster = Self { servers: settings.map(NatsServer::prepare), routes, cables };
+        cluster.start_all_again().await;
         cluster.await_leader().await;
         cluster
+    }
+
+    /// Starts all members, none of which runs.
+    pub async fn start_all_again(&mut self) {
+        for server in &mut self.servers {
+            server.launch().await;
+        }
+        for server in &self.servers {
+            server.assert_it_answers().await;
+        }
     }
 
     /// Waits until the cluster can make streams.
@@ -104,7 +144,11 @@ impl NatsCluster {
 
     /// The place of the member that leads the stream.
     pub async fn leader_of(&self, stream: &str) -> usize {
-        let jetstream = async_nats::jetstream::new(self.connect().await);
+        self.leader_seen_by(&jetstream::new(self.connect().await), stream).await
+    }
+
+    /// The same for whoever has a connection already.
+    pub async fn leader_seen_by(&self, jetstream: &Context, stream: &str) -> usize {
         let leader = eventually("the stream has a leader", async || {
             let stream = jetstream.get_stream(stream).await.map_err(|error| error.to_string())?;
             stream.cached_info().cluster.as_ref().and_then(|c| c.leader.clone()).ok_or("none yet".to_owned())
@@ -112,5 +156,58 @@ impl NatsCluster {
         .await;
         let place = self.servers.iter().position(|server| server.name() == leader);
         place.expect("the leader is a member")
+    }
+
+    /// Ends all connections between that member and the others, and refuses new ones. Only on cables.
+    pub fn cut_off(&self, member: usize) {
+        self.cables().cut(member);
+    }
+
+    /// From now on the bytes between that member and the others fare like this. Only on cables.
+    pub fn set_routes(&self, member: usize, flow: Flow) {
+        self.cables().set(member, flow);
+    }
+
+    fn cables(&self) -> &RouteCables {
+        self.cables.as_ref().expect("the cluster is on cables")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::platform::DESIRED_STATE;
+
+    /// Longer than a member takes to find its way around a cable where there is one.
+    const A_WHILE: Duration = Duration::from_secs(2);
+
+    #[tokio::test]
+    async fn a_member_that_is_cut_off_hears_of_nothing_until_its_cables_are_plugged_in() {
+        let cluster = NatsCluster::start_on_cables().await;
+        let near = cluster.provision().await;
+        let far = Platform::connect(&cluster.servers[2]).await;
+        let subject = format!("$KV.{DESIRED_STATE}.edge");
+        let cuts: [fn(&NatsCluster); 3] =
+            [|it| it.cut_off(2), |it| it.set_routes(2, Flow::Hold), |it| it.cut_off(2)];
+        for cut in cuts {
+            cut(&cluster);
+            let revision = eventually("an entry is stored", async || {
+                let ack = near.jetstream.publish(subject.clone(), "".into()).await;
+                ack.map_err(|error| error.to_string())?.await.map_err(|error| error.to_string())
+            })
+            .await
+            .sequence;
+            let read = async || far.entry(DESIRED_STATE, "edge").await.map(|it| it.map(|it| it.revision));
+            tokio::time::sleep(A_WHILE).await;
+            assert_ne!(read().await, Ok(Some(revision)), "it is not cut off");
+            cluster.set_routes(2, Flow::Pass);
+            eventually("the member has caught up", async || match read().await? {
+                Some(read) if read >= revision => Ok(()),
+                read => Err(format!("it has {read:?} and not {revision}")),
+            })
+            .await;
+        }
     }
 }

@@ -243,6 +243,16 @@ impl NatsServer {
         self.process.take().expect("the server runs").kill();
     }
 
+    /// Lets it do nothing until [`resume`](Self::resume). Whoever is connected is not told.
+    pub fn pause(&mut self) {
+        self.process.as_mut().expect("the server runs").pause();
+    }
+
+    /// Lets it go on.
+    pub fn resume(&mut self) {
+        self.process.as_mut().expect("the server runs").resume();
+    }
+
     /// Forgets all that was stored. Only while it does not run.
     pub fn empty_store(&mut self) {
         assert!(self.process.is_none(), "the server runs");

@@ -92,6 +92,16 @@ impl Process {
         self.end().await
     }
 
+    /// Lets it do nothing (SIGSTOP) until [`resume`](Self::resume).
+    pub fn pause(&mut self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub fn resume(&mut self) {
+        self.signal(Signal::CONT);
+    }
+
     /// Ends it without a word (SIGKILL), as a power cut would.
     pub fn kill(self) {
         drop(self);

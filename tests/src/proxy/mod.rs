@@ -20,6 +20,7 @@ use tokio::{
 use self::{
     interception::{Desk, Direction},
     pipe::Pipe,
+    protocol::Language,
 };
 
 pub use self::interception::{Fate, Interception, Messages};
@@ -72,12 +73,21 @@ pub struct Proxy {
 impl Proxy {
     /// A proxy for the clients of the server on that port, plugged in.
     pub async fn start(server: u16) -> Self {
+        Self::start_between(server, Language::Client).await
+    }
+
+    /// The same for those who speak anything else. There is no telling their messages apart.
+    pub async fn start_for_routes(server: u16) -> Self {
+        Self::start_between(server, Language::Unknown).await
+    }
+
+    async fn start_between(server: u16, language: Language) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (cable, watched) =
             watch::channel(Cable::Plugged { to_server: Flow::Pass, to_client: Flow::Pass });
         let desk = Desk::default();
-        let joint = Arc::new(Joint { server, cable: watched.clone(), desk: desk.clone() });
+        let joint = Arc::new(Joint { server, language, cable: watched.clone(), desk: desk.clone() });
         let task = tokio::spawn(listen(listener, port, watched, joint)).abort_handle();
         Self { port, cable, desk, task }
     }
@@ -155,6 +165,7 @@ impl Drop for Proxy {
 #[derive(Debug)]
 struct Joint {
     server: u16,
+    language: Language,
     cable: watch::Receiver<Cable>,
     desk: Desk,
 }
@@ -198,7 +209,13 @@ async fn pass_on(client: TcpStream, joint: Arc<Joint>, number: u64) {
     }
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    let pipe = |direction| Pipe { direction, cable: joint.cable.clone(), desk: joint.desk.clone(), number };
+    let pipe = |direction| Pipe {
+        direction,
+        cable: joint.cable.clone(),
+        desk: joint.desk.clone(),
+        language: joint.language,
+        number,
+    };
     // Whichever ends first ends both.
     tokio::select! {
         () = pipe(Direction::ToServer).run(from_client, to_server) => {},

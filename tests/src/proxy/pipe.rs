@@ -22,7 +22,7 @@ use super::{
     Cable, Flow,
     interception::{Desk, Direction, Fate},
     latency::Satellite,
-    protocol::{self, Message},
+    protocol::{Language, Message},
 };
 
 /// Parcels that wait to be put into the queue.
@@ -52,6 +52,7 @@ pub(super) struct Pipe {
     pub(super) direction: Direction,
     pub(super) cable: watch::Receiver<Cable>,
     pub(super) desk: Desk,
+    pub(super) language: Language,
     /// Tells this connection from others in what is drawn at random.
     pub(super) number: u64,
 }
@@ -78,7 +79,7 @@ impl Pipe {
             let flow = self.cable.borrow_and_update().flow(self.direction);
             let arrives = way.arrival(flow, self.seed(), Instant::now());
             loop {
-                let message = match protocol::take(&mut received) {
+                let message = match self.language.take(&mut received) {
                     Ok(Some(message)) => message,
                     Ok(None) => break,
                     Err(error) => {

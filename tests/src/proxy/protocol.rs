@@ -7,6 +7,29 @@ const MAX_LINE: usize = 64 * 1024;
 /// Largest body of a message; a server's own default is 1 MiB.
 const MAX_BODY: usize = 64 * 1024 * 1024;
 
+/// What is spoken on a cable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Language {
+    /// NATS's client protocol, message by message.
+    Client,
+    /// Whatever it is, nobody looks into it: what servers say to each other.
+    Unknown,
+}
+
+impl Language {
+    /// Takes the first message off the bytes that came so far; `None` while it is not complete.
+    ///
+    /// # Errors
+    /// When this is not spoken here.
+    pub(super) fn take(self, from: &mut BytesMut) -> Result<Option<Message>, NotTheProtocol> {
+        match self {
+            Self::Client => take(from),
+            Self::Unknown if from.is_empty() => Ok(None),
+            Self::Unknown => Ok(Some(Message { bytes: from.split().freeze(), letter: None })),
+        }
+    }
+}
+
 /// One message of the protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Message {
@@ -33,7 +56,7 @@ pub(super) struct NotTheProtocol(String);
 ///
 /// # Errors
 /// When no message begins like this: what comes after it cannot be told apart either.
-pub(super) fn take(from: &mut BytesMut) -> Result<Option<Message>, NotTheProtocol> {
+fn take(from: &mut BytesMut) -> Result<Option<Message>, NotTheProtocol> {
     let Some(end) = from.windows(2).position(|pair| pair == b"\r\n") else {
         let length = from.len();
         return if length <= MAX_LINE {

@@ -33,8 +33,12 @@ pub enum Action {
     Clone(usize),
     /// End that clone, and start the original anew.
     EndClone(usize),
-    /// Do something to the server that takes it away for a while.
+    /// Do something to the server that takes it away for a while; to all of them at once where there are several.
     Server(Server, Duration),
+    /// Take this member of the cluster from the others. They go on without it.
+    LoseMember(Member, Loss),
+    /// Put the lost member right.
+    RegainMember,
 }
 
 /// What happens to a cable.
@@ -80,6 +84,39 @@ impl Target {
     }
 }
 
+/// A member of a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Member {
+    /// The one that is at this place.
+    At(usize),
+    /// Whichever leads the stream of this bucket then.
+    LeaderOf(&'static str),
+}
+
+/// How a cluster loses a member. One at a time, so that two are left that can agree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// It is stopped in good order: others are asked to lead what it leads.
+    Stop,
+    /// It is killed.
+    Kill,
+    /// It does nothing. Those who are connected to it are not told, and it does not know how long that took.
+    Pause,
+    /// What it and the others say to each other is under way for so long: what it has is always a bit older.
+    Slow(Duration),
+    /// What it and the others say to each other is held back. Its clients reach it, and read what is old.
+    Hold,
+    /// Its connections to the others are ended. Its clients reach it, and it has nobody to ask.
+    CutOff,
+}
+
+impl Loss {
+    /// Whether clients that reach this member do not reach the others.
+    pub fn parts(self) -> bool {
+        matches!(self, Self::Hold | Self::CutOff)
+    }
+}
+
 /// What happens to the server, which is started again in the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Server {
@@ -115,6 +152,8 @@ impl fmt::Display for Action {
             Self::Clone(device) => write!(f, "device {device}: kill it, and start it and a clone"),
             Self::EndClone(device) => write!(f, "device {device}: end the clone"),
             Self::Server(what, away) => write!(f, "server: {what:?}, away for {away:?}"),
+            Self::LoseMember(member, loss) => write!(f, "cluster: lose {member:?} by {loss:?}"),
+            Self::RegainMember => write!(f, "cluster: regain the lost member"),
         }
     }
 }

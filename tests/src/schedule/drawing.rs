@@ -5,13 +5,14 @@ use std::{collections::BTreeMap, time::Duration};
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 
 use super::{
-    DEVICES, Step,
-    action::{Action, Cable, Server, Target},
+    DEVICES, Servers, Step,
+    action::{Action, Cable, Loss, Member, Server, Target},
     field::agent,
     paper::{FILES, Fault, PROCESS, Paper, content_of_all},
 };
 use crate::{
     coordinator::BY_HAND,
+    platform::{ACTUAL_STATE, DESIRED_STATE},
     proxy::{Fate, Flow},
 };
 
@@ -20,6 +21,9 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// A cable that is not plugged in is again after so many steps: the longer a device is alone, the longer it
 /// waits before it tries again.
 const CABLE_STEPS: usize = 16;
+/// A member of a cluster that is lost is regained after so many steps. A route that is silent for longer than the
+/// servers have patience for is ended by them, and then hints are lost by no fault of a device.
+const MEMBER_STEPS: usize = 8;
 /// Agents that end without a word with one document this often must be in safe mode with the next one.
 const ENDS: u32 = 3;
 
@@ -43,6 +47,10 @@ struct Plan {
 #[derive(Debug)]
 pub(super) struct Drawing {
     rng: StdRng,
+    servers: Servers,
+    parts_members: bool,
+    /// Steps since a member of the cluster was lost; `None` while there are all.
+    lost: Option<usize>,
     devices: [Plan; DEVICES],
     backed_up: bool,
     alterations: u32,
@@ -68,26 +76,40 @@ enum Kind {
     Clone,
     EndClone,
     Server,
+    LoseMember,
+    RegainMember,
 }
 
 impl Drawing {
-    pub(super) fn new(number: u64) -> Self {
+    pub(super) fn new(servers: Servers, number: u64) -> Self {
         let running = Plan { running: true, ..Plan::default() };
+        let mut rng = StdRng::seed_from_u64(number);
         Self {
-            rng: StdRng::seed_from_u64(number),
+            servers,
+            // Half of them: those that need no resync find out whether hints get lost where they must not.
+            parts_members: servers == Servers::Cluster && rng.random_bool(0.5),
+            rng,
+            lost: None,
             devices: std::array::from_fn(|_| running.clone()),
             backed_up: false,
             alterations: 0,
         }
     }
 
+    /// Whether members of the cluster are cut off from each other.
+    pub(super) fn parts_members(&self) -> bool {
+        self.parts_members
+    }
+
     pub(super) fn step(&mut self) -> Step {
         // Mostly little: faults that meet tell more than faults that come one by one.
         let after = PAUSE.mul_f64(self.rng.random::<f64>().powi(2));
-        self.devices.iter_mut().flat_map(|plan| &mut plan.unplugged).for_each(|steps| *steps += 1);
+        let unplugged = self.devices.iter_mut().flat_map(|plan| &mut plan.unplugged);
+        unplugged.chain(&mut self.lost).for_each(|steps| *steps += 1);
         let overdue =
             self.devices.iter().position(|plan| plan.unplugged.is_some_and(|steps| steps > CABLE_STEPS));
         let (device, kind) = match overdue {
+            _ if self.lost.is_some_and(|steps| steps > MEMBER_STEPS) => (0, Kind::RegainMember),
             Some(device) => (device, Kind::Plug),
             None => {
                 let device = self.rng.random_range(0..DEVICES);
@@ -104,6 +126,7 @@ impl Drawing {
         for plan in &mut self.devices {
             (plan.running, plan.unplugged, plan.cloned) = (true, None, false);
         }
+        self.lost = None;
         cloned.into_iter().map(|device| (device, self.new_paper(device))).collect()
     }
 
@@ -121,6 +144,12 @@ impl Drawing {
         let plan = &self.devices[device];
         let written = !plan.papers.is_empty();
         let may_end = plan.running && plan.ends < ENDS;
+        // All servers of a cluster at once is rarer than one of them, and takes them some seconds to get over.
+        let (all_servers, one_of_them) = match self.servers {
+            Servers::One => (7, 0),
+            Servers::Cluster => (3, 16),
+        };
+        let is_lost = self.lost.is_some();
         let kinds = [
             (20, true, Kind::Change),
             (5, written, Kind::SameSpec),
@@ -140,7 +169,9 @@ impl Drawing {
             (5, true, Kind::Forge),
             (3, device != 0 && may_end && written && !plan.cloned, Kind::Clone),
             (6, plan.cloned && plan.ends < ENDS, Kind::EndClone),
-            (7, true, Kind::Server),
+            (all_servers, !is_lost, Kind::Server),
+            (one_of_them, !is_lost, Kind::LoseMember),
+            (12, is_lost, Kind::RegainMember),
         ];
         let possible: Vec<_> = kinds
             .into_iter()
@@ -218,6 +249,11 @@ impl Drawing {
                 Action::EndClone(device)
             }
             Kind::Server => self.server(),
+            Kind::LoseMember => self.lose_member(),
+            Kind::RegainMember => {
+                self.lost = None;
+                Action::RegainMember
+            }
         }
     }
 
@@ -283,6 +319,27 @@ impl Drawing {
         self.backed_up |= what == Server::BackUp;
         Action::Server(what, away)
     }
+
+    fn lose_member(&mut self) -> Action {
+        self.lost = Some(0);
+        // Who leads has more to lose than who follows.
+        let member = match self.rng.random_range(0..6) {
+            0..2 => Member::LeaderOf(DESIRED_STATE),
+            2..4 => Member::LeaderOf(ACTUAL_STATE),
+            _ => Member::At(self.rng.random_range(0..3)),
+        };
+        let slow = Loss::Slow(Duration::from_millis(self.rng.random_range(20..800)));
+        let loss = match self.rng.random_range(0..10) {
+            0..5 if self.parts_members => {
+                *[Loss::Hold, Loss::CutOff].choose(&mut self.rng).unwrap_or(&Loss::Hold)
+            }
+            0..2 | 5 => Loss::Pause,
+            6 => Loss::Stop,
+            7 => slow,
+            _ => Loss::Kill,
+        };
+        Action::LoseMember(member, loss)
+    }
 }
 
 /// What becomes of something that a document may declare.
@@ -322,7 +379,7 @@ mod tests {
 
     #[test]
     fn no_schedule_starves_a_device_or_makes_a_crash_loop_of_it() {
-        let mut drawing = Drawing::new(7);
+        let mut drawing = Drawing::new(Servers::One, 7);
         let mut unplugged = [0; DEVICES];
         for _ in 0..2_000 {
             let step = drawing.step();
@@ -339,7 +396,7 @@ mod tests {
 
     #[test]
     fn contents_never_go_back_from_one_document_to_the_next() {
-        let mut drawing = Drawing::new(7);
+        let mut drawing = Drawing::new(Servers::One, 7);
         (0..2_000).for_each(|_| drop(drawing.step()));
         for plan in &drawing.devices {
             let mut last = BTreeMap::new();
@@ -348,5 +405,36 @@ mod tests {
                 assert!(last.insert(claim.clone(), generation).is_none_or(|before| before <= generation));
             }
         }
+    }
+
+    #[test]
+    fn a_cluster_never_misses_more_than_one_member_nor_that_one_for_long() {
+        for number in 0..4 {
+            let mut drawing = Drawing::new(Servers::Cluster, number);
+            let (mut since, mut losses, mut parts) = (None, 0, false);
+            for step in 0..2_000 {
+                match drawing.step().action {
+                    Action::LoseMember(_, loss) => {
+                        assert_eq!(since.replace(step), None, "a second one is lost");
+                        losses += 1;
+                        parts |= loss.parts();
+                    }
+                    Action::RegainMember => assert_ne!(since.take(), None, "none was lost"),
+                    Action::Server(..) => assert_eq!(since, None, "all are taken away besides"),
+                    _ => {}
+                }
+                assert!(since.is_none_or(|since| step - since <= MEMBER_STEPS), "it stays away");
+            }
+            assert!(losses > 100, "{losses}");
+            assert_eq!(parts, drawing.parts_members());
+        }
+    }
+
+    #[test]
+    fn one_server_is_no_cluster() {
+        let mut drawing = Drawing::new(Servers::One, 7);
+        let actions = (0..2_000).map(|_| drawing.step().action);
+        let of_clusters = actions.filter(|it| matches!(it, Action::LoseMember(..) | Action::RegainMember));
+        assert_eq!(of_clusters.count(), 0);
     }
 }

@@ -1,11 +1,13 @@
-//! The fleet that a schedule is carried out on: a server, and devices each on a cable of its own.
+//! The fleet that a schedule is carried out on: servers, and devices each with a cable of its own to each of them.
 
 mod at_rest;
+mod server_side;
 
 use std::time::Duration;
 
 use async_nats::HeaderMap;
 
+use self::server_side::ServerSide;
 use super::{
     DEVICES, Seed,
     action::{Action, Cable, Server},
@@ -17,10 +19,12 @@ use crate::{
     coordinator::{Body, Event},
     eventually::eventually,
     folder_copy::copy_folder,
-    nats_server::{Backup, NatsServer, Settings},
-    platform::{ACTUAL_STATE, DESIRED_STATE, Platform, provision_all},
+    platform::{DESIRED_STATE, Platform},
     proxy::{Interception, Proxy},
 };
+
+/// How often devices look for what nobody hinted at, where servers are cut off from each other.
+const RESYNC: &str = "15s";
 
 /// The id of a device.
 pub(super) fn agent(device: usize) -> String {
@@ -39,8 +43,9 @@ struct Device {
     agent: Agent,
     /// Whether it runs to crash.
     armed: bool,
-    cable: Proxy,
-    /// What is tampered with on it, until it is plugged in again.
+    /// To each server, and treated alike: which server it is at is up to the device.
+    cables: Vec<Proxy>,
+    /// What is tampered with on them, until they are plugged in again.
     tampering: Vec<Interception>,
     /// How many clones it ever had.
     clones: usize,
@@ -48,22 +53,42 @@ struct Device {
 }
 
 impl Device {
+    /// One that does not run yet.
+    async fn new(device: usize, ports: &[u16], resyncs: bool) -> Self {
+        let mut cables = Vec::new();
+        for port in ports {
+            cables.push(Proxy::start(*port).await);
+        }
+        let agent = agent_on(device, &cables, resyncs);
+        Self { agent, armed: false, cables, tampering: Vec::new(), clones: 0, clone: None }
+    }
+
     async fn treat_cable(&mut self, cable: Cable) {
         match cable {
             Cable::Plugged => {
-                self.cable.plug();
+                self.cables.iter().for_each(Proxy::plug);
                 // Late, and perhaps of an agent that is no more.
                 for kept in self.tampering.drain(..) {
                     kept.let_go().await;
                 }
             }
-            Cable::Cut => self.cable.cut(),
-            Cable::Flows(to_server, to_client) => self.cable.set(to_server, to_client),
+            Cable::Cut => self.cables.iter().for_each(Proxy::cut),
+            Cable::Flows(to_server, to_client) => {
+                self.cables.iter().for_each(|cable| cable.set(to_server, to_client));
+            }
             Cable::Tampers(target, fate) => {
-                self.tampering.push(self.cable.intercept(target.messages(), fate));
+                let tampered = self.cables.iter().map(|cable| cable.intercept(target.messages(), fate));
+                self.tampering.extend(tampered);
             }
         }
     }
+}
+
+/// The agent of a device, or of its clone, on these cables.
+fn agent_on(device: usize, cables: &[Proxy], resyncs: bool) -> Agent {
+    let urls: Vec<String> = cables.iter().map(Proxy::url).collect();
+    let agent = Agent::new(&agent(device), &urls.join(","));
+    if resyncs { agent.with("resync_interval", RESYNC) } else { agent }
 }
 
 /// The whole.
@@ -76,16 +101,16 @@ pub(super) struct Field {
     _eyes: Eyes,
     scene: Scene,
     platform: Platform,
-    server: NatsServer,
-    backup: Option<Backup>,
+    server_side: ServerSide,
+    /// Whether devices look often for what nobody hinted at.
+    resyncs: bool,
 }
 
 impl Field {
-    /// Starts a server and devices with running agents.
-    pub(super) async fn start(seed: Seed) -> Self {
-        // Synced, because what a killed server has acknowledged and lost is no fault of the devices.
-        let server = NatsServer::start(Settings { sync_always: true, ..Settings::default() }).await;
-        let platform = Platform::connect(&server).await;
+    /// Starts the servers, and devices with running agents.
+    pub(super) async fn start(seed: Seed, resyncs: bool) -> Self {
+        let server_side = ServerSide::start(seed.servers).await;
+        let platform = server_side.connect().await;
         let scene = Scene::default();
         let mut field = Self {
             seed,
@@ -94,35 +119,19 @@ impl Field {
             _eyes: Eyes::open(&platform, &scene).await,
             scene,
             platform,
-            server,
-            backup: None,
+            server_side,
+            resyncs,
         };
-        field.provision().await;
-        for device in 0..DEVICES {
-            let cable = Proxy::start(field.server.port()).await;
-            let agent = Agent::new(&agent(device), &cable.url());
-            let whereabouts = Whereabouts::of(&agent, device == 0);
-            field.scene.bodies.lock().insert(Body::original(device), Some(whereabouts));
-            field.devices.push(Device {
-                agent,
-                armed: false,
-                cable,
-                tampering: Vec::new(),
-                clones: 0,
-                clone: None,
-            });
-            field.start_agent(device);
+        field.server_side.provision(&field.platform).await;
+        let ports = field.server_side.ports();
+        for number in 0..DEVICES {
+            let device = Device::new(number, &ports, resyncs).await;
+            let whereabouts = Whereabouts::of(&device.agent, number == 0);
+            field.scene.bodies.lock().insert(Body::original(number), Some(whereabouts));
+            field.devices.push(device);
+            field.start_agent(number);
         }
         field
-    }
-
-    async fn provision(&self) {
-        provision_all(&self.server).await;
-        // With all statuses kept, none is missed by whoever looks later.
-        let stream = self.platform.jetstream.get_stream(format!("KV_{ACTUAL_STATE}")).await;
-        let mut config = stream.expect("it was made").cached_info().config.clone();
-        config.max_messages_per_subject = -1;
-        self.platform.jetstream.update_stream(config).await.expect("a bucket's settings can be changed");
     }
 
     fn note(&self, event: Event) {
@@ -167,7 +176,12 @@ impl Field {
             Action::Forge(device, hints) => self.forge(*device, *hints).await,
             Action::Clone(device) => self.start_clone(*device).await,
             Action::EndClone(device) => self.end_clone(*device),
-            Action::Server(what, away) => self.take_server_away(*what, *away).await,
+            Action::Server(what, away) => self.take_servers_away(*what, *away).await,
+            Action::LoseMember(member, loss) => {
+                let place = self.server_side.lose(*member, *loss, &self.platform).await;
+                self.done.push(format!("it is member {place} that is lost"));
+            }
+            Action::RegainMember => self.server_side.regain().await,
         }
     }
 
@@ -237,8 +251,8 @@ impl Field {
 
     async fn start_clone(&mut self, device: usize) {
         self.end_agent(device);
-        let Device { agent: original, cable, clones, clone, .. } = &mut self.devices[device];
-        let mut copy = Agent::new(&agent(device), &cable.url());
+        let Device { agent: original, cables, clones, clone, .. } = &mut self.devices[device];
+        let mut copy = agent_on(device, cables, self.resyncs);
         copy_folder(&original.state_dir(), &copy.state_dir());
         copy_folder(&original.root(), &copy.root());
         *clones += 1;
@@ -268,32 +282,16 @@ impl Field {
         self.start_anew(device);
     }
 
-    async fn take_server_away(&mut self, what: Server, away: Duration) {
-        match what {
-            Server::Stop | Server::BackUp => self.server.stop().await,
-            Server::Kill | Server::Restore | Server::Empty => self.server.kill(),
-        }
-        match what {
-            Server::Stop | Server::Kill => {}
-            Server::BackUp => self.backup = Some(self.server.back_up()),
-            Server::Restore => {
-                self.server.restore(self.backup.as_ref().expect("there was a backup before"));
-            }
-            Server::Empty => self.server.empty_store(),
-        }
+    async fn take_servers_away(&mut self, what: Server, away: Duration) {
+        self.server_side.take_away(what).await;
         if matches!(what, Server::Restore | Server::Empty) {
             self.note(Event::StoreReplaced);
             self.scene.next.lock().begin_anew();
         }
         tokio::time::sleep(away).await;
-        self.server.start_again().await;
-        eventually("the platform is connected again", async || {
-            let answer = self.platform.client.request("$JS.API.INFO", "".into()).await;
-            answer.map_err(|error| error.to_string())
-        })
-        .await;
+        self.server_side.bring_back(&self.platform).await;
         if what == Server::Empty {
-            self.provision().await;
+            self.server_side.provision(&self.platform).await;
         }
     }
 }

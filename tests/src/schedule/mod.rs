@@ -1,7 +1,7 @@
 //! Random schedules of faults: from a seed comes a list of things to do, and a fleet to which they are done.
 //!
 //! ```text
-//! Seed ─▶ Schedule (plain data) ─▶ Field: server, cables, agents ─▶ healed, at rest
+//! Seed ─▶ Schedule (plain data) ─▶ Field: servers, cables, agents ─▶ healed, at rest
 //!                                     │ looked at by
 //!                                     ▼
 //!                                   eyes ─▶ Coordinator ─▶ Verdict
@@ -18,7 +18,7 @@ mod paper;
 use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
 
 pub use self::{
-    action::{Action, Cable, Server},
+    action::{Action, Cable, Loss, Member, Server},
     paper::Paper,
 };
 use self::{drawing::Drawing, field::Field};
@@ -29,9 +29,30 @@ const DEVICES: usize = 4;
 /// So many at most, between one rest and the next.
 const STEPS_OF_A_ROUND: usize = 30;
 
-/// What a schedule is drawn from. Written as `NUMBER-STEPS`.
+/// What a fleet is served by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Servers {
+    /// One server.
+    One,
+    /// A cluster of three, which holds each stream three times.
+    Cluster,
+}
+
+impl Servers {
+    /// What the seeds of its schedules end with.
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::One => "",
+            Self::Cluster => "-cluster",
+        }
+    }
+}
+
+/// What a schedule is drawn from. Written as `NUMBER-STEPS`, or `NUMBER-STEPS-cluster`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seed {
+    /// What the schedule is for.
+    pub servers: Servers,
     /// Of the random numbers.
     pub number: u64,
     /// How many things are done. A longer schedule begins as a shorter one of the same number.
@@ -40,15 +61,15 @@ pub struct Seed {
 
 impl Seed {
     /// A seed that nobody had before.
-    pub fn fresh(steps: usize) -> Self {
+    pub fn fresh(servers: Servers, steps: usize) -> Self {
         // Short enough to be copied from a screen.
-        Self { number: u64::from(rand::random::<u32>()), steps }
+        Self { servers, number: u64::from(rand::random::<u32>()), steps }
     }
 }
 
 impl fmt::Display for Seed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.number, self.steps)
+        write!(f, "{}-{}{}", self.number, self.steps, self.servers.suffix())
     }
 }
 
@@ -56,8 +77,12 @@ impl FromStr for Seed {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let parsed = text.split_once('-').and_then(|(number, steps)| {
-            Some(Self { number: number.parse().ok()?, steps: steps.parse().ok()? })
+        let (plain, servers) = match text.strip_suffix(Servers::Cluster.suffix()) {
+            Some(plain) => (plain, Servers::Cluster),
+            None => (text, Servers::One),
+        };
+        let parsed = plain.split_once('-').and_then(|(number, steps)| {
+            Some(Self { servers, number: number.parse().ok()?, steps: steps.parse().ok()? })
         });
         parsed.ok_or_else(|| {
             format!("{text:?} is no seed: copy it from the run that printed it, like 123456-60")
@@ -87,6 +112,9 @@ pub struct Round {
 /// All that is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
+    /// Whether members of the cluster are cut off from each other. Hints can be lost by that though no
+    /// connection of a device is, so the devices are set up for it as ADR-023 asks.
+    pub parts_members: bool,
     /// One after the other.
     pub rounds: Vec<Round>,
     /// Written to all when they have come to rest, to see whether they still follow.
@@ -96,7 +124,7 @@ pub struct Schedule {
 impl Schedule {
     /// The schedule of that seed.
     pub fn draw(seed: Seed) -> Self {
-        let mut drawing = Drawing::new(seed.number);
+        let mut drawing = Drawing::new(seed.servers, seed.number);
         let mut left = seed.steps;
         let mut rounds = Vec::new();
         while left > 0 {
@@ -105,7 +133,7 @@ impl Schedule {
             rounds.push(Round { steps, to_cloned: drawing.heal() });
             left -= count;
         }
-        Self { rounds, last: drawing.paper_for_each() }
+        Self { parts_members: drawing.parts_members(), rounds, last: drawing.paper_for_each() }
     }
 }
 
@@ -115,7 +143,7 @@ impl Schedule {
 /// When the fleet is found guilty, with the seed, what was done, and the evidence.
 pub async fn run(seed: Seed) -> String {
     let schedule = Schedule::draw(seed);
-    let mut field = Field::start(seed).await;
+    let mut field = Field::start(seed, schedule.parts_members).await;
     for round in &schedule.rounds {
         for step in &round.steps {
             tokio::time::sleep(step.after).await;
@@ -136,16 +164,23 @@ mod tests {
 
     #[test]
     fn a_seed_reads_back_as_it_is_printed_and_gives_the_same_schedule() {
-        let seed = Seed { number: 7, steps: 200 };
-        assert_eq!(seed.to_string().parse(), Ok(seed));
-        assert_eq!(Schedule::draw(seed), Schedule::draw(seed));
-        assert_ne!(Schedule::draw(seed).rounds, Schedule::draw(Seed { number: 8, ..seed }).rounds);
-        assert!("7".parse::<Seed>().is_err());
+        for servers in [Servers::One, Servers::Cluster] {
+            let seed = Seed { servers, number: 7, steps: 200 };
+            assert_eq!(seed.to_string().parse(), Ok(seed));
+            assert_eq!(Schedule::draw(seed), Schedule::draw(seed));
+            assert_ne!(Schedule::draw(seed).rounds, Schedule::draw(Seed { number: 8, ..seed }).rounds);
+        }
+        for none in ["7", "7-cluster", "7-200-", "7-200-one"] {
+            assert!(none.parse::<Seed>().is_err(), "{none}");
+        }
     }
 
     #[test]
     fn a_longer_schedule_begins_as_a_shorter_one() {
-        let [short, long] = [60, 90].map(|steps| Schedule::draw(Seed { number: 7, steps }).rounds);
-        assert_eq!(short, long[..2]);
+        for servers in [Servers::One, Servers::Cluster] {
+            let [short, long] =
+                [60, 90].map(|steps| Schedule::draw(Seed { servers, number: 7, steps }).rounds);
+            assert_eq!(short, long[..2]);
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tests::schedule::{self, Seed};
+use tests::schedule::{self, Seed, Servers};
 
 /// The seed of a run that is to be run again: see CONTRIBUTING.md.
 const SEED: &str = "HARMONY_SEED";
@@ -13,14 +13,17 @@ const SEED: &str = "HARMONY_SEED";
 const MINUTES: &str = "SOAK_MINUTES";
 /// Steps of a schedule that is run with all other tests …
 const SHORT: usize = 60;
+/// … of one that is on a cluster, which takes its time to agree on a leader …
+const SHORT_ON_A_CLUSTER: usize = 30;
 /// … and of one that is run for the sake of what shows only now and then.
 const LONG: usize = 300;
 
-/// The seed that was asked for, or a new one.
-fn seed(steps: usize) -> Seed {
-    match env::var(SEED) {
-        Ok(seed) => seed.parse().unwrap(),
-        Err(_) => Seed::fresh(steps),
+/// Runs the schedule that was asked for if that is for such servers, or a new one if none was.
+async fn run_short(servers: Servers, steps: usize) {
+    match env::var(SEED).map(|seed| seed.parse::<Seed>().unwrap()) {
+        Ok(seed) if seed.servers == servers => run(seed).await,
+        Ok(seed) => println!("{seed} is for other servers"),
+        Err(_) => run(Seed::fresh(servers, steps)).await,
     }
 }
 
@@ -31,7 +34,12 @@ async fn run(seed: Seed) {
 
 #[tokio::test]
 async fn a_fleet_under_random_faults_loses_nothing_and_tells_the_truth() {
-    run(seed(SHORT)).await;
+    run_short(Servers::One, SHORT).await;
+}
+
+#[tokio::test]
+async fn a_fleet_of_a_cluster_under_random_faults_loses_nothing_and_tells_the_truth() {
+    run_short(Servers::Cluster, SHORT_ON_A_CLUSTER).await;
 }
 
 #[tokio::test]
@@ -41,8 +49,9 @@ async fn a_fleet_under_random_faults_for_as_long_as_it_is_asked_for() {
     let (start, length) = (Instant::now(), Duration::from_secs(60 * minutes));
     let mut runs = 0;
     while start.elapsed() < length {
-        run(Seed::fresh(LONG)).await;
+        let servers = if runs % 2 == 0 { Servers::One } else { Servers::Cluster };
+        run(Seed::fresh(servers, LONG)).await;
         runs += 1;
     }
-    println!("{runs} schedules in {} minutes", start.elapsed().as_secs() / 60);
+    println!("{runs} schedules in {} minutes, every other one on a cluster", start.elapsed().as_secs() / 60);
 }

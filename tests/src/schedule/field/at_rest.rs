@@ -32,6 +32,7 @@ impl Field {
     /// one of the two finds that out, and is told apart from the other as an operator would.
     pub(in crate::schedule) async fn heal(&mut self, to_cloned: &BTreeMap<usize, Paper>) {
         self.done.push("heal everything".to_owned());
+        self.server_side.regain().await;
         for device in 0..DEVICES {
             self.devices[device].treat_cable(Cable::Plugged).await;
             // No other is started anew: what it lost must not be found by a start.
