@@ -13,7 +13,7 @@ use crate::{
     eventually::eventually,
     nats_server::{NatsServer, Place, Settings, free_ports},
     network::Host,
-    platform::{Platform, provision_with},
+    platform::{Platform, try_to_provision_with},
     proxy::Flow,
 };
 
@@ -131,8 +131,19 @@ impl NatsCluster {
 
     /// Makes all buckets, each held by all three.
     pub async fn provision(&self) -> Platform {
-        provision_with(&self.servers[0], &Layout { replicas: Some(3), ..Layout::default() }).await;
+        self.make_buckets().await;
         Platform::connect(&self.servers[0]).await
+    }
+
+    /// The same for whoever has a connection already.
+    pub async fn make_buckets(&self) {
+        let layout = Layout { replicas: Some(3), ..Layout::default() };
+        // Two members make a leader, which has no place for the third copies before it hears of the third member.
+        eventually("there are buckets", async || {
+            let made = try_to_provision_with(&self.servers[0], &layout).await;
+            made.map(drop).map_err(|error| error.to_string())
+        })
+        .await;
     }
 
     /// Ends the member that leads the stream and returns its place.

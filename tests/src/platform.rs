@@ -12,7 +12,7 @@ use async_nats::{
 };
 use fleet::{
     Endpoint, Fleet,
-    provisioning::{Layout, Provisioned, provision},
+    provisioning::{Layout, Provisioned, ProvisioningError, provision},
 };
 use futures_util::StreamExt as _;
 use serde_json::Value;
@@ -48,9 +48,20 @@ pub async fn provision_all(server: &NatsServer) -> Vec<Provisioned> {
 
 /// The same, laid out like this.
 pub async fn provision_with(server: &NatsServer, layout: &Layout) -> Vec<Provisioned> {
+    try_to_provision_with(server, layout).await.expect("a new server can be provisioned")
+}
+
+/// The same where that may not be possible yet.
+///
+/// # Errors
+/// What the server has against it.
+pub async fn try_to_provision_with(
+    server: &NatsServer,
+    layout: &Layout,
+) -> Result<Vec<Provisioned>, ProvisioningError> {
     let endpoint = Endpoint { access: server.access(), timeout: PATIENCE };
     let fleet = Fleet::connect(&endpoint).await.expect("a running server can be connected to");
-    provision(&fleet, layout).await.expect("a new server can be provisioned")
+    provision(&fleet, layout).await
 }
 
 /// One entry of a bucket.

@@ -3,16 +3,15 @@
 
 use std::slice;
 
-use async_nats::jetstream;
-use fleet::provisioning::Layout;
+use async_nats::{ConnectOptions, ServerAddr, jetstream};
 use serde_json::Value;
 
 use crate::{
-    eventually::eventually,
+    eventually::{PATIENCE, eventually},
     nats_cluster::NatsCluster,
     nats_server::{Backup, NatsServer, Settings},
-    platform::{ACTUAL_STATE, Platform, provision_with},
-    proxy::Flow,
+    platform::{ACTUAL_STATE, Platform, provision_all},
+    proxy::{Flow, Proxy},
     schedule::{Loss, Member, Server, Servers},
 };
 
@@ -20,6 +19,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct ServerSide {
     members: Members,
+    /// The platform's, to each server.
+    cables: Vec<Proxy>,
     /// One for each, of the same moment.
     backups: Option<Vec<Backup>>,
     /// Which member of a cluster the others miss, and how they lost it.
@@ -42,18 +43,20 @@ impl ServerSide {
             }
             Servers::Cluster => Members::Cluster(Box::new(NatsCluster::start_on_cables().await)),
         };
-        Self { members, backups: None, lost: None }
+        let mut side = Self { members, cables: Vec::new(), backups: None, lost: None };
+        for port in side.ports() {
+            side.cables.push(Proxy::start(port).await);
+        }
+        side
     }
 
-    /// A connection that goes to whichever server is there.
+    /// The platform's connection, which goes to whichever server is there and not lost to the others.
     pub(super) async fn connect(&self) -> Platform {
-        match &self.members {
-            Members::One(server) => Platform::connect(server).await,
-            Members::Cluster(cluster) => {
-                let client = cluster.connect().await;
-                Platform { jetstream: jetstream::new(client.clone()), client }
-            }
-        }
+        let urls: Vec<ServerAddr> = self.cables.iter().map(|cable| cable.url().parse().unwrap()).collect();
+        // A server may be busy with all that connect with us.
+        let client = ConnectOptions::new().connection_timeout(PATIENCE).connect(urls).await;
+        let client = client.expect("running servers can be connected to");
+        Platform { jetstream: jetstream::new(client.clone()), client }
     }
 
     /// Where devices can go, each of which is as good as the others.
@@ -63,8 +66,10 @@ impl ServerSide {
 
     /// Makes all buckets, held by all servers.
     pub(super) async fn provision(&self, platform: &Platform) {
-        let replicas = Some(self.servers().len());
-        provision_with(&self.servers()[0], &Layout { replicas, ..Layout::default() }).await;
+        match &self.members {
+            Members::One(server) => drop(provision_all(server).await),
+            Members::Cluster(cluster) => cluster.make_buckets().await,
+        }
         // With all statuses kept, none is missed by whoever looks later.
         eventually("all statuses are kept", async || {
             let stream = platform.jetstream.get_stream(format!("KV_{ACTUAL_STATE}")).await;
@@ -123,8 +128,6 @@ impl ServerSide {
                 cluster.leader_seen_by(&platform.jetstream, &format!("KV_{bucket}")).await
             }
         };
-        // Devices have to find out for themselves; the platform is not what is tried here, and has work to do.
-        leave(platform, cluster.servers[place].name()).await;
         match loss {
             Loss::Stop => cluster.servers[place].stop().await,
             Loss::Kill => cluster.servers[place].kill(),
@@ -133,6 +136,8 @@ impl ServerSide {
             Loss::Hold => cluster.set_routes(place, Flow::Hold),
             Loss::CutOff => cluster.cut_off(place),
         }
+        // Devices have to find out for themselves. The platform is not what is tried here, and has work to do.
+        self.cables[place].cut();
         self.lost = Some((place, loss));
         place
     }
@@ -146,6 +151,7 @@ impl ServerSide {
             Loss::Pause => cluster.servers[place].resume(),
             Loss::Slow(_) | Loss::Hold | Loss::CutOff => cluster.set_routes(place, Flow::Pass),
         }
+        self.cables[place].plug();
     }
 
     fn servers(&self) -> &[NatsServer] {
@@ -168,17 +174,4 @@ impl ServerSide {
             Members::Cluster(cluster) => cluster,
         }
     }
-}
-
-/// Has the platform go elsewhere if it is at this server.
-async fn leave(platform: &Platform, server: &str) {
-    eventually("the platform is at another server", async || {
-        if platform.client.server_info().server_name != server {
-            return Ok(());
-        }
-        platform.client.force_reconnect().await.map_err(|error| error.to_string())?;
-        platform.client.flush().await.map_err(|error| error.to_string())?;
-        Err("it is at this one still".to_owned())
-    })
-    .await;
 }
