@@ -1,5 +1,16 @@
 //! What a fleet is served by: one server, or a cluster of three. What befalls all of its servers at once is the same
 //! for both; that one of them is missing and the others go on can be only in a cluster.
+//!
+//! What a cluster may do that one server does not, and why the coordinator convicts nobody of it:
+//!
+//! - A follower that lags answers a read with what is old, or with nothing. A device that believes it has accepted
+//!   something newer all the same, and is looked at again until it rests. The eyes ask for each status by its revision,
+//!   and one that is not there yet is asked for again.
+//! - A write may have an unknown outcome while there is no leader. The platform repeats it, so a document can be stored
+//!   twice, also after a newer one: the same bytes are no news, and an older generation is no loss.
+//! - Hints are lost between members that are cut off from each other: see `Schedule::parts_members`.
+//! - What devices ask for is counted where the platform is connected. What it misses while it goes elsewhere, or while
+//!   routes are cut, only makes the bounds milder; what routes hold back arrives at once, for which they have room.
 
 use std::slice;
 
