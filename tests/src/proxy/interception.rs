@@ -12,7 +12,7 @@ use tokio::sync::{mpsc::WeakSender, watch};
 
 use super::{
     pipe::{Inlet, Parcel},
-    protocol::{Letter, covers},
+    protocol::{Letter, Message, covers},
 };
 use crate::eventually::PATIENCE;
 
@@ -113,7 +113,16 @@ struct State {
     requests: HashMap<String, String>,
     /// The same places, the oldest first.
     replies: VecDeque<String>,
+    witnesses: Vec<Witness>,
 }
+
+/// Looks at messages of a kind, and changes nothing.
+struct Witness {
+    messages: Messages,
+    sees: Box<Sees>,
+}
+
+type Sees = dyn FnMut(&[u8]) + Send;
 
 struct Rule {
     id: u64,
@@ -137,9 +146,19 @@ impl Desk {
         Interception { id, met, desk: self.clone() }
     }
 
-    /// What becomes of a message; one that is kept was taken in, and is nobody else's concern.
-    pub(super) fn judge(&self, direction: Direction, letter: &Letter, bytes: &Bytes, inlet: &Inlet) -> Fate {
-        self.lock().judge(direction, letter, bytes, inlet)
+    pub(super) fn witness(&self, messages: Messages, sees: impl FnMut(&[u8]) + Send + 'static) {
+        self.lock().witnesses.push(Witness { messages, sees: Box::new(sees) });
+    }
+
+    /// What becomes of a message with that letter; one that is kept was taken in, and is nobody else's concern.
+    pub(super) fn judge(
+        &self,
+        direction: Direction,
+        letter: &Letter,
+        message: &Message,
+        inlet: &Inlet,
+    ) -> Fate {
+        self.lock().judge(direction, letter, message, inlet)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -148,7 +167,7 @@ impl Desk {
 }
 
 impl State {
-    fn judge(&mut self, direction: Direction, letter: &Letter, bytes: &Bytes, inlet: &Inlet) -> Fate {
+    fn judge(&mut self, direction: Direction, letter: &Letter, message: &Message, inlet: &Inlet) -> Fate {
         if let (Direction::ToServer, Some(reply)) = (direction, &letter.reply) {
             self.note_request(reply, &letter.subject);
         }
@@ -161,13 +180,15 @@ impl State {
             }
             _ => false,
         };
+        let witnesses = self.witnesses.iter_mut().filter(|witness| is_meant(&witness.messages));
+        witnesses.for_each(|witness| (witness.sees)(&message.content));
         let Some(rule) = self.rules.iter_mut().find(|rule| is_meant(&rule.messages)) else {
             return Fate::Pass;
         };
         rule.met.send_modify(|met| *met += 1);
         let fate = (rule.decide)();
         if fate == Fate::Keep {
-            rule.kept.push((inlet.downgrade(), bytes.clone()));
+            rule.kept.push((inlet.downgrade(), message.bytes.clone()));
         }
         fate
     }

@@ -153,6 +153,11 @@ impl Proxy {
     ) -> Interception {
         self.desk.intercept(messages, decide)
     }
+
+    /// From now on `sees` gets what each such message says, when it comes in and whatever becomes of it then.
+    pub fn witness(&self, messages: Messages, sees: impl FnMut(&[u8]) + Send + 'static) {
+        self.desk.witness(messages, sees);
+    }
 }
 
 impl Drop for Proxy {

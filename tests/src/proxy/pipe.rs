@@ -104,9 +104,8 @@ impl Pipe {
         arrives: Instant,
         inlet: &Inlet,
     ) -> Result<(), mpsc::error::SendError<Parcel>> {
-        let Message { bytes, letter } = message;
-        let fate = match &letter {
-            Some(letter) => self.desk.judge(self.direction, letter, &bytes, inlet),
+        let fate = match &message.letter {
+            Some(letter) => self.desk.judge(self.direction, letter, &message, inlet),
             None => Fate::Pass,
         };
         let (times, arrives) = match fate {
@@ -116,7 +115,7 @@ impl Pipe {
             Fate::Lose | Fate::Keep => (0, arrives),
         };
         for _ in 0..times {
-            inlet.send(Parcel { arrives, bytes: bytes.clone() }).await?;
+            inlet.send(Parcel { arrives, bytes: message.bytes.clone() }).await?;
         }
         Ok(())
     }

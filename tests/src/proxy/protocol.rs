@@ -38,6 +38,8 @@ pub(super) struct Message {
     /// What it carries from a client to others or from others to a client; `None` for whatever client
     /// and server have to say to each other.
     pub(super) letter: Option<Letter>,
+    /// What the letter says, without its headers; nothing where there is no letter.
+    pub(super) content: Bytes,
 }
 
 /// What is on the envelope of a `PUB`, `HPUB`, `MSG` or `HMSG`.
@@ -66,20 +68,33 @@ fn take(from: &mut BytesMut) -> Result<Option<Message>, NotTheProtocol> {
         };
     };
     let line = std::str::from_utf8(&from[..end]).map_err(|error| NotTheProtocol(error.to_string()))?;
-    let (letter, body) = envelope(line)?;
+    let Some((letter, body)) = envelope(line)? else {
+        let bytes = from.copy_to_bytes(end + 2);
+        return Ok(Some(Message { bytes, letter: None, content: Bytes::new() }));
+    };
     // A body has its own end of line.
-    let length = end + 2 + body.map_or(0, |length| length + 2);
-    if from.len() < length {
+    let body_ends = end + 2 + body.length;
+    if from.len() < body_ends + 2 {
         return Ok(None);
     }
-    if body.is_some() && !from[..length].ends_with(b"\r\n") {
+    if !from[body_ends..].starts_with(b"\r\n") {
         return Err(NotTheProtocol(format!("a body that does not end where {line:?} says")));
     }
-    Ok(Some(Message { bytes: from.copy_to_bytes(length), letter }))
+    let bytes = from.copy_to_bytes(body_ends + 2);
+    let content = bytes.slice(body_ends - body.length + body.headers..body_ends);
+    Ok(Some(Message { bytes, letter: Some(letter), content }))
 }
 
-/// What a line announces: a letter and the length of its body.
-fn envelope(line: &str) -> Result<(Option<Letter>, Option<usize>), NotTheProtocol> {
+/// How long the parts of a letter are.
+#[derive(Debug, Clone, Copy)]
+struct Body {
+    /// All of it, headers included.
+    length: usize,
+    headers: usize,
+}
+
+/// What a line announces: a letter and its body, if it does.
+fn envelope(line: &str) -> Result<Option<(Letter, Body)>, NotTheProtocol> {
     let strange = || NotTheProtocol(line.to_owned());
     let mut words = line.split_ascii_whitespace();
     let verb = words.next().unwrap_or_default().to_ascii_uppercase();
@@ -90,7 +105,7 @@ fn envelope(line: &str) -> Result<(Option<Letter>, Option<usize>), NotTheProtoco
         "HPUB" => (1, 2),
         "MSG" => (2, 1),
         "HMSG" => (2, 2),
-        "INFO" | "CONNECT" | "SUB" | "UNSUB" | "PING" | "PONG" | "+OK" | "-ERR" => return Ok((None, None)),
+        "INFO" | "CONNECT" | "SUB" | "UNSUB" | "PING" | "PONG" | "+OK" | "-ERR" => return Ok(None),
         _ => return Err(strange()),
     };
     let reply = match words.len().checked_sub(before + numbers) {
@@ -98,9 +113,14 @@ fn envelope(line: &str) -> Result<(Option<Letter>, Option<usize>), NotTheProtoco
         Some(1) => Some(words[before].to_owned()),
         _ => return Err(strange()),
     };
-    let length = words.last().and_then(|length| length.parse().ok()).filter(|length| *length <= MAX_BODY);
+    let number = |word: &&str| word.parse().ok().filter(|length: &usize| *length <= MAX_BODY);
+    let length = words.last().and_then(number).ok_or_else(strange)?;
+    let headers = match numbers {
+        2 => number(&words[words.len() - 2]).filter(|headers| *headers <= length).ok_or_else(strange)?,
+        _ => 0,
+    };
     let letter = Letter { subject: words[0].to_owned(), reply };
-    Ok((Some(letter), Some(length.ok_or_else(strange)?)))
+    Ok(Some((letter, Body { length, headers })))
 }
 
 /// Whether a pattern of NATS, with `*` for a token and `>` for all that are left, covers a subject.
@@ -143,6 +163,9 @@ mod tests {
         let letter = |subject: &str, reply: Option<&str>| {
             Some(Letter { subject: subject.to_owned(), reply: reply.map(str::to_owned) })
         };
+        let contents: Vec<_> = messages.iter().map(|message| message.content.clone()).collect();
+        assert_eq!(contents[..8], [const { Bytes::new() }; 8]);
+        assert_eq!(contents[8..], ["", "1\r\n23", "xy", "\r\n", ""]);
         let letters: Vec<_> = messages.into_iter().map(|message| message.letter).collect();
         assert_eq!(letters[..8], [const { None }; 8]);
         assert_eq!(
@@ -177,6 +200,8 @@ mod tests {
             "PUB a b c 1\r\n",
             "PUB a -1\r\n",
             "PUB a 1\r\nabc",
+            "HPUB a 13 12\r\n",
+            "HPUB a b 12\r\n",
             "\r\n",
             &long,
         ] {
