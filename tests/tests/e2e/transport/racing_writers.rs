@@ -51,7 +51,9 @@ async fn the_device_has_the_last_word_over_foreign_writes_whichever_conflict_the
         write.meets(1).await;
         let rivals = async {
             for _ in 0..RIVALS {
-                rival.publish(status.clone(), "{}".into()).await.unwrap();
+                // It asks for an answer where a platform would, to be told apart from the device.
+                let reply = "_INBOX.a-rival";
+                rival.publish_with_reply(status.clone(), reply, "{}".into()).await.unwrap();
             }
             rival.flush().await.unwrap();
         };
