@@ -31,6 +31,8 @@ pub const DESIRED_STATE: &str = "desired-state";
 pub const ACTUAL_STATE: &str = "actual-state";
 /// Bucket that holds each device's last sign of life.
 pub const HEARTBEAT: &str = "agent-heartbeat";
+/// What the subjects begin with on which devices tell of events.
+pub const EVENTS: &str = "agent-events";
 
 /// A connection with the platform's rights.
 #[derive(Debug, Clone)]

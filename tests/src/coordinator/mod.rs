@@ -1,10 +1,11 @@
 //! The coordinator: looks at a fleet from outside, and finds it guilty of what must never be seen.
 //!
 //! ```text
-//! platform writes ─┐
-//! server's traffic ┼─▶ Coordinator ─▶ history ─▶ judges ─▶ Verdict, with its evidence
-//! devices' disks ──┤     (record)               order, truth, writers, bounds, restarts
-//! stored statuses ─┘                            and, when all is over, rest
+//! platform writes ──┐
+//! server's traffic ─┼─▶ Coordinator ─▶ history ─▶ judges ─▶ Verdict, with its evidence
+//! devices' cables ──┤     (record)               order, truth, writers, bounds, restarts
+//! devices' disks ───┤                            and, when all is over, rest and quiet;
+//! stored statuses ──┘                            sight judges the eyes themselves
 //! ```
 //!
 //! It asks the agents nothing and believes them nothing. Judging is pure: each judge gets the events one
@@ -13,19 +14,27 @@
 mod bounds;
 mod documents;
 mod order;
+mod quiet;
 mod record;
 mod rest;
 mod restarts;
+mod sight;
 mod truth;
 mod verdict;
+mod wording;
 mod writers;
 
-use std::{fmt::Write as _, time::Instant};
+use std::{
+    fmt::Write as _,
+    time::{Duration, Instant},
+};
+
+use agent_model::status::Heartbeat;
 
 use self::{bounds::Bounds, order::Order, restarts::Restarts, truth::Truth, writers::Writers};
 pub use self::{
     documents::Documents,
-    record::{BY_HAND, Body, Contents, Document, Event, Record, Told},
+    record::{BY_HAND, Beat, Body, Contents, Document, Event, Record, Said, Told},
     rest::{AtRest, LastEntry},
     verdict::Verdict,
 };
@@ -112,6 +121,38 @@ impl Coordinator {
         })
     }
 
+    /// The last heartbeat of that epoch under a name.
+    pub fn last_beat(&self, device: usize, epoch: u64) -> Option<&Heartbeat> {
+        self.history.iter().rev().find_map(|record| match &record.event {
+            Event::Beat(beat) if (beat.device, beat.heartbeat.epoch) == (device, epoch) => {
+                Some(&beat.heartbeat)
+            }
+            _ => None,
+        })
+    }
+
+    /// How much was seen so far: what is seen from here on has a higher place in the history.
+    pub fn seen(&self) -> usize {
+        self.history.len()
+    }
+
+    /// Whether a device asked for nothing in the last while, but for so many resyncs.
+    ///
+    /// # Errors
+    /// With what it is guilty of if it never stops.
+    pub fn is_quiet(&self, device: usize, for_how_long: Duration, resyncs: u32) -> Result<(), Verdict> {
+        quiet::judge(device, self.began.elapsed().saturating_sub(for_how_long), resyncs, &self.history)
+    }
+
+    /// Whether the eyes saw what there was to see: of each of so many devices from that place in the history on,
+    /// since when each got a new document.
+    ///
+    /// # Errors
+    /// With what they missed.
+    pub fn was_seen(&self, devices: usize, since: usize) -> Result<(), String> {
+        sight::judge(devices, &self.history, since)
+    }
+
     /// The highest generation that a device ever said to have in force; 0 for none.
     pub fn floor(&self, body: Body) -> u64 {
         let told = self.history.iter().filter_map(|record| match &record.event {
@@ -125,13 +166,17 @@ impl Coordinator {
     pub fn summary(&self) -> String {
         let count = |of: fn(&Event) -> bool| self.history.iter().filter(|record| of(&record.event)).count();
         format!(
-            "{} documents, {} starts, {} contents and {} statuses seen, {} reads, {} writes",
+            "{} documents, {} starts, {} contents seen, {} statuses sent ({} of them looked at) and {} stored, {} \
+             heartbeats, {} reads, {} writes",
             count(|event| matches!(event, Event::Wrote(..))),
             count(|event| matches!(event, Event::Started(_))),
             count(|event| matches!(event, Event::Saw { .. })),
+            count(|event| matches!(event, Event::Said(_))),
+            count(|event| matches!(event, Event::Said(said) if said.contents.is_some())),
             count(|event| matches!(event, Event::Told(_))),
+            count(|event| matches!(event, Event::Beat(_))),
             count(|event| matches!(event, Event::Reads(..))),
-            count(|event| matches!(event, Event::Writes(_))),
+            count(|event| matches!(event, Event::Writes(..))),
         )
     }
 
@@ -139,7 +184,7 @@ impl Coordinator {
     pub fn evidence(&self, device: usize) -> String {
         let about = self.history.iter().rev().filter(|record| {
             record.event.device().is_none_or(|of| of == device)
-                && !matches!(record.event, Event::Reads(..) | Event::Writes(_))
+                && !matches!(record.event, Event::Reads(..) | Event::Writes(..))
         });
         let last: Vec<&Record> = about.take(EVIDENCE).collect();
         last.iter().rev().fold(String::new(), |mut lines, record| {

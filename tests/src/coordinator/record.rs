@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use agent_model::{Digest, status::AgentStatus};
+use agent_model::{
+    Digest,
+    status::{AgentStatus, Heartbeat, Writer},
+};
 use process_shim::ProcessIdentity;
 
 /// How everything begins that the schedule itself puts on a device's disk.
@@ -47,6 +50,8 @@ pub struct Document {
     pub acceptable: bool,
     /// What it declares, by claim.
     pub declares: BTreeMap<String, String>,
+    /// What each of its resources claims, by name.
+    pub names: BTreeMap<String, String>,
 }
 
 /// Something that was seen, and when, counted from the first.
@@ -93,12 +98,16 @@ pub enum Event {
         /// As which process.
         process: ProcessIdentity,
     },
+    /// A status is sent. Whether it is stored is another matter.
+    Said(Box<Said>),
     /// A status is stored.
     Told(Box<Told>),
+    /// A heartbeat is sent.
+    Beat(Box<Beat>),
     /// A device reads its entry of a bucket.
     Reads(usize, &'static str),
-    /// A device tries to write its status.
-    Writes(usize),
+    /// A device tries to write there: its entry of a bucket, or an event.
+    Writes(usize, &'static str),
 }
 
 impl Event {
@@ -108,11 +117,13 @@ impl Event {
             Self::Wrote(device, _)
             | Self::Stored(device, _)
             | Self::Reads(device, _)
-            | Self::Writes(device) => Some(*device),
+            | Self::Writes(device, _) => Some(*device),
             Self::StoreReplaced => None,
             Self::Started(body) | Self::Ended(body) | Self::Altered(body, _) => Some(body.device),
             Self::Saw { body, .. } | Self::Holds { body, .. } => Some(body.device),
+            Self::Said(said) => Some(said.device),
             Self::Told(told) => Some(told.device),
+            Self::Beat(beat) => Some(beat.device),
         }
     }
 }
@@ -121,7 +132,7 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Wrote(device, document) => {
-                let Document { generation, digest, acceptable, declares } = document;
+                let Document { generation, digest, acceptable, declares, names: _ } = document;
                 let kind = if *acceptable { "document" } else { "bad document" };
                 write!(f, "device {device}: {kind} {generation} ({}) declares {declares:?}", short(*digest))
             }
@@ -136,14 +147,30 @@ impl fmt::Display for Event {
             Self::Holds { body, claim, content, process } => {
                 write!(f, "{body}: {claim} is {content:?}, process {}", process.pid)
             }
+            Self::Said(said) => said.fmt(f),
             Self::Told(told) => told.fmt(f),
+            Self::Beat(beat) => beat.fmt(f),
             Self::Reads(device, bucket) => write!(f, "device {device}: reads {bucket}"),
-            Self::Writes(device) => write!(f, "device {device}: tries to write its status"),
+            Self::Writes(device, place) => write!(f, "device {device}: tries to write to {place}"),
         }
     }
 }
 
-/// A status as it is stored, and what the device had on its disk when that was heard.
+/// A status on its way to the server, and what the device had when it was sent.
+#[derive(Debug, Clone)]
+pub struct Said {
+    /// Under whose name.
+    pub device: usize,
+    /// The device whose state it describes, where that is known.
+    pub about: Option<Body>,
+    /// The status.
+    pub status: AgentStatus,
+    /// What the device that it is about has, processes included: a status is sent after what it tells of, so this
+    /// is as new or newer. `None` where nobody could look.
+    pub contents: Option<Contents>,
+}
+
+/// A status as it is stored.
 #[derive(Debug, Clone)]
 pub struct Told {
     /// Under whose name.
@@ -154,9 +181,17 @@ pub struct Told {
     pub revision: u64,
     /// The status.
     pub status: AgentStatus,
-    /// What the device that it is about has on its disk, files only: a status is written after what it tells
-    /// of, so this is as new or newer.
-    pub disk: Contents,
+}
+
+/// A heartbeat on its way to the server.
+#[derive(Debug, Clone)]
+pub struct Beat {
+    /// Under whose name.
+    pub device: usize,
+    /// What it says.
+    pub heartbeat: Heartbeat,
+    /// What each that has this name has: a heartbeat does not tell whose it is.
+    pub contents: Vec<(Body, Contents)>,
 }
 
 impl Told {
@@ -171,22 +206,61 @@ pub(super) fn accepted(status: &AgentStatus) -> Option<(u64, Digest)> {
     status.accepted.as_ref().map(|accepted| (accepted.generation.get(), accepted.digest))
 }
 
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { device, about, status, contents } = self;
+        write!(f, "device {device}: sends ")?;
+        write_status(f, *device, *about, status)?;
+        match contents {
+            Some(contents) => write!(f, "; it has {contents:?}"),
+            None => write!(f, "; nobody could look"),
+        }
+    }
+}
+
 impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { device, about, revision, status, disk } = self;
-        let desired = status.desired.as_ref().map(|desired| (desired.revision, desired.generation));
-        let applied = status.applied.as_ref().map(|applied| applied.generation.get());
-        write!(f, "device {device}: status {revision} by {:?}", status.writer)?;
-        if let Some(about) = about.filter(|about| about.copy != 0) {
-            write!(f, " about {about}")?;
-        }
-        write!(f, ": {:?}, desired {desired:?}, accepted ", status.phase)?;
-        match self.accepted() {
-            Some((generation, digest)) => write!(f, "{generation} ({})", short(digest))?,
-            None => write!(f, "none")?,
-        }
-        write!(f, ", applied {applied:?}; the disk has {disk:?}")
+        let Self { device, about, revision, status } = self;
+        write!(f, "device {device}: stored as revision {revision} is ")?;
+        write_status(f, *device, *about, status)
     }
+}
+
+impl fmt::Display for Beat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { device, heartbeat, contents } = self;
+        let Heartbeat { epoch, accepted_generation, phase } = heartbeat;
+        let generation = accepted_generation.map(|generation| generation.get());
+        write!(
+            f,
+            "device {device}: heartbeat of epoch {epoch}: {phase:?}, accepted {generation:?}; {contents:?}"
+        )
+    }
+}
+
+fn write_status(
+    f: &mut fmt::Formatter<'_>,
+    device: usize,
+    about: Option<Body>,
+    status: &AgentStatus,
+) -> fmt::Result {
+    let desired = status.desired.as_ref().map(|desired| (desired.revision, desired.generation));
+    let applied = status.applied.as_ref().map(|applied| applied.generation.get());
+    let Writer { instance, epoch, op } = &status.writer;
+    write!(f, "status {op} of epoch {epoch} by {}", instance.get(..8).unwrap_or(instance))?;
+    match about {
+        Some(about) if about == Body::original(device) => {}
+        Some(about) => write!(f, " about {about}")?,
+        None => write!(f, " about nobody knows whom")?,
+    }
+    write!(f, ": {:?}, desired {desired:?}, accepted ", status.phase)?;
+    match accepted(status) {
+        Some((generation, digest)) => write!(f, "{generation} ({})", short(digest))?,
+        None => write!(f, "none")?,
+    }
+    let resources = status.resources.iter();
+    let resources: Vec<_> = resources.map(|resource| (&*resource.name, resource.state)).collect();
+    write!(f, ", applied {applied:?}, {:?}, {resources:?}", status.summary)
 }
 
 /// Enough of a digest to tell it from others in what people read.

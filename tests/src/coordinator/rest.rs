@@ -3,7 +3,7 @@
 
 use agent_model::{
     Digest,
-    status::{AgentStatus, ConditionStatus, ConditionType, Phase},
+    status::{AgentStatus, ConditionStatus, ConditionType, Heartbeat, Phase},
 };
 
 use super::{
@@ -32,6 +32,8 @@ pub struct AtRest<'a> {
     pub floor: u64,
     /// Its last status; `None` when there is none.
     pub status: Option<&'a AgentStatus>,
+    /// The last heartbeat of the process that wrote this status; `None` when there was none yet.
+    pub heartbeat: Option<&'a Heartbeat>,
     /// What it has, processes included.
     pub contents: &'a Contents,
 }
@@ -45,6 +47,7 @@ impl AtRest<'_> {
         self.last_is_in_force(documents)
             .map_err(|evidence| Verdict::LostDocument { device: self.device, evidence })?;
         self.status_is_right(documents)
+            .and_then(|()| self.heartbeat_says_the_same())
             .map_err(|evidence| Verdict::FalseStatus { device: self.device, evidence })
     }
 
@@ -101,6 +104,17 @@ impl AtRest<'_> {
             |claim| document.declares.get(claim),
             &format!("generation {}", document.generation),
         )
+    }
+
+    fn heartbeat_says_the_same(&self) -> Result<(), String> {
+        let Some(status) = self.status else { return Ok(()) };
+        let accepted = status.accepted.as_ref().map(|accepted| accepted.generation);
+        let (epoch, phase) = (status.writer.epoch, status.phase);
+        let right = Heartbeat { epoch, accepted_generation: accepted, phase };
+        if self.heartbeat == Some(&right) {
+            return Ok(());
+        }
+        Err(format!("the last heartbeat is {:?}, and by its status it is {right:?}", self.heartbeat))
     }
 
     fn contents_are<'d>(

@@ -11,8 +11,9 @@ use self::server_side::ServerSide;
 use super::{
     DEVICES, Seed,
     action::{Action, Cable, Server},
-    eyes::{Eyes, Scene, Whereabouts},
+    eyes::{Eyes, watch_cable},
     paper::Paper,
+    scene::{Scene, Whereabouts},
 };
 use crate::{
     agent::Agent,
@@ -24,7 +25,7 @@ use crate::{
 };
 
 /// How often devices look for what nobody hinted at, where servers are cut off from each other.
-const RESYNC: &str = "15s";
+const RESYNC: Duration = Duration::from_secs(15);
 
 /// The id of a device.
 pub(super) fn agent(device: usize) -> String {
@@ -88,7 +89,7 @@ impl Device {
 fn agent_on(device: usize, cables: &[Proxy], resyncs: bool) -> Agent {
     let urls: Vec<String> = cables.iter().map(Proxy::url).collect();
     let agent = Agent::new(&agent(device), &urls.join(","));
-    if resyncs { agent.with("resync_interval", RESYNC) } else { agent }
+    if resyncs { agent.with("resync_interval", &format!("{}s", RESYNC.as_secs())) } else { agent }
 }
 
 /// The whole.
@@ -98,7 +99,7 @@ pub(super) struct Field {
     /// What was done so far.
     done: Vec<String>,
     devices: Vec<Device>,
-    _eyes: Eyes,
+    eyes: Eyes,
     scene: Scene,
     platform: Platform,
     server_side: ServerSide,
@@ -116,7 +117,7 @@ impl Field {
             seed,
             done: Vec::new(),
             devices: Vec::new(),
-            _eyes: Eyes::open(&platform, &scene).await,
+            eyes: Eyes::open(&platform, &scene).await,
             scene,
             platform,
             server_side,
@@ -126,6 +127,7 @@ impl Field {
         let ports = field.server_side.ports();
         for number in 0..DEVICES {
             let device = Device::new(number, &ports, resyncs).await;
+            device.cables.iter().for_each(|cable| watch_cable(cable, number, &field.scene));
             let whereabouts = Whereabouts::of(&device.agent, number == 0);
             field.scene.bodies.lock().insert(Body::original(number), Some(whereabouts));
             field.devices.push(device);
@@ -208,12 +210,14 @@ impl Field {
         self.note(Event::Stored(device, ack.sequence));
     }
 
-    /// Writes one to each device.
-    pub(super) async fn write_to_all(&mut self, papers: &[Paper]) {
+    /// Writes one to each device. Tells how much was seen before.
+    pub(super) async fn write_to_all(&mut self, papers: &[Paper]) -> usize {
         self.done.push("write a last document to each device".to_owned());
+        let before = self.scene.coordinator.lock().seen();
         for (device, paper) in papers.iter().enumerate() {
             self.write(device, paper).await;
         }
+        before
     }
 
     async fn forge(&self, device: usize, hints: u64) {

@@ -14,6 +14,7 @@ mod drawing;
 mod eyes;
 mod field;
 mod paper;
+mod scene;
 
 use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
 
@@ -28,6 +29,11 @@ const DEVICES: usize = 4;
 
 /// So many at most, between one rest and the next.
 const STEPS_OF_A_ROUND: usize = 30;
+
+/// How long nobody may ask for anything when a round is over, and when all is: whoever asks for something every half
+/// minute shows only then.
+const QUIET: Duration = Duration::from_secs(10);
+const QUIET_IN_THE_END: Duration = Duration::from_secs(35);
 
 /// What a fleet is served by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,9 +158,12 @@ pub async fn run(seed: Seed) -> String {
         }
         field.heal(&round.to_cloned).await;
         field.comes_to_rest().await;
+        field.is_quiet_for(QUIET).await;
     }
-    field.write_to_all(&schedule.last).await;
+    let before_the_last = field.write_to_all(&schedule.last).await;
     field.comes_to_rest().await;
+    field.is_quiet_for(QUIET_IN_THE_END).await;
+    field.assert_all_was_seen(before_the_last);
     field.summary()
 }
 

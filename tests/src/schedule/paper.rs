@@ -55,7 +55,8 @@ impl Paper {
 
     fn of(text: String, generation: u64, acceptable: bool, declares: BTreeMap<String, String>) -> Self {
         let digest = Digest::of_bytes(text.as_bytes());
-        Self { text, document: Document { generation, digest, acceptable, declares } }
+        let names = declares.keys().map(|claim| (name_of(claim), claim.clone())).collect();
+        Self { text, document: Document { generation, digest, acceptable, declares, names } }
     }
 }
 
@@ -86,10 +87,18 @@ pub(super) fn content_of_all(content: impl Fn(&str) -> String) -> BTreeMap<Strin
 }
 
 fn resources(declares: &BTreeMap<String, String>) -> Vec<Value> {
-    let resource = |(claim, content): (&String, &String)| match FILES.iter().position(|path| path == claim) {
-        Some(number) => file(&format!("file-{number}"), claim, content),
+    let resource = |(claim, content): (&String, &String)| match claim.as_str() {
         // It sleeps for the sum of the two: the second tells which declaration it was started for.
-        None => process(HELD, &["sleep", "1000000", content]),
+        PROCESS => process(HELD, &["sleep", "1000000", content]),
+        path => file(&name_of(path), path, content),
     };
     declares.iter().map(resource).collect()
+}
+
+/// The name of the resource that claims that.
+fn name_of(claim: &str) -> String {
+    match FILES.iter().position(|path| *path == claim) {
+        Some(number) => format!("file-{number}"),
+        None => HELD.to_owned(),
+    }
 }

@@ -6,7 +6,7 @@ use agent_model::Digest;
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use tokio::time::Instant;
 
-use super::{Device, Field, agent};
+use super::{Device, Field, RESYNC, agent};
 use crate::{
     coordinator::{AtRest, BY_HAND, Body, Event, LastEntry, Verdict},
     eventually::eventually,
@@ -14,14 +14,17 @@ use crate::{
     schedule::{
         DEVICES,
         action::Cable,
-        eyes::Whereabouts,
         paper::{FILES, Paper},
+        scene::Whereabouts,
     },
 };
 
 /// How long a fleet may take to come to rest. A device stays away from a server in reach for a minute at
 /// most, and waits about as long at most before it asks again for what was refused.
 const REST: Duration = Duration::from_secs(180);
+/// How much longer than demanded it may take until a fleet at rest was quiet: what was refused or announced is asked for
+/// a few times more, and mere progress is told half a minute later.
+const UNTIL_QUIET: Duration = Duration::from_secs(60);
 /// How often it is looked at meanwhile.
 const LOOK: Duration = Duration::from_millis(100);
 /// How often a device with a clone is given cause to tell something.
@@ -83,6 +86,35 @@ impl Field {
         }
     }
 
+    /// Waits until each device has asked for nothing for so long.
+    pub(in crate::schedule) async fn is_quiet_for(&self, quiet: Duration) {
+        // What was asked for before the rest is no matter.
+        let (earliest, deadline) = (Instant::now() + quiet, Instant::now() + quiet + UNTIL_QUIET);
+        while Instant::now() < earliest {
+            self.assert_not_guilty();
+            tokio::time::sleep(LOOK).await;
+        }
+        for device in 0..DEVICES {
+            loop {
+                self.assert_not_guilty();
+                let judged =
+                    self.scene.coordinator.lock().is_quiet(device, quiet, self.resyncs_within(quiet));
+                match judged {
+                    Ok(()) => break,
+                    Err(verdict) if Instant::now() > deadline => self.condemn(&verdict),
+                    Err(_) => tokio::time::sleep(LOOK).await,
+                }
+            }
+        }
+    }
+
+    /// How often a device may look in that time for what nobody hinted at.
+    fn resyncs_within(&self, quiet: Duration) -> u32 {
+        // A quarter sooner than the interval says, at the earliest.
+        let shortest = RESYNC.mul_f64(0.75);
+        if self.resyncs { quiet.div_duration_f64(shortest).ceil() as u32 } else { 0 }
+    }
+
     async fn judge_at_rest(&self, device: usize) -> Result<(), Verdict> {
         let entry = self.last_entry(device).await;
         let body = Body::original(device);
@@ -90,7 +122,9 @@ impl Field {
         let contents = whereabouts.expect("originals stay").contents();
         let coordinator = self.scene.coordinator.lock();
         let status = coordinator.last_told(device).map(|told| &told.status);
-        let at_rest = AtRest { device, entry, floor: coordinator.floor(body), status, contents: &contents };
+        let heartbeat = status.and_then(|status| coordinator.last_beat(device, status.writer.epoch));
+        let floor = coordinator.floor(body);
+        let at_rest = AtRest { device, entry, floor, status, heartbeat, contents: &contents };
         at_rest.judge(coordinator.documents())
     }
 
@@ -118,11 +152,29 @@ impl Field {
         self.scene.coordinator.lock().summary()
     }
 
-    /// Goes on only while nothing was seen that must not be.
+    /// Makes sure that there were eyes on all of it, to the end.
+    ///
+    /// # Panics
+    /// When there were not: then what was not seen says nothing.
+    pub(in crate::schedule) fn assert_all_was_seen(&self, before_the_last: usize) {
+        let seen = self.scene.coordinator.lock().was_seen(DEVICES, before_the_last);
+        if let Err(missed) = seen {
+            panic!(
+                "BLIND: {missed}\n{}\nto run the same schedule again: HARMONY_SEED={}",
+                self.summary(),
+                self.seed
+            );
+        }
+    }
+
+    /// Goes on only while nothing was seen that must not be, by eyes that are open.
     ///
     /// # Panics
     /// With the verdict.
     pub(in crate::schedule) fn assert_not_guilty(&self) {
+        if let Some(what) = self.eyes.blind_to() {
+            panic!("BLIND: nobody watches {what} any more; HARMONY_SEED={}", self.seed);
+        }
         let verdict = self.scene.coordinator.lock().verdict().cloned();
         if let Some(verdict) = verdict {
             self.condemn(&verdict);
