@@ -34,7 +34,7 @@ test: build ## Run all tests, on a real NATS server and a real systemd, which ar
 # An older agent is built from the history, which takes minutes and a git checkout that has it.
 #
 # What shows only now and then needs many schedules, and each is another one. A schedule that finds a fault
-# prints its seed: HARMONY_SEED=… runs it again (CONTRIBUTING.md).
+# prints its seed: with HARMONY_SEED=… that one is run again and again instead (CONTRIBUTING.md).
 soak: test ## Run all tests, those with an older agent, and random schedules of faults for SOAK_MINUTES (60)
 	cargo test --locked --package tests --test e2e -- --nocapture --ignored older_agent
 	SOAK_MINUTES=$(SOAK_MINUTES) cargo test --locked --package tests --test e2e -- --nocapture --ignored random_faults

@@ -25,7 +25,9 @@ impl Language {
         match self {
             Self::Client => take(from),
             Self::Unknown if from.is_empty() => Ok(None),
-            Self::Unknown => Ok(Some(Message { bytes: from.split().freeze(), letter: None })),
+            Self::Unknown => {
+                Ok(Some(Message { bytes: from.split().freeze(), letter: None, content: Bytes::new() }))
+            }
         }
     }
 }
