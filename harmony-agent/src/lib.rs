@@ -39,6 +39,7 @@ use agent_core::{dispatcher::Formats, policy::Switch};
 use agent_manifest_v1::AgentManifestV1;
 use agent_model::{ManifestFormat, ResourceKind, did_you_mean};
 use clap::Parser;
+use tokio::runtime::Runtime;
 
 pub use simulated::SimulatedAgent;
 
@@ -150,13 +151,7 @@ impl Agent {
 }
 
 fn execute(cli: Cli, agent: Agent) -> Result<Exit, CommandError> {
-    // One thread: an idle agent should cost a small device next to nothing, and what blocks goes
-    // to the pool beside it.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(8)
-        .build()
-        .map_err(CommandError::failed)?;
+    let runtime = runtime().map_err(CommandError::failed)?;
     let exit = match cli.command {
         Command::Run(args) => runtime.block_on(run::run(args, agent)),
         Command::Enroll(args) => runtime.block_on(enroll::enroll(args)),
@@ -173,6 +168,12 @@ fn execute(cli: Cli, agent: Agent) -> Result<Exit, CommandError> {
     // A file system that hangs must not keep the agent from ending.
     runtime.shutdown_timeout(HANGING_WORK);
     exit
+}
+
+/// What an agent runs on. One thread: an idle agent should cost a small device next to nothing, and what blocks goes to
+/// the pool beside it.
+fn runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(8).build()
 }
 
 /// Prints what a command has to say. Whoever closed the pipe has seen enough.

@@ -10,7 +10,7 @@ use agent_core::{
     state_dir::StateDir,
 };
 use agent_model::AgentId;
-use tokio::sync::watch;
+use tokio::{runtime::Runtime, sync::watch};
 
 use crate::{
     Agent,
@@ -39,6 +39,14 @@ pub struct SimulatedAgent {
 }
 
 impl SimulatedAgent {
+    /// What an agent runs on, and any number of these as well.
+    ///
+    /// # Errors
+    /// When the system gives none.
+    pub fn runtime() -> std::io::Result<Runtime> {
+        crate::runtime()
+    }
+
     /// Works until it is dropped, which is as good as a power cut.
     ///
     /// # Errors

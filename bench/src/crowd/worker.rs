@@ -14,9 +14,6 @@ use tokio::task::{JoinSet, LocalSet};
 
 use super::bare_device::{BareDevice, Likeness};
 
-/// How many threads of a worker do what blocks besides its first: as many as an agent has for itself.
-const BLOCKING_THREADS: usize = 8;
-
 /// The argument before the assignment.
 pub(super) const ARGUMENT: &str = "crowd-worker";
 
@@ -66,12 +63,7 @@ pub(crate) fn assignment() -> Option<impl FnOnce()> {
 }
 
 fn work(assignment: Assignment) {
-    // One thread, as the agent has.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(BLOCKING_THREADS)
-        .build()
-        .unwrap();
+    let runtime = SimulatedAgent::runtime().unwrap();
     LocalSet::new().block_on(&runtime, async {
         let Assignment { population, url, folder, devices } = assignment;
         let mut tasks = JoinSet::new();

@@ -43,7 +43,7 @@ pub(crate) fn assignment() -> Option<impl FnOnce()> {
     }
     let folder = arguments.next()?;
     Some(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = SimulatedAgent::runtime().unwrap();
         let device = runtime.block_on(work(folder.as_ref()));
         println!("{}", serde_json::to_string(&device).unwrap());
     })
