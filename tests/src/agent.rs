@@ -8,6 +8,7 @@ use std::{
 };
 
 use process_shim::{ProcessFolder, ProcessIdentity, ShimRecord};
+use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -288,6 +289,25 @@ impl Agent {
     /// All that the agent logged, over all its starts.
     pub fn log(&self) -> String {
         fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    /// Waits until the agent has logged these words.
+    pub async fn eventually_logs(&self, words: &str) {
+        eventually(&format!("{} logs {words:?}", self.id), async || {
+            let log = self.log();
+            log.contains(words).then_some(()).ok_or(log)
+        })
+        .await;
+    }
+
+    /// Has the agent stand still, as if it were given no processor.
+    pub fn freeze(&mut self) {
+        self.process.as_mut().expect("the agent was started").signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&mut self) {
+        self.process.as_mut().expect("the agent was started").signal(Signal::CONT);
     }
 
     /// Its process id.

@@ -2,7 +2,7 @@
 
 mod route_cables;
 
-use std::array;
+use std::{array, time::Duration};
 
 use async_nats::jetstream::{self, Context};
 use fleet::provisioning::Layout;
@@ -37,6 +37,11 @@ impl NatsCluster {
     /// The same, with those that have a host on it. The others are on the test's side, and listen there on all
     /// addresses.
     pub async fn start_on(hosts: [Option<Host>; 3]) -> Self {
+        Self::start_with(hosts, None).await
+    }
+
+    /// The same, where servers ask for signs of life that often (see [`Settings::ping_interval`]).
+    pub async fn start_with(hosts: [Option<Host>; 3], ping_interval: Option<Duration>) -> Self {
         let routes: [u16; 3] = free_ports();
         let is_spread = hosts.iter().any(Option::is_some);
         let settings = array::from_fn(|place| {
@@ -59,10 +64,11 @@ impl NatsCluster {
                     all.join(", ")
                 ),
                 place: host.clone().map_or(Place::Loopback, Place::Host),
+                ping_interval,
                 ..Settings::default()
             }
         });
-        Self::start_with(settings, routes, None).await
+        Self::launch(settings, routes, None).await
     }
 
     /// The same on loopback, each write synced, with a cable between any two that can be cut. Nobody is told of
@@ -85,10 +91,10 @@ impl NatsCluster {
                 ..Settings::default()
             }
         });
-        Self::start_with(settings, routes, Some(cables)).await
+        Self::launch(settings, routes, Some(cables)).await
     }
 
-    async fn start_with(settings: [Settings; 3], routes: [u16; 3], cables: Option<RouteCables>) -> Self {
+    async fn launch(settings: [Settings; 3], routes: [u16; 3], cables: Option<RouteCables>) -> Self {
         let mut cluster = Self { servers: settings.map(NatsServer::prepare), routes, cables };
         cluster.start_all_again().await;
         cluster.await_leader().await;

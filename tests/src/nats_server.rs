@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use fleet::{Access, Login, Tls};
@@ -38,6 +39,9 @@ pub struct Settings {
     pub version: Version,
     /// Where it is.
     pub place: Place,
+    /// How often it asks who is silent, client or server, for a sign of life. Who gives none until the next time is given
+    /// up. Else the server's default holds, some minutes.
+    pub ping_interval: Option<Duration>,
 }
 
 /// Where a server is.
@@ -294,6 +298,9 @@ impl NatsServer {
         };
         let port = self.port.map_or("-1".to_owned(), |port| port.to_string());
         let store = self.store();
+        let pings = settings.ping_interval.map_or_else(String::new, |interval| {
+            format!("ping_interval: \"{}ms\"\nping_max: 1\n", interval.as_millis())
+        });
         let sync = if settings.sync_always { "sync_interval: always" } else { "" };
         let tls = settings.certificates.as_ref().map_or_else(String::new, |certificates| {
             let ([certificate, key], authority) = (certificates.server(), certificates.authority());
@@ -306,7 +313,7 @@ impl NatsServer {
         // Bounds are those of the test, not of the disk it happens to run on.
         format!(
             "server_name: {name:?}\nlisten: \"{address}:{port}\"\nports_file_dir: {ports:?}\n\
-             jetstream {{ store_dir: {store:?}, max_mem: 256MB, max_file: 64GB, {sync} }}\n{tls}{}\n",
+             jetstream {{ store_dir: {store:?}, max_mem: 256MB, max_file: 64GB, {sync} }}\n{tls}{pings}{}\n",
             settings.configuration
         )
     }

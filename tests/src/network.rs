@@ -11,6 +11,7 @@
 use std::{
     fs::File,
     future::Future,
+    net::{IpAddr, SocketAddr},
     panic::resume_unwind,
     path::PathBuf,
     process::Command,
@@ -67,6 +68,20 @@ pub enum Way {
     FromHost,
 }
 
+/// An established TCP connection, as the system at one of its ends knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TcpConnection {
+    /// This end.
+    pub local: SocketAddr,
+    /// The other end.
+    pub peer: SocketAddr,
+    /// Bytes sent from this end that the other one has not acknowledged.
+    pub unacknowledged: u64,
+}
+
+/// How often what nobody acknowledges is sent again before its connection counts as lost.
+const RESENDS: &str = "/proc/sys/net/ipv4/tcp_retries2";
+
 impl Network {
     async fn enter() -> Self {
         let folder = Arc::new(TempDir::with_prefix("harmony-network-").unwrap());
@@ -112,18 +127,42 @@ impl Network {
         }
     }
 
+    /// From now on, whatever the host sends from that port is answered with a reset, as a router does that has forgotten
+    /// the connection. What the other end sends there is lost.
+    pub fn reset(&self, host: &Host, port: u16) {
+        self.rule(host, Way::FromHost, &format!("tcp sport {port} reject with tcp reset"));
+        self.rule(host, Way::ToHost, &format!("tcp dport {port} tcp flags & rst == 0 drop"));
+    }
+
     fn lose_matching(&self, host: &Host, way: Way, what: &str) {
+        self.rule(host, way, &format!("{what} drop"));
+    }
+
+    fn rule(&self, host: &Host, way: Way, rule: &str) {
         let (chain, interface) = match way {
             Way::ToHost => ("output", "oifname"),
             Way::FromHost => ("input", "iifname"),
         };
-        let cable = format!("cable{}", host.number);
-        run("nft", &format!("add rule inet faults {chain} {interface} {cable} {what} drop"));
+        run("nft", &format!("add rule inet faults {chain} {interface} cable{} {rule}", host.number));
     }
 
     /// Nothing is lost any more.
     pub fn heal(&self) {
         run("nft", "flush table inet faults");
+    }
+
+    /// From now on, what is sent from the test's side and not acknowledged is sent again so often, each time after twice as
+    /// long, before its connection counts as lost. The system's own 15 times take a quarter of an hour.
+    pub fn resend(&self, times: u8) {
+        run_with("sh", &["-c", &format!("echo {times} >{RESENDS}")]);
+    }
+
+    /// The connections with that host, as the test's side knows them.
+    pub fn connections(&self, host: &Host) -> Vec<TcpConnection> {
+        let address: IpAddr = host.address.parse().expect("it was made of numbers");
+        let mut connections = connections(&run_with("ss", SOCKETS));
+        connections.retain(|connection| connection.peer.ip() == address);
+        connections
     }
 }
 
@@ -141,6 +180,23 @@ impl Host {
     /// Its network namespace, as a file.
     pub fn namespace(&self) -> PathBuf {
         format!("/proc/{}/ns/net", self.holder.id()).into()
+    }
+
+    /// The same as [`Network::resend`] of what is sent from this host.
+    pub fn resend(&self, times: u8) {
+        self.run(&["sh", "-c", &format!("echo {times} >{RESENDS}")]);
+    }
+
+    /// The connections of this host, as it knows them.
+    pub fn connections(&self) -> Vec<TcpConnection> {
+        connections(&self.run(&[&["ss"], SOCKETS].concat()))
+    }
+
+    fn run(&self, command: &[&str]) -> String {
+        let launcher = self.launcher();
+        let arguments: Vec<&str> =
+            launcher[1..].iter().map(String::as_str).chain(command.iter().copied()).collect();
+        run_with(&launcher[0], &arguments)
     }
 
     /// What a command begins with that is run on this host.
@@ -163,10 +219,39 @@ async fn hold_namespace(name: &str, folder: &TempDir) -> Process {
     holder
 }
 
-fn run(program: &str, arguments: &str) {
+/// Has `ss` list what is established, without a header: bytes that wait to be read, bytes not acknowledged, this end, the
+/// other one.
+const SOCKETS: &[&str] = &["-Htn", "state", "established"];
+
+fn connections(listed: &str) -> Vec<TcpConnection> {
+    // Who listens for both families is told an address of the older one as one of the newer.
+    let end = |text: &str| {
+        let end: SocketAddr = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
+        SocketAddr::new(end.ip().to_canonical(), end.port())
+    };
+    let connection = |line: &str| {
+        let columns: Vec<&str> = line.split_ascii_whitespace().collect();
+        TcpConnection {
+            local: end(columns[2]),
+            peer: end(columns[3]),
+            unacknowledged: columns[1].parse().expect("a number of bytes"),
+        }
+    };
+    listed.lines().map(connection).collect()
+}
+
+/// Runs a command to its end and returns what it printed.
+fn run_with(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program)
-        .args(arguments.split_ascii_whitespace())
+        .args(arguments)
         .output()
         .unwrap_or_else(|error| panic!("{program} cannot be run; install iproute2 and nftables: {error}"));
-    assert!(output.status.success(), "{program} {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    let (printed, complaint) = (output.stdout, String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{program} {arguments:?}: {complaint}");
+    String::from_utf8(printed).expect("it prints text")
+}
+
+/// The same with arguments that have no blanks in them.
+fn run(program: &str, arguments: &str) {
+    run_with(program, &arguments.split_ascii_whitespace().collect::<Vec<_>>());
 }

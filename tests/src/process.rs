@@ -112,7 +112,8 @@ impl Process {
         log_tail(&self.log)
     }
 
-    fn signal(&mut self, signal: Signal) {
+    /// Sends it a signal, if it runs.
+    pub fn signal(&mut self, signal: Signal) {
         // Only while it is ours: a child that was waited for may have passed its id on.
         if self.ended().is_none()
             && let Some(pid) = i32::try_from(self.id()).ok().and_then(Pid::from_raw)

@@ -8,6 +8,7 @@ use tests::{
     eventually::eventually,
     platform::DESIRED_STATE,
     site::{DEVICE, Site},
+    traffic::Traffic,
 };
 
 use crate::status_words::{accepted, converged_at, is, resource};
@@ -72,15 +73,20 @@ async fn a_document_written_while_the_device_was_cut_off_is_applied(site: &mut S
 }
 
 async fn a_silent_network_keeps_nothing_from_being_repaired_and_loses_no_document(site: &mut Site) {
-    let (mut device, cable) = site.device_behind_proxy().await;
+    let (device, cable) = site.device_behind_proxy().await;
+    let mut device = device.with("log_level", "debug");
     device.start();
     site.platform.put(DEVICE, &site.document(1, &[file("a", "/etc/a", "1")])).await;
     site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
 
+    let mut traffic = Traffic::watch(&site.platform, DEVICE).await;
     cable.black_hole();
     site.platform.put(DEVICE, &site.document(2, &[file("a", "/etc/a", "2")])).await;
     fs::write(device.path("/etc/a"), "by hand").unwrap();
     device.eventually_holds("/etc/a", "1").await;
+    // It tells of the repair, and waits in vain for an answer.
+    device.eventually_logs("the status is not written yet").await;
+    assert_eq!((traffic.counts().reads, device.read("/etc/a")), (0, "1".to_owned()), "something was heard");
     cable.plug();
     let status = site.platform.status_where(DEVICE, "converged at 2", converged_at(2)).await;
     assert!(is(&status, ConditionType::Accepted, ConditionStatus::True, "Accepted"));

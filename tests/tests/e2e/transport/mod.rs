@@ -2,6 +2,7 @@
 
 mod answers;
 mod clones;
+mod forgotten_connections;
 mod lagging_follower;
 mod leader_lost;
 mod older_store;
