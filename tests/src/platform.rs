@@ -94,6 +94,13 @@ impl Platform {
         self.jetstream.update_stream(config).await.expect("a bucket's settings can be changed");
     }
 
+    /// From now on, so many entries of each device are kept in that bucket.
+    pub async fn keep(&self, bucket: &str, entries: i64) {
+        let stream = self.jetstream.get_stream(format!("KV_{bucket}")).await.expect("it is there");
+        let config = Config { max_messages_per_subject: entries, ..stream.cached_info().config.clone() };
+        self.jetstream.update_stream(config).await.expect("a bucket's settings can be changed");
+    }
+
     /// Writes a document for a device and returns its revision.
     pub async fn put(&self, agent: &str, document: &Value) -> u64 {
         self.put_bytes(agent, document.to_string().into_bytes()).await

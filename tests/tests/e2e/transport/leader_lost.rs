@@ -6,16 +6,17 @@ use tests::{
     document::{file, manifest, script},
     eventually::eventually,
     nats_cluster::NatsCluster,
-    platform::Platform,
+    platform::{ACTUAL_STATE, Entry, Platform},
     site::DEVICE,
     snapshot::snapshot,
     traffic::Traffic,
 };
 
+use super::stories::assert_one_steady_writer;
 use crate::status_words::{converged_at, resource};
 
-/// Writes a document, as often as it takes until one attempt is acknowledged.
-pub(super) async fn put_in_the_end(platform: &Platform, generation: u64, content: &str) {
+/// Writes a document, as often as it takes until one attempt is acknowledged; its revision.
+pub(super) async fn put_in_the_end(platform: &Platform, generation: u64, content: &str) -> u64 {
     let document = manifest(
         DEVICE,
         generation,
@@ -28,9 +29,10 @@ pub(super) async fn put_in_the_end(platform: &Platform, generation: u64, content
     eventually("a document is stored", async || {
         let subject = format!("$KV.desired-state.{DEVICE}");
         let ack = platform.jetstream.publish(subject, document.to_string().into()).await;
-        ack.map_err(|error| error.to_string())?.await.map_err(|error| error.to_string())
+        let ack = ack.map_err(|error| error.to_string())?.await.map_err(|error| error.to_string())?;
+        Ok(ack.sequence)
     })
-    .await;
+    .await
 }
 
 /// What tells that something was restarted or written without cause.
@@ -43,10 +45,16 @@ fn untouched(device: &Agent, status: &AgentStatus) -> impl PartialEq + std::fmt:
     (files[std::path::Path::new("b")].clone(), device.process("p"), counts, status.writer.epoch)
 }
 
+fn told(entry: &Entry) -> AgentStatus {
+    serde_json::from_slice(&entry.value).expect("a device tells its status")
+}
+
 #[tokio::test]
 async fn a_lost_leader_costs_no_document_no_restart_and_no_second_writer() {
     let mut cluster = NatsCluster::start().await;
     let platform = cluster.provision().await;
+    // All that the device says is looked at in the end, however often those who listen lose their server.
+    platform.keep(ACTUAL_STATE, 64).await;
     let urls = cluster.servers.each_ref().map(|server| server.url()).join(",");
     let mut device = Agent::new(DEVICE, &urls);
     device.start();
@@ -70,5 +78,8 @@ async fn a_lost_leader_costs_no_document_no_restart_and_no_second_writer() {
     }
     let status = platform.status(DEVICE).await.unwrap();
     assert_eq!(untouched(&device, &status), before);
+    let told: Vec<AgentStatus> = platform.history(ACTUAL_STATE, DEVICE).await.iter().map(told).collect();
+    assert!(told.len() >= 5 && told.len() < 64, "{} statuses of five documents are kept", told.len());
+    assert_one_steady_writer(&told);
     traffic.assert_bounded();
 }
