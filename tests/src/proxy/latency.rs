@@ -1,6 +1,12 @@
 //! How long bytes are under way.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tokio::time::Instant;
@@ -18,11 +24,25 @@ const STALLS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_sec
 pub(super) struct Satellite {
     random: StdRng,
     stall: (Instant, Instant),
+    /// Whether that one has held anything up.
+    has_held: bool,
+    stalls: Stalls,
+}
+
+/// How many stalls have held something up, of all ways that share this.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Stalls(Arc<AtomicUsize>);
+
+impl Stalls {
+    pub(super) fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl Satellite {
-    pub(super) fn new(seed: u64, now: Instant) -> Self {
-        let mut satellite = Self { random: StdRng::seed_from_u64(seed), stall: (now, now) };
+    pub(super) fn new(seed: u64, now: Instant, stalls: Stalls) -> Self {
+        let random = StdRng::seed_from_u64(seed);
+        let mut satellite = Self { random, stall: (now, now), has_held: false, stalls };
         satellite.stall = satellite.stall_after(now);
         satellite
     }
@@ -32,8 +52,15 @@ impl Satellite {
         let arrival = now + self.between(SATELLITE);
         while arrival >= self.stall.1 {
             self.stall = self.stall_after(self.stall.1);
+            self.has_held = false;
         }
-        if arrival >= self.stall.0 { self.stall.1 } else { arrival }
+        if arrival < self.stall.0 {
+            return arrival;
+        }
+        if !std::mem::replace(&mut self.has_held, true) {
+            self.stalls.0.fetch_add(1, Ordering::Relaxed);
+        }
+        self.stall.1
     }
 
     fn stall_after(&mut self, time: Instant) -> (Instant, Instant) {
@@ -48,14 +75,32 @@ impl Satellite {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     /// When what is sent every 10 ms for three minutes arrives.
     fn arrivals(seed: u64) -> Vec<Duration> {
-        let start = Instant::now();
-        let mut satellite = Satellite::new(seed, start);
+        counted(seed).0
+    }
+
+    /// The same, and how many stalls were counted.
+    fn counted(seed: u64) -> (Vec<Duration>, usize) {
+        let (start, stalls) = (Instant::now(), Stalls::default());
+        let mut satellite = Satellite::new(seed, start, stalls.clone());
         let sent = (0..18_000).map(|step| start + Duration::from_millis(10) * step);
-        sent.map(|sent| satellite.arrival(sent) - sent).collect()
+        (sent.map(|sent| satellite.arrival(sent) - sent).collect(), stalls.count())
+    }
+
+    #[test]
+    fn each_stall_that_holds_something_up_counts_once() {
+        let (arrivals, stalls) = counted(1);
+        // All that one holds up arrives in one instant.
+        let late = arrivals.iter().enumerate().filter(|(_, way)| **way > SATELLITE.1);
+        let ends: BTreeSet<_> =
+            late.map(|(step, way)| Duration::from_millis(10) * step as u32 + *way).collect();
+        assert!((5..=26).contains(&ends.len()), "{ends:?}");
+        assert_eq!(stalls, ends.len());
     }
 
     #[test]

@@ -19,6 +19,7 @@ use tokio::{
 
 use self::{
     interception::{Desk, Direction},
+    latency::Stalls,
     pipe::Pipe,
     protocol::Language,
 };
@@ -67,6 +68,7 @@ pub struct Proxy {
     port: u16,
     cable: watch::Sender<Cable>,
     desk: Desk,
+    stalls: Stalls,
     task: AbortHandle,
 }
 
@@ -86,10 +88,12 @@ impl Proxy {
         let port = listener.local_addr().unwrap().port();
         let (cable, watched) =
             watch::channel(Cable::Plugged { to_server: Flow::Pass, to_client: Flow::Pass });
-        let desk = Desk::default();
-        let joint = Arc::new(Joint { server, language, cable: watched.clone(), desk: desk.clone() });
+        let (desk, stalls) = (Desk::default(), Stalls::default());
+        let joint =
+            Joint { server, language, cable: watched.clone(), desk: desk.clone(), stalls: stalls.clone() };
+        let joint = Arc::new(joint);
         let task = tokio::spawn(listen(listener, port, watched, joint)).abort_handle();
-        Self { port, cable, desk, task }
+        Self { port, cable, desk, stalls, task }
     }
 
     /// Where it listens.
@@ -120,6 +124,11 @@ impl Proxy {
     /// Everything goes over a satellite, there and back.
     pub fn satellite(&self, seed: u64) {
         self.set(Flow::Satellite { seed }, Flow::Satellite { seed });
+    }
+
+    /// How often the satellite has stalled when there was something for it to carry, there and back.
+    pub fn stalls(&self) -> usize {
+        self.stalls.count()
     }
 
     /// Chooses how bytes fare in each direction.
@@ -173,6 +182,7 @@ struct Joint {
     language: Language,
     cable: watch::Receiver<Cable>,
     desk: Desk,
+    stalls: Stalls,
 }
 
 /// Accepts connections while the cable is plugged in. The connections live in the set, so that
@@ -220,6 +230,7 @@ async fn pass_on(client: TcpStream, joint: Arc<Joint>, number: u64) {
         desk: joint.desk.clone(),
         language: joint.language,
         number,
+        stalls: joint.stalls.clone(),
     };
     // Whichever ends first ends both.
     tokio::select! {

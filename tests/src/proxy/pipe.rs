@@ -21,7 +21,7 @@ use tokio::{
 use super::{
     Cable, Flow,
     interception::{Desk, Direction, Fate},
-    latency::Satellite,
+    latency::{Satellite, Stalls},
     protocol::{Language, Message},
 };
 
@@ -55,6 +55,8 @@ pub(super) struct Pipe {
     pub(super) language: Language,
     /// Tells this connection from others in what is drawn at random.
     pub(super) number: u64,
+    /// What its satellite's stalls are counted by.
+    pub(super) stalls: Stalls,
 }
 
 impl Pipe {
@@ -73,7 +75,7 @@ impl Pipe {
 
     async fn take_in(mut self, mut from: OwnedReadHalf, inlet: Inlet) {
         let mut received = BytesMut::with_capacity(64 * 1024);
-        let mut way = Way::default();
+        let mut way = Way { satellite: None, last: None, stalls: self.stalls.clone() };
         loop {
             let Ok(1..) = from.read_buf(&mut received).await else { return };
             let flow = self.cable.borrow_and_update().flow(self.direction);
@@ -127,10 +129,11 @@ impl Pipe {
 }
 
 /// How long the way is just now.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Way {
     satellite: Option<(u64, Satellite)>,
     last: Option<Instant>,
+    stalls: Stalls,
 }
 
 impl Way {
@@ -143,7 +146,7 @@ impl Way {
                 let seed = seed.wrapping_add(offset);
                 let (_, satellite) = match self.satellite.take() {
                     Some((of, satellite)) if of == seed => self.satellite.insert((of, satellite)),
-                    _ => self.satellite.insert((seed, Satellite::new(seed, now))),
+                    _ => self.satellite.insert((seed, Satellite::new(seed, now, self.stalls.clone()))),
                 };
                 satellite.arrival(now)
             }
