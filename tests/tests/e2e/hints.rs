@@ -27,7 +27,7 @@ on_the_oldest_server_too!(
 );
 
 /// Publishes a hint that names that revision.
-async fn forge_hint(platform: &Platform, revision: u64) {
+pub(crate) async fn forge_hint(platform: &Platform, revision: u64) {
     let mut headers = HeaderMap::new();
     headers.insert("Nats-Stream", format!("KV_{DESIRED_STATE}"));
     headers.insert("Nats-Subject", format!("$KV.{DESIRED_STATE}.{DEVICE}"));
