@@ -42,9 +42,9 @@ impl NatsCluster {
 
     /// The same, where servers ask for signs of life that often (see [`Settings::ping_interval`]).
     pub async fn start_with(hosts: [Option<Host>; 3], ping_interval: Option<Duration>) -> Self {
-        let routes: [u16; 3] = free_ports();
+        let (routes, ports) = ports();
         let is_spread = hosts.iter().any(Option::is_some);
-        let settings = array::from_fn(|place| {
+        let servers = array::from_fn(|place| {
             let host = &hosts[place];
             let all: Vec<String> = (0..3)
                 .map(|other| {
@@ -57,7 +57,7 @@ impl NatsCluster {
                 })
                 .collect();
             let listen = if is_spread { "0.0.0.0" } else { "127.0.0.1" };
-            Settings {
+            let settings = Settings {
                 configuration: format!(
                     "cluster {{ name: \"cluster\", listen: \"{listen}:{}\", routes: [{}] }}",
                     routes[place],
@@ -66,20 +66,21 @@ impl NatsCluster {
                 place: host.clone().map_or(Place::Loopback, Place::Host),
                 ping_interval,
                 ..Settings::default()
-            }
+            };
+            NatsServer::prepare(settings).on_port(ports[place])
         });
-        Self::launch(settings, routes, None).await
+        Self::launch(servers, routes, None).await
     }
 
     /// The same on loopback, each write synced, with a cable between any two that can be cut. Nobody is told of
     /// any member: neither do the members find a way around these cables, nor clients one around theirs.
     pub async fn start_on_cables() -> Self {
-        let routes: [u16; 3] = free_ports();
+        let (routes, ports) = ports();
         let cables = RouteCables::lay(routes).await;
-        let settings = array::from_fn(|place| {
+        let servers = array::from_fn(|place| {
             let others: Vec<String> =
                 cables.ports_for(place).map(|port| format!("\"nats-route://127.0.0.1:{port}\"")).collect();
-            Settings {
+            let settings = Settings {
                 configuration: format!(
                     // Nobody listens on the port that the others are told of, by each other.
                     "cluster {{ name: \"cluster\", listen: \"127.0.0.1:{}\", routes: [{}], \
@@ -89,13 +90,14 @@ impl NatsCluster {
                 ),
                 sync_always: true,
                 ..Settings::default()
-            }
+            };
+            NatsServer::prepare(settings).on_port(ports[place])
         });
-        Self::launch(settings, routes, Some(cables)).await
+        Self::launch(servers, routes, Some(cables)).await
     }
 
-    async fn launch(settings: [Settings; 3], routes: [u16; 3], cables: Option<RouteCables>) -> Self {
-        let mut cluster = Self { servers: settings.map(NatsServer::prepare), routes, cables };
+    async fn launch(servers: [NatsServer; 3], routes: [u16; 3], cables: Option<RouteCables>) -> Self {
+        let mut cluster = Self { servers, routes, cables };
         cluster.start_all_again().await;
         cluster.await_leader().await;
         cluster
@@ -188,6 +190,12 @@ impl NatsCluster {
     fn cables(&self) -> &RouteCables {
         self.cables.as_ref().expect("the cluster is on cables")
     }
+}
+
+/// The ports of three members: for each other, and for clients. They come and go, and have to find them free.
+fn ports() -> ([u16; 3], [u16; 3]) {
+    let [route_0, route_1, route_2, port_0, port_1, port_2] = free_ports();
+    ([route_0, route_1, route_2], [port_0, port_1, port_2])
 }
 
 #[cfg(test)]

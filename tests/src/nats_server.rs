@@ -3,6 +3,7 @@
 use std::{
     fs,
     net::TcpListener,
+    ops::Range,
     path::{Path, PathBuf},
     process::Command,
     sync::{Arc, OnceLock},
@@ -10,6 +11,7 @@ use std::{
 };
 
 use fleet::{Access, Login, Tls};
+use rand::RngExt as _;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -106,6 +108,13 @@ impl NatsServer {
         // The folder's name is unique, so the server's is: a test never talks to another's server.
         let name = folder.path().file_name().unwrap().to_string_lossy().into_owned();
         Self { process: None, settings, name, port: None, web_socket_port: None, folder }
+    }
+
+    /// Listens on that port. Else it gets one at its first start, which is as good as long as it is not away.
+    #[must_use]
+    pub fn on_port(mut self, port: u16) -> Self {
+        self.port = Some(port);
+        self
     }
 
     /// The name that it goes by among servers.
@@ -336,9 +345,18 @@ pub fn program(version: Version) -> &'static Path {
     })
 }
 
+/// Below those that a system gives to whoever connects: while a server is away, nobody is given its port.
+const PORTS: Range<u16> = 10_000..32_000;
+
 /// Ports that nobody listens on at the moment.
 pub fn free_ports<const N: usize>() -> [u16; N] {
+    let listen = || loop {
+        let port = rand::rng().random_range(PORTS);
+        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
+            return listener;
+        }
+    };
     // All are held until all are known, so that none is given twice.
-    let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let listeners = [(); N].map(|()| listen());
     listeners.map(|listener| listener.local_addr().unwrap().port())
 }
