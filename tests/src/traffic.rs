@@ -76,6 +76,11 @@ impl Traffic {
         *counts
     }
 
+    /// Takes note of hints that only devices see: one that forges them publishes in their account.
+    pub fn note_hints_among_devices(&mut self, hints: u64) {
+        self.counts.hints += hints;
+    }
+
     /// Makes sure that the device asked for no more than it had cause to, however much befell it.
     ///
     /// # Panics

@@ -50,6 +50,7 @@ async fn hints_forged_by_another_device_cost_a_bounded_number_of_reads_and_do_no
     let after = site.platform.status_where(VICTIM, "converged at 2", converged_at(2)).await;
     assert_eq!(after.highest_generation.map(u64::from), Some(2));
     assert_eq!(victim.read("/etc/a"), "2");
+    traffic.note_hints_among_devices(HINTS.into());
     let reads = traffic.assert_bounded().reads;
     let seconds = start.elapsed().as_secs();
     assert!(reads < u64::from(HINTS) / 2, "{reads} reads for {HINTS} hints in {seconds} s");
