@@ -35,11 +35,11 @@ const DOUBTED: u64 = 3;
 const FRUITLESS_BURST: u32 = 20;
 const FRUITLESS_INTERVAL: Duration = Duration::from_secs(30);
 
-/// So long after the first answer over a new link the entry is read once more, whatever was read before. In a cluster the subscription to the hints
-/// reaches the node that leads the stream later than a nearer replica answers that read: a write
-/// in between is neither read nor hinted at (18 of 2,400 on three nodes of 2.15.1, writes within
-/// 1.5 ms of the subscription). A read that failed does not count: a server that has just started takes clients in before
-/// it has found the others.
+/// So long after the first answer over a new link the entry is read once more, whatever was read before. In a cluster
+/// the subscription to the hints reaches the node that leads the stream later than a nearer replica answers that read: a
+/// write in between is neither read nor hinted at (18 of 2,400 on three nodes of 2.15.1, writes within 1.5 ms of the
+/// subscription). A read that failed does not count: a server that has just started takes clients in before it has found
+/// the others.
 const SETTLING: Duration = Duration::from_secs(5);
 
 /// When to read the entry next.
