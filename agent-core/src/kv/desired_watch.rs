@@ -191,9 +191,9 @@ impl Follower {
     }
 }
 
-/// Subscribes to the hints, and returns when the subscription has left for the server at the other
-/// end, where it comes before whatever is sent next. On a single server, what is read afterwards misses no change that is not hinted at; in a
-/// cluster the schedule reads once more after a while.
+/// Subscribes to the hints, and returns when the subscription has left for the server at the other end, where it comes
+/// before whatever is sent next. On a single server, what is read afterwards misses no change that is not hinted at; in
+/// a cluster the schedule reads once more after a while.
 async fn subscribe(
     connection: &Connection,
     agent: &AgentId,

@@ -41,7 +41,8 @@ impl Teller {
         }
     }
 
-    /// Says how things stand, if it is news: to the platform where it `speaks`, and on the device always, with what [`leave_a_copy`](Self::leave_a_copy) leaves.
+    /// Says how things stand, if it is news: to the platform where it `speaks`, and on the device always, with what
+    /// [`leave_a_copy`](Self::leave_a_copy) leaves.
     pub(super) fn tell(&mut self, status: AgentStatus, speaks: bool, pause: Option<Pause>) {
         self.beat(&status);
         let phase = Some(status.phase);
