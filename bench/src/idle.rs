@@ -17,7 +17,7 @@ use crate::process_cost::{AtRest, pss_kib};
 pub(crate) const PROCESSES: [&str; 3] = ["one", "two", "three"];
 
 /// How long it is watched: so long that all that it does now and then is in it, two signs of life (2 min) and a pass
-/// that nobody woke (5 min), each a quarter late.
+/// that nobody woke (5 min), however late they are.
 pub(crate) const DURATION: Duration = Duration::from_secs(400);
 /// How long it is left alone before.
 const UNTIL_QUIET: Duration = Duration::from_secs(5);

@@ -37,7 +37,7 @@ const AGENT: &str = "edge-0001";
 const DAYS: u64 = 30;
 const MONTH: Duration = Duration::from_secs(DAYS * 24 * 3600);
 const HEARTBEAT: Duration = HeartbeatTask::DEFAULT_INTERVAL;
-/// `PING_INTERVAL` of the agent's connection, in seconds.
+/// `PING_INTERVAL` of the agent's connection.
 const PING: Duration = Duration::from_secs(300);
 
 /// One thing that crosses the wire.

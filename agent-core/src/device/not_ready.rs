@@ -8,7 +8,7 @@ use agent_model::{
 };
 use futures_util::future::join_all;
 
-use super::pass::{SAFE_MODE, UNREADABLE};
+use super::pass::{SAFE_MODE, STATE_STORE, UNREADABLE};
 use crate::{
     audit::short,
     executor::Executor,
@@ -45,7 +45,7 @@ pub(super) fn of(resources: &[ResourceStatus]) -> Vec<NotReady> {
 
 /// Whether it is not ready, as far as somebody has looked.
 fn is_lacking(resource: &ResourceStatus) -> bool {
-    let was_looked_at = ![SAFE_MODE, UNREADABLE].contains(&&*resource.reason);
+    let was_looked_at = ![SAFE_MODE, STATE_STORE, UNREADABLE].contains(&&*resource.reason);
     // It is judged without what only a newer agent knows, but not without what is kept for that.
     let counts = resource.reason != KIND_UNKNOWN || resource.state == ResourceState::Removing;
     was_looked_at && counts && !matches!(resource.state, ResourceState::Ready | ResourceState::Skipped)

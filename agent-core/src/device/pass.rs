@@ -32,7 +32,7 @@ pub(super) const SAFE_MODE: &str = "SafeMode";
 pub(super) const UNREADABLE: &str = "DocumentUnreadable";
 
 /// Why a resource waits for a disk that does not serve.
-const STATE_STORE: &str = "StateStore";
+pub(super) const STATE_STORE: &str = "StateStore";
 
 /// How a pass ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,7 +160,9 @@ impl Device {
             None if self.candidate.is_some() => {
                 // Nobody looks any more at what the document before it declares.
                 let inventory = &self.store.body().inventory;
-                self.outcome = Some(PassOutcome::left_alone(inventory, STATE_STORE, &failure.to_string()));
+                let left = PassOutcome::left_alone(inventory, STATE_STORE, &failure.to_string());
+                // What comes of the document is open, and it is looked at as soon as the disk serves.
+                self.outcome = Some(PassOutcome { interrupted: true, ..left });
                 self.judgement = Judgement::StoreFailed(failure);
             }
             None => {

@@ -171,6 +171,24 @@ async fn without_a_ledger_to_write_nothing_is_accepted_and_nothing_changed_until
 }
 
 #[tokio::test]
+async fn what_nobody_looked_at_for_a_document_that_waited_for_the_disk_is_no_word_on_it_and_looked_at_at_once()
+ {
+    let mut bench = Bench::new();
+    // Nothing is held, and so nothing is left to be pending.
+    bench.take(1, json!({})).await;
+    bench.break_disk();
+    let status = bench.take(2, json!({"/a": "2"})).await;
+    assert_ne!(condition(&status, ConditionType::Converged).0, ConditionStatus::True);
+
+    // What comes in its place is refused, by when the disk serves.
+    bench.mend_disk();
+    assert!(!bench.device.take_entry(document(1, json!({"/a": "0"}))));
+    assert!(bench.device.due().is_some_and(|due| due <= Instant::now()));
+    let status = bench.pass().await;
+    assert_eq!((status.phase, accepted(&status)), (Phase::Converged, Some(1)));
+}
+
+#[tokio::test]
 async fn drift_is_left_alone_while_the_ledger_cannot_be_written() {
     let mut bench = Bench::new();
     bench.take(1, json!({"/a": "1"})).await;

@@ -1,10 +1,7 @@
 //! The device's one connection to NATS, which is there before any server is.
 
 use std::{
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -99,8 +96,7 @@ impl Connection {
         let Entrance { servers, options } = access.open().await?;
         let (link_sender, link) = watch::channel(Link::default());
         let observer = Arc::new(Mutex::new(LinkObserver::new(link_sender, Instant::now())));
-        let short_links = Arc::clone(&lock(&observer).short_links);
-        let observed = Arc::clone(&observer);
+        let (observed, judged) = (Arc::clone(&observer), Arc::clone(&observer));
         let options = options
             .name(format!("harmony-agent {}", agent))
             .custom_inbox_prefix(inbox_prefix)
@@ -109,7 +105,7 @@ impl Connection {
             .ping_interval(PING_INTERVAL)
             .subscription_capacity(SUBSCRIPTION_CAPACITY)
             .reconnect_delay_callback(move |attempts| {
-                reconnect_delay(attempts, short_links.load(Ordering::Relaxed))
+                reconnect_delay(attempts, lock(&judged).short_links(Instant::now()))
             })
             .event_callback(move |event| {
                 lock(&observed).observe(&event, Instant::now());
@@ -192,8 +188,8 @@ struct LinkObserver {
     /// Counts links too. The client drops events where it has many to tell, and a link must not go unnoticed.
     statistics: Option<Arc<Statistics>>,
     since: Option<Instant>,
-    /// How many links in a row did not last.
-    short_links: Arc<AtomicU64>,
+    /// How many links in a row did not last, before the one that there is.
+    short_links: u64,
     log: TokenBucket,
     /// Lines left out since the last one.
     unlogged: u64,
@@ -202,7 +198,7 @@ struct LinkObserver {
 impl LinkObserver {
     fn new(link: watch::Sender<Link>, now: Instant) -> Self {
         let log = TokenBucket::new(LOG_BURST, LOG_INTERVAL, now);
-        Self { link, statistics: None, since: None, short_links: Arc::default(), log, unlogged: 0 }
+        Self { link, statistics: None, since: None, short_links: 0, log, unlogged: 0 }
     }
 
     fn observe(&mut self, event: &Event, now: Instant) {
@@ -233,11 +229,17 @@ impl LinkObserver {
 
     fn lost(&mut self, now: Instant) {
         self.link.send_modify(|link| link.connected = false);
-        let Some(since) = self.since.take() else { return };
-        if now - since < LASTING {
-            self.short_links.fetch_add(1, Ordering::Relaxed);
-        } else {
-            self.short_links.store(0, Ordering::Relaxed);
+        self.short_links = self.short_links(now);
+        self.since = None;
+    }
+
+    /// How many links in a row did not last, if the one that there is ends now. The client asks for the pause after a loss
+    /// before it tells of the loss.
+    fn short_links(&self, now: Instant) -> u64 {
+        match self.since {
+            None => self.short_links,
+            Some(since) if now - since < LASTING => self.short_links + 1,
+            Some(_) => 0,
         }
     }
 }
@@ -272,6 +274,8 @@ fn log(event: &Event, unlogged: u64) {
 mod tests {
     use super::*;
 
+    const HOUR: Duration = Duration::from_secs(3600);
+
     #[test]
     fn the_first_attempt_comes_soon_and_no_attempt_waits_longer_than_a_minute() {
         for _ in 0..100 {
@@ -303,10 +307,13 @@ mod tests {
         let mut live = |seconds| {
             observer.observe(&Event::Connected, now);
             now += Duration::from_secs(seconds);
+            // The pause is asked for before the loss is told.
+            let short_links = observer.short_links(now);
             observer.observe(&Event::Disconnected, now);
             // A loss is told once, whatever is told twice.
             observer.observe(&Event::Disconnected, now);
-            observer.short_links.load(Ordering::Relaxed)
+            assert_eq!(observer.short_links(now + HOUR), short_links);
+            short_links
         };
         assert_eq!([1, 29, 0, 31, 1].map(&mut live), [1, 2, 3, 0, 1]);
         let longest = (0..1000).map(|_| reconnect_delay(1, 10)).max();

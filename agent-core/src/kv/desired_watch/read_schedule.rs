@@ -26,9 +26,12 @@ const WHILE_BEHIND: Backoff =
 /// How often such a read is repeated for one hint. Bounded, because anyone may be able to forge a
 /// hint of a revision that will never be.
 const RETRIES_WHILE_BEHIND: u32 = 12;
+/// What a hint that was not read yet makes of the repetitions so far: the next waits are seconds again, as it may be true
+/// where the one before was forged, or of a bucket that was rebuilt.
+const RETRIES_AFTER_A_HINT: u64 = 4;
 /// How often an entry older than one seen before is read again before it is believed: a second or two, in which a
 /// replica catches up that merely lags. Where it does not the bucket was rebuilt, and the entry is the one that counts.
-const DOUBTED: u64 = 3;
+const DOUBTED: u32 = 3;
 
 /// Reads that hints asked for and that found nothing new: so many at once, then one per interval. A hint that was
 /// forged costs a read of the whole entry; a true one waits for no longer than the interval where many are.
@@ -64,6 +67,8 @@ pub(super) struct ReadSchedule<R> {
     /// The revision that the last read gave which was not in doubt.
     revision: u64,
     behind: Option<Behind>,
+    /// How often in a row an entry was read that is older than one seen before.
+    doubts: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,6 +131,7 @@ impl<R: Rng> ReadSchedule<R> {
             failures: 0,
             revision: 0,
             behind: None,
+            doubts: 0,
         }
     }
 
@@ -144,10 +150,13 @@ impl<R: Rng> ReadSchedule<R> {
 
     /// The server announced an entry, with this sequence if it could be read.
     pub(super) fn hint(&mut self, now: Instant, sequence: Option<u64>) {
+        let believed = self.fruitless.available_at() <= now;
         self.want(now.max(self.fruitless.available_at()));
         self.hinted = true;
-        if let Some(sequence) = sequence {
-            self.expect(sequence);
+        let Some(sequence) = sequence else { return };
+        self.expect(sequence);
+        if let Some(behind) = self.behind.as_mut().filter(|_| believed && sequence > self.revision) {
+            behind.retries = behind.retries.min(RETRIES_AFTER_A_HINT);
         }
     }
 
@@ -182,7 +191,8 @@ impl<R: Rng> ReadSchedule<R> {
             self.fruitless.take(now);
         }
         let went_back = revision < self.revision;
-        if went_back {
+        self.doubts = if went_back { self.doubts + 1 } else { 0 };
+        if self.doubts == 1 {
             // A lagging replica answered, or the bucket was rebuilt: only reading again shows which of the two it was.
             self.expect(self.revision);
         }
@@ -202,7 +212,7 @@ impl<R: Rng> ReadSchedule<R> {
         let retries = behind.retries;
         let delay = WHILE_BEHIND.delay(retries, self.rng.random_range(0.5..=1.0));
         self.want(now + delay);
-        if went_back && retries <= DOUBTED {
+        if went_back && self.doubts <= DOUBTED {
             return Freshness::Doubtful;
         }
         self.revision = revision;

@@ -175,6 +175,52 @@ fn a_lower_revision_than_before_is_doubted_for_some_reads_and_then_believed() {
 }
 
 #[test]
+fn a_true_hint_is_pursued_within_seconds_whatever_number_was_forged_before() {
+    let mut now = Instant::now();
+    let mut schedule = settled(now);
+    read(&mut schedule, now, 7);
+    schedule.hint(now, Some(u64::MAX));
+    for _ in 0..10 {
+        (now, _) = read(&mut schedule, now, 7);
+    }
+    schedule.hint(now, Some(8));
+    let (at, freshness) = read(&mut schedule, now, 7);
+    assert_eq!(freshness, Freshness::Behind, "a replica lags for a moment");
+    let again = schedule.next_read().unwrap() - at;
+    assert!(again <= WHILE_BEHIND.first * 16, "{again:?}");
+}
+
+#[test]
+fn hints_without_end_that_announce_what_never_comes_cost_nine_reads_a_minute_at_most() {
+    let mut now = Instant::now();
+    let mut schedule = settled(now);
+    (now, _) = read(&mut schedule, now, 7);
+    let begin = now;
+    let mut reads = 0;
+    while now - begin < Duration::from_secs(3000) {
+        schedule.hint(now, Some(u64::MAX));
+        while let Some(at) = schedule.next_read().filter(|at| *at <= now) {
+            read(&mut schedule, at.max(now), 7);
+            reads += 1;
+        }
+        now += Duration::from_millis(200);
+    }
+    assert!(reads <= 450, "{reads} reads in 50 minutes");
+}
+
+#[test]
+fn doubt_does_not_hang_on_what_was_announced_before() {
+    let mut now = Instant::now();
+    let mut schedule = settled(now);
+    (now, _) = read(&mut schedule, now, 8);
+    schedule.hint(now, Some(u64::MAX));
+    for _ in 0..6 {
+        (now, _) = read(&mut schedule, now, 8);
+    }
+    assert_eq!(read(&mut schedule, now, 7).1, Freshness::Doubtful);
+}
+
+#[test]
 fn a_replica_that_lags_for_a_moment_changes_nothing() {
     let mut now = Instant::now();
     let mut schedule = settled(now);
