@@ -152,6 +152,20 @@ impl ContainerRuntime {
         self.run(arguments).await.success()
     }
 
+    /// Whether podman has that image. Asked of this one image: a list of all fails where one goes meanwhile.
+    ///
+    /// # Panics
+    /// When it cannot say, or this is no podman.
+    pub async fn has_image(&self, image: &str) -> bool {
+        assert!(matches!(self.engine, Engine::Podman(_)), "this is docker");
+        let Finished { code, stderr, .. } = self.run(&["image", "exists", image]).await;
+        match code {
+            Some(0) => true,
+            Some(1) => false,
+            _ => panic!("podman cannot say whether it has {image}: {stderr}"),
+        }
+    }
+
     /// Removes a container by hand, and kills it where it runs.
     pub async fn remove_by_hand(&self, name: &str) {
         match &self.engine {

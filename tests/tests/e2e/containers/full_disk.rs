@@ -16,7 +16,7 @@ use tests::{
 
 use super::{
     Stage, counts,
-    images::{from, has_image, publish, push},
+    images::{from, publish, push},
     listed, sleeper, stands,
 };
 use crate::status_words::{accepted, converged_at};
@@ -81,7 +81,7 @@ async fn without_space_nothing_is_pulled_or_created_and_nothing_stopped_for_it_u
     }
     assert!(web.next_retry.is_some(), "{web:?}");
     untouched().await;
-    assert!(!has_image(&stage.runtime, &image).await);
+    assert!(!stage.runtime.has_image(&image).await);
 
     // Not even that, and the images are there.
     disk.leave(MIB);
@@ -125,7 +125,7 @@ async fn a_pull_that_runs_out_of_space_half_way_leaves_nothing_and_is_done_once_
     }
     let now = stage.runtime.inspect("web").await.unwrap();
     assert_eq!((&now["Id"], &now["State"]["StartedAt"]), (&before["Id"], &before["State"]["StartedAt"]));
-    assert!(!has_image(&stage.runtime, &image).await);
+    assert!(!stage.runtime.has_image(&image).await);
     assert!(disk.free() >= 31 * MIB, "half of an image is left: {} bytes are free", disk.free());
 
     disk.make_room();
@@ -159,15 +159,15 @@ async fn where_space_is_short_images_that_nobody_uses_make_room_for_others() {
     stage.runtime.podman(&["create", "--name", "theirs", borrowed]).await;
     stage.put(2, std::slice::from_ref(&own)).await;
     stage.status("only one is declared", converged_at(2)).await;
-    assert!(has_image(&stage.runtime, &dropped).await, "there is space");
+    assert!(stage.runtime.has_image(&dropped).await, "there is space");
 
     // Less than a pull takes, and more with what nobody uses.
     disk.leave(224 * MIB);
     stage.put(3, &[own, pulled("d", wanted)]).await;
     stage.status("pulled", converged_at(3)).await;
-    assert!(!has_image(&stage.runtime, &dropped).await);
+    assert!(!stage.runtime.has_image(&dropped).await);
     for image in [kept, borrowed, &brought, wanted, BOX] {
-        assert!(has_image(&stage.runtime, image).await, "{image}");
+        assert!(stage.runtime.has_image(image).await, "{image}");
     }
     assert_eq!(stage.runtime.names().await, ["d", "own", "theirs"]);
 }

@@ -41,14 +41,6 @@ pub(super) async fn push(runtime: &ContainerRuntime, image: &str) {
     runtime.podman(&["rmi", image]).await;
 }
 
-pub(super) async fn has_image(runtime: &ContainerRuntime, image: &str) -> bool {
-    runtime
-        .podman(&["images", "--format", "{{.Repository}}:{{.Tag}}"])
-        .await
-        .lines()
-        .any(|line| line == image)
-}
-
 #[tokio::test]
 async fn an_image_is_pulled_with_the_devices_login_and_why_not_is_told_apart() {
     let (site, runtime) = tokio::join!(Site::start(Access::Restricted), ContainerRuntime::start());
@@ -97,7 +89,7 @@ async fn what_was_pulled_goes_when_nobody_uses_it_and_what_somebody_else_brought
     let mut stage = Stage { device, runtime, site };
     stage.put(1, &[from(&pulled, "IfNotPresent")]).await;
     stage.status("converged", converged_at(1)).await;
-    assert!(has_image(&stage.runtime, &pulled).await);
+    assert!(stage.runtime.has_image(&pulled).await);
     stage.put(2, &[from(&brought, "IfNotPresent")]).await;
     stage.status("converged on what was brought", converged_at(2)).await;
     stage.put(3, &[sleeper("web")]).await;
@@ -106,10 +98,10 @@ async fn what_was_pulled_goes_when_nobody_uses_it_and_what_somebody_else_brought
     stage.device.stop().await;
     stage.device.start();
     eventually("what was pulled is gone", async || {
-        if has_image(&stage.runtime, &pulled).await { Err("it is there".to_owned()) } else { Ok(()) }
+        if stage.runtime.has_image(&pulled).await { Err("it is there".to_owned()) } else { Ok(()) }
     })
     .await;
-    assert!(has_image(&stage.runtime, &brought).await && has_image(&stage.runtime, BOX).await);
+    assert!(stage.runtime.has_image(&brought).await && stage.runtime.has_image(BOX).await);
 }
 
 /// The image that `web` is made from.
@@ -197,7 +189,7 @@ async fn a_newer_document_ends_a_pull_that_is_under_way() {
         waiting => Err(format!("{waiting} wait for content")),
     };
     eventually("nobody pulls any more", hung_up).await;
-    assert!(!has_image(&stage.runtime, &slow).await);
+    assert!(!stage.runtime.has_image(&slow).await);
 
     // Nor does it keep the same image from being pulled later.
     stage.put(4, &[from(&slow, "IfNotPresent")]).await;
