@@ -500,9 +500,14 @@ async fn what_a_newer_agent_said_is_shown_as_far_as_it_is_known_and_an_older_one
     let printed = workplace.shell.run(&["get", &agent, "-o", "json"]).await;
     assert_eq!(serde_json::from_str::<Value>(&printed.stdout).unwrap(), newer);
 
+    // Before the older agent starts: from then on its own ledger says what it accepted.
+    let path = workplace.shell.file(&[holding("2")]);
+    let ran = workplace.shell.run(&["apply", "--no-wait", "-f", &path]).await;
+    assert_ended(&ran, 0);
+    assert_printed(&ran, &["agent/edge-0001 configured (generation 10)"]);
     let mut told = workplace.site.platform.listen(DEVICE).await;
     workplace.device.start();
-    assert_ended(&workplace.shell.apply(&[holding("2")]).await, 0);
+    assert_ended(&workplace.shell.run(&["wait", &agent, "--timeout", "1h"]).await, 0);
     let status = workplace.site.platform.status_where(DEVICE, "converged at 10", converged_at(10)).await;
     assert_eq!((status.writer.epoch, &*status.schema_version), (8, "1.1.0"));
     let told = told.up_to(&status).await;
