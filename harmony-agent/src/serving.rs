@@ -50,7 +50,7 @@ pub(crate) struct Serving {
 /// # Errors
 /// When a part of it fails that nothing else can stand in for. Whoever looks after the agent starts it anew.
 pub(crate) async fn serve(wired: Wired, serving: Serving) -> Result<(), CommandError> {
-    let Serving { agent, layout, connection, intervals, holds, phase, stop } = serving;
+    let Serving { agent, layout, connection, intervals, holds, phase, mut stop } = serving;
     let (reports, newest_report) = watch::channel::<Option<Arc<AgentStatus>>>(None);
     let (heartbeats, newest_heartbeat) = watch::channel(None);
     let resync_interval = intervals.resync;
@@ -78,15 +78,21 @@ pub(crate) async fn serve(wired: Wired, serving: Serving) -> Result<(), CommandE
         safe_mode: holds.safe_mode,
     };
     let wakes = wired.registry.wakes();
-    let running = runtime::run(wired.device, layout, channels, wakes, intervals.drift, stop);
-    // Whichever ends first ends all: none of them is looked at again.
-    let failed = tokio::select! {
-        () = running => None,
-        error = desired.failed() => Some(("desired state", error)),
-        error = writer.failed() => Some(("status", error)),
-        error = heartbeat.failed() => Some(("signs of life", error)),
-        error = events.failed() => Some(("events", error)),
+    let (end, ending) = watch::channel(false);
+    let running = runtime::run(wired.device, layout, channels, wakes, intervals.drift, ending);
+    let until_the_end = async {
+        let failed = tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => None,
+            error = desired.failed() => Some(("desired state", error)),
+            error = writer.failed() => Some(("status", error)),
+            error = heartbeat.failed() => Some(("signs of life", error)),
+            error = events.failed() => Some(("events", error)),
+        };
+        // A pass under way ends as at any stop, and so does not count as one that the agent crashed in.
+        end.send_replace(true);
+        failed
     };
+    let ((), failed) = tokio::join!(running, until_the_end);
     tracing::info!("stopping; what runs on this device goes on running");
     if let Some((what, error)) = failed {
         return Err(CommandError::failed(format!("the transport of the {what} failed: {error}")));
