@@ -45,7 +45,8 @@ pub struct EventPublisher {
 impl EventPublisher {
     /// Begins to publish what `audit`, the log of that folder, tells beyond the cursor that lies beside it.
     pub fn spawn(connection: &Connection, agent: &AgentId, layout: StateLayout, audit: &AuditLog) -> Self {
-        let outlet = Stream { connection: connection.clone(), agent: agent.clone(), link: connection.link() };
+        let (agent, link) = (agent.clone(), connection.link());
+        let outlet = Stream { connection: connection.clone(), agent, link, reached: 0 };
         let task = OwnedTask::spawn(Publisher::new(layout, audit, outlet).run());
         Self { task }
     }
@@ -61,7 +62,8 @@ trait Outlet: Send + Sync {
     /// Ready when it is worth trying. Never, when it will not be any more.
     fn reachable(&mut self) -> impl Future<Output = ()> + Send;
 
-    /// Ready when what is to be reached is another than it was, so that a failure says nothing any more.
+    /// Ready when what is to be reached is another than was last [`reachable`](Self::reachable), so that a failure says
+    /// nothing any more.
     fn renewed(&mut self) -> impl Future<Output = ()> + Send;
 
     /// Tries it once.
@@ -72,18 +74,21 @@ struct Stream {
     connection: Connection,
     agent: AgentId,
     link: watch::Receiver<Link>,
+    /// Which link was there when it was reachable last.
+    reached: u64,
 }
 
 impl Outlet for Stream {
     async fn reachable(&mut self) {
-        if self.link.wait_for(|link| link.connected).await.is_err() {
-            std::future::pending().await
+        match self.link.wait_for(|link| link.connected).await.map(|link| link.connects) {
+            Ok(connects) => self.reached = connects,
+            Err(_) => std::future::pending().await,
         }
     }
 
     async fn renewed(&mut self) {
-        let connects = self.link.borrow().connects;
-        if self.link.wait_for(|link| link.connects != connects).await.is_err() {
+        let reached = self.reached;
+        if self.link.wait_for(|link| link.connects != reached).await.is_err() {
             std::future::pending().await
         }
     }
