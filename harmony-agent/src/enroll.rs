@@ -48,8 +48,8 @@ pub(crate) async fn enroll(args: EnrollArgs) -> Result<Exit, CommandError> {
             Ok(answer) => answer,
             Err(_) => {
                 say(&format!(
-                    "nobody has answered yet; `harmonyctl agents approve {agent}` lets this device in, and the next \
-                     `harmony-agent enroll` goes on with the same key\n"
+                    "nobody has answered yet; `harmonyctl agents approve {agent} --key {public}` lets this device \
+                     in, and the next `harmony-agent enroll` goes on with the same key\n"
                 ));
                 return Ok(Exit::TimedOut);
             }

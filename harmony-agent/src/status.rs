@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use agent_core::{state_dir::StateLayout, status::snapshot::Snapshot};
+use agent_core::{
+    state_dir::StateLayout,
+    status::snapshot::{DuplicateIdentity, Snapshot},
+};
 use agent_model::{
     SealingKey,
     status::{AgentStatus, ConditionStatus, RolledBack},
@@ -52,11 +55,8 @@ fn table(snapshot: &Snapshot, running: bool) -> String {
     line("Applied", generation(status.applied.as_ref().map(|applied| applied.generation)));
     line("Ready", format!("{}/{}", status.summary.ready, status.summary.total));
     if let Some(duplicate) = &snapshot.duplicate_identity {
-        let advice = "revoke one of the two and enrol it anew";
-        line(
-            "WARNING",
-            format!("DuplicateIdentity since {}: another device has this name; {advice}", duplicate.since),
-        );
+        let (since, remedy) = (duplicate.since, DuplicateIdentity::REMEDY);
+        line("WARNING", format!("DuplicateIdentity since {since}: another device has this name; {remedy}"));
     }
     text.push_str(&status.rolled_back.as_ref().map(rolled_back).unwrap_or_default());
     text.push_str(&conditions(status));

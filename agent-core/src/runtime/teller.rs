@@ -91,10 +91,13 @@ impl Teller {
         device.note_writer_epoch(standing.epoch);
         let Some(by) = standing.superseded_by.as_ref().filter(|_| self.duplicate.is_none()) else { return };
         self.heartbeats.send_replace(None);
-        let message = "another device reports under this name and goes first; this one reports no longer and goes \
-                       on enforcing what it accepted; revoke one of the two and enrol it anew";
+        let message = format!(
+            "another device reports under this name and goes first; this one reports no longer and goes on enforcing \
+             what it accepted; {}",
+            DuplicateIdentity::REMEDY,
+        );
         tracing::error!(by = by.instance, by_epoch = by.epoch, epoch = standing.epoch, "{message}");
         self.duplicate = Some(DuplicateIdentity { since: device.now() });
-        device.note_duplicate_identity(message);
+        device.note_duplicate_identity(&message);
     }
 }

@@ -33,6 +33,13 @@ pub struct DuplicateIdentity {
     pub since: Timestamp,
 }
 
+impl DuplicateIdentity {
+    /// What helps. Both hold the same key, so that a server cannot put out one of them.
+    pub const REMEDY: &str = "where devices enrol, `harmonyctl agents revoke` this id, which ends both, then remove the \
+                              credentials on the rightful device, enrol it again, and `harmonyctl agents replace`; \
+                              else give one of them another id and login";
+}
+
 impl Snapshot {
     /// Reads the snapshot; `None` when there is none that can be read.
     pub fn read(layout: &StateLayout) -> Option<Self> {
