@@ -1,4 +1,4 @@
-//! Makes the buckets and the stream that platform and devices meet in (wire contract, section 1),
+//! Makes the buckets and the stream that platform and devices meet in (wire contract: Names in NATS),
 //! and brings existing ones up to date without losing an entry.
 //!
 //! The streams are made directly and not through the client's KV helpers: those always allow

@@ -1,4 +1,4 @@
-//! What the platform knows about each device: the bucket `agents` (wire contract, section 1), written by
+//! What the platform knows about each device: the bucket `agents` (wire contract: Names in NATS), written by
 //! compare-and-swap only.
 //!
 //! What becomes of an entry is decided by functions that read and write nothing.

@@ -1,4 +1,4 @@
-//! The command line (wire contract, section 6).
+//! The command line (wire contract: Exit codes).
 
 use std::{path::PathBuf, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Exit codes (wire contract, section 6).
+//! Exit codes (wire contract: Exit codes).
 
 use std::process::ExitCode;
 

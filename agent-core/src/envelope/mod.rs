@@ -1,4 +1,4 @@
-//! The envelope around every desired-state document, version 1 (wire contract, section 2).
+//! The envelope around every desired-state document, version 1 (wire contract: The envelope).
 //!
 //! ```text
 //! raw bytes ─▶ Received::judge ─▶ Envelope::open ─▶ judge ─▶ (dispatcher: kind, schema, spec)
@@ -25,7 +25,7 @@ pub use opening::{Envelope, Glance, Metadata, Received};
 
 /// Largest document, in bytes, plain or decoded from its sealed form.
 pub const MAX_DOCUMENT_BYTES: usize = 512 * 1024;
-/// Largest entry, in bytes: that of the bucket itself (wire contract, section 1). A sealed document is longer than
+/// Largest entry, in bytes: that of the bucket itself (wire contract: Names in NATS). A sealed document is longer than
 /// what is sealed.
 pub const MAX_ENTRY_BYTES: usize = 640 * 1024;
 

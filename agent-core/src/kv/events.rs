@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use super::{Connection, acked_publish::AckError, names};
 
-/// Largest message of the stream `AGENT_EVENTS`, in bytes (wire contract, section 1).
+/// Largest message of the stream `AGENT_EVENTS`, in bytes (wire contract: Names in NATS).
 const MAX_LEN: usize = 8 * 1024;
 
 /// The server's number for a message that is larger than the stream takes (`err_code`).

@@ -23,7 +23,7 @@ pub struct HeartbeatTask {
 }
 
 impl HeartbeatTask {
-    /// The usual pause between two heartbeats (wire contract, section 1).
+    /// The usual pause between two heartbeats (wire contract: Heartbeat).
     pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(120);
 
     /// Begins to publish what `heartbeat` holds: when a server is reached, when the value

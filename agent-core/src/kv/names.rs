@@ -1,4 +1,4 @@
-//! The names of buckets, streams and subjects (wire contract, section 1).
+//! The names of buckets, streams and subjects (wire contract: Names in NATS).
 
 use agent_model::{AgentId, UserKey};
 

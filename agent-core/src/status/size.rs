@@ -6,7 +6,7 @@ use agent_model::status::{AgentStatus, ResourceState, ResourceStatus};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// Largest status document, in bytes (wire contract, section 4).
+/// Largest status document, in bytes (wire contract: AgentStatus).
 pub const MAX_STATUS_LEN: usize = 128 * 1024;
 
 /// Once messages have to go: bytes that the message of a condition keeps. The condition says why

@@ -1,4 +1,4 @@
-//! The buckets and the stream as the wire contract asks for them (section 1).
+//! The buckets and the stream as the wire contract asks for them: Names in NATS.
 
 use std::time::Duration;
 

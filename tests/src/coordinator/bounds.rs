@@ -29,7 +29,7 @@ const HELD: Duration = Duration::from_secs(8);
 /// Writes there.
 fn writes(place: &str) -> Rate {
     match place {
-        // Wire contract, section 4.
+        // Wire contract: AgentStatus.
         ACTUAL_STATE => Rate { per_second: 4, burst: 0 },
         HEARTBEAT => Rate { per_second: 1, burst: 0 },
         // Wire contract, on events.

@@ -1,7 +1,7 @@
 //! Judges a device to which nothing is done, which has said all it has to say: it asks for nothing any more.
 //!
 //! The longest pauses of what may still follow a change are half a minute, of a status that tells of mere progress
-//! (wire contract, section 4), and about five seconds, of the second read over a new link (ADR-023). What has no cause
+//! (wire contract: AgentStatus), and about five seconds, of the second read over a new link (ADR-023). What has no cause
 //! at all is a heartbeat about every two minutes, and a resync every few hours.
 
 use std::{collections::BTreeMap, time::Duration};

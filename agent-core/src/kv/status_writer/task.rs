@@ -36,7 +36,7 @@ const REREAD: Backoff = Backoff { first: Duration::from_millis(250), longest: Du
 /// lag longer, the write that follows would meet a conflict, and nothing would be lost.
 const LAG_BOUND: Duration = Duration::from_secs(2);
 
-/// Shortest time between two writes for the sake of progress (wire contract, section 4).
+/// Shortest time between two writes for the sake of progress (wire contract: AgentStatus).
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(30);
 
 pub(super) struct Inputs {

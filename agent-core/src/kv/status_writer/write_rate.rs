@@ -4,7 +4,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use tokio::time::Instant;
 
-/// Writes in any stretch of [`STRETCH`] (wire contract, section 4). All may come at once, so that
+/// Writes in any stretch of [`STRETCH`] (wire contract: AgentStatus). All may come at once, so that
 /// a second state that follows the first closely is not held back.
 const WRITES: usize = 4;
 const STRETCH: Duration = Duration::from_secs(1);
