@@ -17,6 +17,7 @@ use crate::status_words::converged_at;
 on_each_server!(
     a_clone_beside_the_living_device_takes_over_and_the_device_says_so,
     of_clones_whose_claims_tie_one_goes_on,
+    of_two_new_devices_with_one_name_the_one_that_came_last_goes_on,
 );
 
 /// A device that converged at generation 1, and stopped.
@@ -143,6 +144,19 @@ async fn of_clones_whose_claims_tie_one_goes_on(site: &mut Site) {
     site.platform.status_where(DEVICE, "the claim of the one that lost the tie", tied).await;
     site.platform.put(DEVICE, &site.document(2, &[file("a", "/etc/a", "2")])).await;
     duplicate_of(&devices).await;
+    site.platform.status_where(DEVICE, "converged at 2", converged_at(2)).await;
+    assert_one_reports(site, &devices, 2).await;
+}
+
+async fn of_two_new_devices_with_one_name_the_one_that_came_last_goes_on(site: &mut Site) {
+    let mut devices = [site.device(), site.device()].map(|device| device.with("heartbeat_interval", "1s"));
+    devices[0].start();
+    site.platform.put(DEVICE, &site.document(1, &[file("a", "/etc/a", "1")])).await;
+    site.platform.status_where(DEVICE, "converged at 1", converged_at(1)).await;
+    devices[1].start();
+    site.platform.status_where(DEVICE, "the second device", |status| status.writer.epoch == 2).await;
+    site.platform.put(DEVICE, &site.document(2, &[file("a", "/etc/a", "2")])).await;
+    assert_eq!(duplicate_of(&devices).await, 0);
     site.platform.status_where(DEVICE, "converged at 2", converged_at(2)).await;
     assert_one_reports(site, &devices, 2).await;
 }
