@@ -3,7 +3,7 @@
 //! What belongs to a process of its own (signals, limits, the log, the service manager) is not here:
 //! `run` has that around it, and a [`SimulatedAgent`](crate::SimulatedAgent) goes without.
 
-use std::{sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use agent_core::{
     kv::{
@@ -80,13 +80,15 @@ pub(crate) async fn serve(wired: Wired, serving: Serving) -> Result<(), CommandE
     let wakes = wired.registry.wakes();
     let (end, ending) = watch::channel(false);
     let running = runtime::run(wired.device, layout, channels, wakes, intervals.drift, ending);
+    let of = |what: &str, error: &dyn Error| format!("the transport of the {what} failed: {error}");
     let until_the_end = async {
         let failed = tokio::select! {
             _ = stop.wait_for(|stop| *stop) => None,
-            error = desired.failed() => Some(("desired state", error)),
-            error = writer.failed() => Some(("status", error)),
-            error = heartbeat.failed() => Some(("signs of life", error)),
-            error = events.failed() => Some(("events", error)),
+            () = connection.failed() => Some("the NATS client ended by a fault of its own".to_owned()),
+            error = desired.failed() => Some(of("desired state", &error)),
+            error = writer.failed() => Some(of("status", &error)),
+            error = heartbeat.failed() => Some(of("signs of life", &error)),
+            error = events.failed() => Some(of("events", &error)),
         };
         // A pass under way ends as at any stop, and so does not count as one that the agent crashed in.
         end.send_replace(true);
@@ -94,8 +96,8 @@ pub(crate) async fn serve(wired: Wired, serving: Serving) -> Result<(), CommandE
     };
     let ((), failed) = tokio::join!(running, until_the_end);
     tracing::info!("stopping; what runs on this device goes on running");
-    if let Some((what, error)) = failed {
-        return Err(CommandError::failed(format!("the transport of the {what} failed: {error}")));
+    if let Some(failed) = failed {
+        return Err(CommandError::failed(failed));
     }
     writer.stop(LAST_REPORT).await;
     Ok(())

@@ -128,6 +128,13 @@ impl Connection {
         self.link.clone()
     }
 
+    /// Ready when the client is gone for good, which while somebody holds this comes of a fault of its own alone. Nobody
+    /// else would notice: all that goes by it merely falls silent. Cancel safe.
+    pub async fn failed(&self) {
+        let mut link = self.link();
+        while link.changed().await.is_ok() {}
+    }
+
     /// Sends a request, and gives what came of it; `None` when nothing came in time, or there is no link, or it is lost
     /// over which an answer would have come.
     pub(super) async fn request(

@@ -116,7 +116,8 @@ enum Wake {
 impl Follower {
     async fn run(mut self) {
         let mut attempt = 0;
-        while self.link.wait_for(|link| link.connected).await.is_ok() {
+        // What the link was last says nothing once it is gone for good.
+        while self.link.wait_for(|link| link.connected).await.is_ok() && self.link.has_changed().is_ok() {
             let began = Instant::now();
             match subscribe(&self.connection, &self.agent).await {
                 Ok(hints) => self.follow(hints).await,

@@ -2,6 +2,7 @@
 
 mod answers;
 mod clones;
+mod failed_client;
 mod forgotten_connections;
 mod lagging_follower;
 mod leader_lost;
