@@ -114,12 +114,18 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_is_not_available_leaves_the_outcome_unknown() {
-        let ack = br#"{"error":{"code":503,"err_code":10008,"description":"JetStream system temporarily unavailable"},"stream":"S","seq":0}"#;
-        let Err(AckError::Unknown { source }) = sequence_of(ack) else {
-            panic!("not unknown");
-        };
-        assert_eq!(source.to_string(), "JetStream system temporarily unavailable (error 10008)");
+    fn a_stream_that_is_not_available_or_full_leaves_the_outcome_unknown() {
+        for (err_code, words) in
+            [(10008, "JetStream system temporarily unavailable"), (10077, "maximum bytes exceeded")]
+        {
+            let ack = format!(
+                r#"{{"error":{{"code":503,"err_code":{err_code},"description":"{words}"}},"stream":"S","seq":0}}"#
+            );
+            let Err(AckError::Unknown { source }) = sequence_of(ack.as_bytes()) else {
+                panic!("not unknown");
+            };
+            assert_eq!(source.to_string(), format!("{words} (error {err_code})"));
+        }
     }
 
     #[test]

@@ -156,6 +156,11 @@ impl<D> Protocol<D> {
         }
     }
 
+    /// Whether a write may be stored or not.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        matches!(self.state, State::Reading { pending: Some(_), .. })
+    }
+
     /// How long to wait before that.
     pub(super) fn pause(&self) -> Pause {
         self.pause

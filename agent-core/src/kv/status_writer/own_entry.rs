@@ -165,7 +165,7 @@ mod tests {
         ] {
             assert_eq!(outcome(&doubtful), Fact::NotAcked, "{doubtful:?}");
         }
-        for definite in [refused(10054), refused(10077), unknown(RequestErrorKind::MaxPayloadExceeded)] {
+        for definite in [refused(10054), refused(10002), unknown(RequestErrorKind::MaxPayloadExceeded)] {
             assert_eq!(outcome(&definite), Fact::Refused, "{definite:?}");
         }
     }

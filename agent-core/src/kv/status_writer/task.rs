@@ -25,11 +25,10 @@ use crate::{
     },
 };
 
-/// Before a write that follows a failure. A full store may stay full for days: then a whole status
-/// every five minutes, at most, is what that costs.
+/// Before a write that follows a failure, or the read that tells what became of it and leads back to it. A full store may
+/// stay full for days: then a whole status every five minutes, at most, is what that costs.
 const REWRITE: Backoff = Backoff { first: Duration::from_millis(250), longest: Duration::from_secs(300) };
-/// Before a read that follows a failure, and between a write that was not acknowledged and the read
-/// that tells what became of it. A bucket may be made only after the devices are there.
+/// Before a read that follows a failed one. A bucket may be made only after the devices are there.
 const REREAD: Backoff = Backoff { first: Duration::from_millis(250), longest: Duration::from_secs(60) };
 
 /// How long a replica may lag behind before what it says of a lost entry is believed. Were one to
@@ -282,7 +281,8 @@ impl<E: OwnEntry> Task<E> {
         let pause = match self.protocol.pause() {
             Pause::None => Duration::ZERO,
             Pause::Backoff(failures) => {
-                let pace = if matches!(self.protocol.next(), Move::Read) { REREAD } else { REWRITE };
+                let reads_only = matches!(self.protocol.next(), Move::Read) && !self.protocol.is_in_doubt();
+                let pace = if reads_only { REREAD } else { REWRITE };
                 pace.delay(failures, rand::random())
             }
             Pause::LagBound => LAG_BOUND,

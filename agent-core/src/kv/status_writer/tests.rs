@@ -340,6 +340,21 @@ async fn a_refused_status_is_tried_again_ever_more_slowly_and_a_newer_one_takes_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_store_that_is_full_for_hours_costs_as_little_as_one_that_refuses() {
+    let bench = Bench::standing().await;
+    let (reads_before, writes_before) = bench.counts();
+    bench.server().fates.extend((0..1000).map(|_| Fate::RequestLost));
+    bench.report(|status| status.phase = Phase::Degraded);
+    bench.pass(3600).await;
+    let (reads, writes) = bench.counts();
+    let (reads, writes) = (reads - reads_before, writes - writes_before);
+    assert!((10..80).contains(&reads) && writes <= reads + 1, "{reads} reads, {writes} writes in an hour");
+    bench.server().fates.clear();
+    bench.pass(301).await;
+    assert_eq!(bench.server().stored().phase, Phase::Degraded);
+}
+
+#[tokio::test(start_paused = true)]
 async fn reads_that_fail_for_hours_are_few() {
     let bench = Bench::new(|server| server.reads_fail = true);
     bench.connect();
