@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use agent_model::UserKey;
-use clap::{Args, Subcommand, builder::BoolishValueParser};
+use clap::{Args, Subcommand};
 use clap_complete::engine::ArgValueCompleter;
 
 use super::Format;
@@ -122,7 +122,8 @@ pub(crate) struct Operator {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Key {
     /// The public key that the device prints, or at least its first 16 characters
-    #[arg(long, env = "HARMONYCTL_KEY", value_name = "KEY", value_parser = key_prefix)]
+    // Not in the environment: there, `verify --key` has its file, and a key is compared anew for each device.
+    #[arg(long, value_name = "KEY", value_parser = key_prefix)]
     pub(crate) key: Option<String>,
 }
 
@@ -138,21 +139,18 @@ pub(crate) struct Approve {
     #[command(flatten)]
     pub(crate) key: Key,
     /// Every device that asks, but for ids with an owner and those that several keys ask for
-    #[arg(
-        long,
-        env = "HARMONYCTL_ALL",
-        value_parser = BoolishValueParser::new(),
-        conflicts_with_all = ["agents", "from", "key"]
-    )]
+    // Not in the environment: there, `schema skew --all` has its own, which shows more and lets nobody in.
+    #[arg(long, conflicts_with_all = ["agents", "from", "key"])]
     pub(crate) all: bool,
     /// Mean it, with --all: what it said when it ran without, which stands for the ids and keys that it showed
     #[arg(long, env = "HARMONYCTL_YES", value_name = "DIGEST")]
     pub(crate) yes: Option<String>,
     /// Devices that claim one of the serial numbers in this file; - for stdin
-    #[arg(long, env = "HARMONYCTL_FROM", value_name = "FILE", conflicts_with_all = ["agents", "key"])]
+    // Not in the environment, as --watch: it would let in others than those who are named, and go on with it.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["agents", "key"])]
     pub(crate) from: Option<PathBuf>,
     /// Go on with those that come, with --from
-    #[arg(short, long, env = "HARMONYCTL_WATCH", value_parser = BoolishValueParser::new(), requires = "from")]
+    #[arg(short, long, requires = "from")]
     pub(crate) watch: bool,
     #[command(flatten)]
     pub(crate) operator: Operator,
@@ -181,7 +179,7 @@ pub(crate) struct Revoke {
     )]
     pub(crate) agents: Vec<String>,
     /// The whole public key instead, also one that no device has any more, or that was never in the registry
-    // Not in the environment: there, `approve --key` and `verify --key` have theirs.
+    // Not in the environment: there, `verify --key` has its file.
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<UserKey>,
     #[command(flatten)]
@@ -214,7 +212,8 @@ pub(crate) struct Label {
     #[arg(required = true, num_args = 2.., value_name = "AGENT|LABEL", add = ArgValueCompleter::new(completion::Ids))]
     pub(crate) words: Vec<String>,
     /// Change labels that have another value
-    #[arg(long, env = "HARMONYCTL_OVERWRITE", value_parser = BoolishValueParser::new())]
+    // Not in the environment: it would have every `label` replace values.
+    #[arg(long)]
     pub(crate) overwrite: bool,
 }
 

@@ -23,13 +23,14 @@ pub(crate) struct Convert {
     )]
     pub(crate) filename: Vec<PathBuf>,
     /// What to convert from, where that is no document of this version; it becomes an AgentManifest
-    #[arg(long, env = "HARMONYCTL_FROM", value_enum, ignore_case = true, conflicts_with_all = ["check", "to"])]
+    // Not in the environment, as `--to`: `agents approve --from` and `secret seal --to` mean something else.
+    #[arg(long, value_enum, ignore_case = true, conflicts_with_all = ["check", "to"])]
     pub(crate) from: Option<ConvertFrom>,
     /// The device that a legacy command is for (default: the file's name without its ending)
     #[arg(long, env = "HARMONYCTL_NAME", value_name = "ID", requires = "from", conflicts_with = "words")]
     pub(crate) name: Option<AgentId>,
     /// What to convert to
-    #[arg(long, env = "HARMONYCTL_TO", value_enum, ignore_case = true, default_value_t = ConvertTo::Score)]
+    #[arg(long, value_enum, ignore_case = true, default_value_t = ConvertTo::Score)]
     pub(crate) to: ConvertTo,
     /// Only tell whether it would change anything, by default on any device
     #[arg(long, env = "HARMONYCTL_CHECK", value_parser = BoolishValueParser::new())]

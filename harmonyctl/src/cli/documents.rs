@@ -25,7 +25,7 @@ pub(crate) struct Apply {
     #[arg(long, env = "HARMONYCTL_DRY_RUN", value_parser = BoolishValueParser::new())]
     pub(crate) dry_run: bool,
     /// Write documents also where their device, as it describes itself, cannot accept them
-    // Not in the environment: whoever lets `keygen` replace keys there does not mean this.
+    // Not in the environment: nothing is forced there.
     #[arg(long)]
     pub(crate) force: bool,
     #[command(flatten)]
@@ -37,7 +37,8 @@ pub(crate) struct Delete {
     #[command(flatten)]
     pub(crate) agents: Named,
     /// Write the empty document instead, which removes everything, and wait for that
-    #[arg(long, env = "HARMONYCTL_TEARDOWN", value_parser = BoolishValueParser::new())]
+    // Not in the environment: it would have every `delete` remove everything.
+    #[arg(long)]
     pub(crate) teardown: bool,
     /// A PEM file with the private key to sign the empty document with
     #[arg(long, env = "HARMONYCTL_SIGN_KEY", value_name = "FILE")]

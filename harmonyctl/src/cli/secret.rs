@@ -43,7 +43,8 @@ pub(crate) struct Seal {
     )]
     pub(crate) agent: Option<AgentId>,
     /// The device's public key itself; no server is asked then
-    #[arg(long, env = "HARMONYCTL_TO", value_name = "KEY")]
+    // Not in the environment: it would have `--agent` seal to the key of another device.
+    #[arg(long, value_name = "KEY")]
     pub(crate) to: Option<SealingKey>,
     /// A file with the value, or - for stdin [default: -]
     #[arg(long, env = "HARMONYCTL_FROM_FILE", value_name = "FILE|-")]

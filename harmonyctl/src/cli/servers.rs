@@ -10,9 +10,9 @@ use crate::quantity;
 #[derive(Debug, Args)]
 pub(crate) struct Init {
     /// Make the keys, accounts and configuration of servers in operator mode in this folder, and nothing else
+    // Not in the environment: where the folder stands there for other commands, the server would get no buckets.
     #[arg(
         long,
-        env = "HARMONYCTL_OPERATOR",
         value_name = "DIR",
         value_hint = ValueHint::DirPath,
         conflicts_with_all = ["replicas", "events_max_bytes"]

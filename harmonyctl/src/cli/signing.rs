@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use agent_model::Generation;
-use clap::{Args, builder::BoolishValueParser};
+use clap::Args;
 
 use super::Files;
 
@@ -16,7 +16,8 @@ pub(crate) struct Keygen {
     #[arg(long, env = "HARMONYCTL_PUBLIC_OUT", value_name = "FILE")]
     pub(crate) public_out: Option<PathBuf>,
     /// Replace files that are there
-    #[arg(long, env = "HARMONYCTL_FORCE", value_parser = BoolishValueParser::new())]
+    // Not in the environment: a private key that is replaced is lost.
+    #[arg(long)]
     pub(crate) force: bool,
 }
 

@@ -1,4 +1,4 @@
-use std::{ffi::OsStr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, ffi::OsStr, path::PathBuf, time::Duration};
 
 use clap::CommandFactory as _;
 
@@ -38,9 +38,25 @@ fn documented_examples_are_accepted() {
     assert!(examples >= 10, "only {examples} examples were found");
 }
 
-/// Options that are given on the command line or not at all: a variable that is meant for another command's `--force` or
-/// `--key` must force nothing and end no key.
-const NOT_IN_THE_ENVIRONMENT: [(&str, &str); 2] = [("apply", "force"), ("revoke", "key")];
+/// Options that are given on the command line or not at all. A variable is set once and meant for many commands: it must
+/// not make another command of one, nor have it replace, remove or let in more than its words say.
+const NOT_IN_THE_ENVIRONMENT: [(&str, &str); 15] = [
+    ("apply", "force"),
+    ("approve", "all"),
+    ("approve", "from"),
+    ("approve", "key"),
+    ("approve", "watch"),
+    ("convert", "from"),
+    ("convert", "to"),
+    ("delete", "teardown"),
+    ("deny", "key"),
+    ("init", "operator"),
+    ("keygen", "force"),
+    ("label", "overwrite"),
+    ("replace", "key"),
+    ("revoke", "key"),
+    ("seal", "to"),
+];
 
 #[test]
 fn every_option_can_be_given_in_the_environment_but_for_a_few() {
@@ -60,6 +76,23 @@ fn every_option_can_be_given_in_the_environment_but_for_a_few() {
         }
     }
     assert!(options >= 12, "only {options} options were found");
+}
+
+#[test]
+fn a_variable_holds_the_same_for_each_command_that_takes_it() {
+    let mut kinds = BTreeMap::new();
+    for command in every_command() {
+        for option in command.get_arguments() {
+            // How something is printed: what the commands know differs, what is meant does not.
+            let Some(variable) = option.get_env().filter(|variable| *variable != "HARMONYCTL_OUTPUT") else {
+                continue;
+            };
+            let kind = option.get_value_parser().type_id();
+            let known = *kinds.entry(variable.to_owned()).or_insert(kind);
+            assert_eq!(kind, known, "{variable:?} of {}", command.get_name());
+        }
+    }
+    assert!(kinds.len() >= 12, "{kinds:?}");
 }
 
 #[test]
