@@ -445,10 +445,12 @@ fn one_or_many<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<
         One(String),
         Many(Vec<String>),
     }
-    Ok(match OneOrMany::deserialize(deserializer)? {
+    let given = match OneOrMany::deserialize(deserializer)? {
         OneOrMany::One(one) => vec![one],
         OneOrMany::Many(many) => many,
-    })
+    };
+    // As on the command line, where each may be several.
+    Ok(given.iter().flat_map(|one| one.split(',')).map(str::to_owned).collect())
 }
 
 #[cfg(test)]

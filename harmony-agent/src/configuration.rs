@@ -363,6 +363,25 @@ mod tests {
     }
 
     #[test]
+    fn several_servers_are_a_list_or_have_commas_between_them() {
+        let both = ["tls://a:4222", "tls://b:4222"];
+        for value in [
+            "'tls://a:4222,tls://b:4222'",
+            "['tls://a:4222', 'tls://b:4222']",
+            "['tls://a:4222,tls://b:4222']",
+        ] {
+            let file = format!("agent_id = 'a'\nallow_unsigned = true\nnats_url = {value}\n");
+            assert_eq!(load(&[], &file).unwrap().access.urls, both, "{value}");
+        }
+        for flags in [
+            &["--nats-url", "tls://a:4222,tls://b:4222"][..],
+            &["--nats-url", both[0], "--nats-url", both[1]],
+        ] {
+            assert_eq!(load(flags, FILE).unwrap().access.urls, both, "{flags:?}");
+        }
+    }
+
+    #[test]
     fn a_certificate_comes_with_its_key_and_all_files_for_tls_are_the_agents_own() {
         let files = "tls_ca = '/ca'\ntls_cert = '/cert'\n";
         let file = format!("{FILE}{files}");
