@@ -32,17 +32,19 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-const EXIT_CODES: &str = "\
+pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0  done (converged, when waiting)
-  1  error
+  1  error; something failed, for nats check
   2  wrong arguments, or an invalid document
-  3  refused by the device, or failed there; a difference, for diff, schema diff and convert --check;
-     somebody would refuse, for schema skew
+  3  refused by the device, or failed there; a difference, for diff, schema diff and
+     convert --check; somebody would refuse, for schema skew; not signed with one of the
+     keys, for verify
   4  timed out, while the device was online
   5  someone else changed the entry meanwhile
   6  written, but the device is offline
-With several documents: the first of 2, 1, 5, 3, 4, 6 that occurred.
+  130  interrupted while waiting, or while following events
+With several documents: the first of 130, 2, 1, 5, 3, 4, 6 that occurred.
 
 Options that show an [env: …] can also be given in the environment; the command line wins.";
 

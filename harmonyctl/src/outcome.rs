@@ -66,24 +66,29 @@ impl From<Outcome> for ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::EXIT_CODES;
 
     #[test]
-    fn of_several_documents_the_first_of_2_1_5_3_4_6_decides() {
-        let by_precedence = [
-            Outcome::Usage,
-            Outcome::Error,
-            Outcome::Conflict,
-            Outcome::Rejected,
-            Outcome::TimedOut,
-            Outcome::Offline,
-            Outcome::Done,
-        ];
-        assert_eq!(by_precedence.map(Outcome::code), [2, 1, 5, 3, 4, 6, 0]);
-        for (i, stronger) in by_precedence.into_iter().enumerate() {
-            for weaker in &by_precedence[i..] {
-                assert_eq!(stronger.and(*weaker), stronger);
+    fn of_several_documents_the_first_by_precedence_decides() {
+        for (i, stronger) in PRECEDENCE.into_iter().enumerate() {
+            for weaker in PRECEDENCE.into_iter().skip(i).chain([Outcome::Done]) {
+                assert_eq!(stronger.and(weaker), stronger);
                 assert_eq!(weaker.and(stronger), stronger);
             }
+        }
+        assert_eq!(Outcome::Done.and(Outcome::Done), Outcome::Done);
+    }
+
+    #[test]
+    fn the_help_names_every_code_and_which_has_precedence() {
+        let mut codes: Vec<String> = PRECEDENCE.iter().map(|outcome| outcome.code().to_string()).collect();
+        codes.dedup();
+        assert_eq!(codes, ["130", "2", "1", "5", "3", "4", "6"]);
+        let sentence = format!("the first of {} that occurred", codes.join(", "));
+        assert!(EXIT_CODES.contains(&sentence), "{sentence}");
+        for code in codes {
+            let line = format!("\n  {code}  ");
+            assert!(EXIT_CODES.contains(&line), "{code}");
         }
     }
 }
