@@ -14,8 +14,8 @@ use async_nats::{
     jetstream::{
         consumer::{DeliverPolicy, push},
         context::GetStreamErrorKind,
-        message::Message,
-        stream::{self, LastRawMessageErrorKind},
+        message::{Message, StreamMessage},
+        stream::{self, LastRawMessageError, LastRawMessageErrorKind},
     },
 };
 use bytes::Bytes;
@@ -126,12 +126,72 @@ pub struct Entry {
 /// # Errors
 /// [`StoreError`], but for `Conflict` and `Refused`.
 pub async fn read(fleet: &Fleet, bucket: &'static str, agent: &AgentId) -> Result<Option<Entry>, StoreError> {
-    let stream = fleet
-        .jetstream()
-        .get_stream_no_info(names::bucket_stream(bucket))
-        .await
-        .map_err(|error| no_answer(fleet, bucket, error))?;
-    match stream.get_last_raw_message_by_subject(&names::entry_subject(bucket, agent)).await {
+    let subject = names::entry_subject(bucket, agent);
+    let stored = stored_in(fleet, bucket).await?.get_last_raw_message_by_subject(&subject).await;
+    entry_or_none(fleet, bucket, agent, stored)
+}
+
+/// Reads what an entry was at that revision; `None` where the bucket does not keep it any more, and where the revision
+/// is another agent's.
+///
+/// # Errors
+/// As [`read`].
+pub async fn read_revision(
+    fleet: &Fleet,
+    bucket: &'static str,
+    agent: &AgentId,
+    revision: u64,
+) -> Result<Option<Entry>, StoreError> {
+    let entry = read_from(fleet, bucket, agent, revision).await?;
+    Ok(entry.filter(|entry| entry.revision == revision))
+}
+
+/// Reads all that the bucket keeps of an entry, the newest last. One request for each, as they are few: a consumer
+/// would be more work for the server.
+///
+/// # Errors
+/// As [`read`].
+pub async fn history(fleet: &Fleet, bucket: &'static str, agent: &AgentId) -> Result<Vec<Entry>, StoreError> {
+    // So that it ends, however fast somebody writes.
+    let Some(newest) = read(fleet, bucket, agent).await? else { return Ok(Vec::new()) };
+    let mut entries = Vec::new();
+    let mut next = 1;
+    while next < newest.revision
+        && let Some(entry) = read_from(fleet, bucket, agent, next).await?
+        && entry.revision < newest.revision
+    {
+        next = entry.revision + 1;
+        entries.push(entry);
+    }
+    entries.push(newest);
+    Ok(entries)
+}
+
+/// The oldest that the bucket keeps of an entry from that revision on. The server looks at the agent's subject only.
+async fn read_from(
+    fleet: &Fleet,
+    bucket: &'static str,
+    agent: &AgentId,
+    revision: u64,
+) -> Result<Option<Entry>, StoreError> {
+    let subject = names::entry_subject(bucket, agent);
+    let stored = stored_in(fleet, bucket).await?.get_first_raw_message_by_subject(&subject, revision).await;
+    entry_or_none(fleet, bucket, agent, stored)
+}
+
+/// The stream behind a bucket, not asked whether it is there.
+async fn stored_in(fleet: &Fleet, bucket: &'static str) -> Result<stream::Stream<()>, StoreError> {
+    let stream = fleet.jetstream().get_stream_no_info(names::bucket_stream(bucket)).await;
+    stream.map_err(|error| no_answer(fleet, bucket, error))
+}
+
+fn entry_or_none(
+    fleet: &Fleet,
+    bucket: &'static str,
+    agent: &AgentId,
+    stored: Result<StreamMessage, LastRawMessageError>,
+) -> Result<Option<Entry>, StoreError> {
+    match stored {
         Ok(message) => Ok(Some(Entry {
             bucket,
             agent: agent.clone(),

@@ -1,8 +1,10 @@
-//! How a command line names devices: `agents`, `agent ID…` or `agent/ID…`, as kubectl does.
+//! How a command line names devices: `agents`, `agent ID…` or `agent/ID…`, as kubectl does; and, for `get`, the document
+//! of one.
 
 use agent_model::{AgentId, did_you_mean};
 
 const NOUNS: &[&str] = &["agents", "agent"];
+const DOCUMENT_NOUNS: &[&str] = &["documents", "document"];
 
 /// Which devices are meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,37 +14,73 @@ pub(crate) enum Wanted {
     These(Vec<AgentId>),
 }
 
+/// What `get` is to show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Shown {
+    Agents(Wanted),
+    /// The document of that device.
+    Document(AgentId),
+}
+
 /// Reads the words after a command.
 ///
 /// # Errors
 /// What would be right, for a person.
 pub(crate) fn parse(words: &[String]) -> Result<Wanted, String> {
-    let Some((first, rest)) = words.split_first() else {
+    let Some(first) = words.first() else {
         return Err("say what: agents, agent ID or agent/ID".to_owned());
     };
-    let noun = first.split('/').next().unwrap_or_default();
-    if !NOUNS.contains(&noun) {
-        return Err(format!("there is no kind of thing called {noun:?}; {}", did_you_mean(noun, NOUNS)));
+    if !NOUNS.contains(&noun_of(first)) {
+        return Err(unknown(noun_of(first), NOUNS));
     }
-    let ids = if first.contains('/') { words } else { rest };
-    let mut wanted = Vec::with_capacity(ids.len());
-    for word in ids {
+    let agents = ids(words, NOUNS)?;
+    Ok(if agents.is_empty() { Wanted::All } else { Wanted::These(agents) })
+}
+
+/// Reads the words after `get`: those of [`parse`], or `document ID` or `document/ID`.
+///
+/// # Errors
+/// What would be right, for a person.
+pub(crate) fn parse_shown(words: &[String]) -> Result<Shown, String> {
+    let noun = words.first().map_or("", |first| noun_of(first));
+    if DOCUMENT_NOUNS.contains(&noun) {
+        let mut agents = ids(words, DOCUMENT_NOUNS)?;
+        return match (agents.pop(), agents.is_empty()) {
+            (Some(agent), true) => Ok(Shown::Document(agent)),
+            _ => Err("say of which device, and of one only: document ID or document/ID".to_owned()),
+        };
+    }
+    if !noun.is_empty() && !NOUNS.contains(&noun) {
+        return Err(unknown(noun, &[NOUNS, DOCUMENT_NOUNS].concat()));
+    }
+    parse(words).map(Shown::Agents)
+}
+
+/// The kind of thing that a word names, if that is what stands there.
+fn noun_of(word: &str) -> &str {
+    word.split('/').next().unwrap_or_default()
+}
+
+fn unknown(noun: &str, nouns: &[&str]) -> String {
+    format!("there is no kind of thing called {noun:?}; {}", did_you_mean(noun, nouns))
+}
+
+/// The ids after one of these nouns, or with one before each; each once.
+fn ids(words: &[String], nouns: &[&str]) -> Result<Vec<AgentId>, String> {
+    let has_noun_alone = words.first().is_some_and(|first| !first.contains('/'));
+    let mut ids = Vec::with_capacity(words.len());
+    for word in &words[usize::from(has_noun_alone)..] {
         let id = match word.split_once('/') {
             None => word,
-            Some((noun, id)) if NOUNS.contains(&noun) => id,
-            Some((noun, _)) => {
-                return Err(format!(
-                    "there is no kind of thing called {noun:?}; {}",
-                    did_you_mean(noun, NOUNS)
-                ));
-            }
+            Some((noun, id)) if nouns.contains(&noun) => id,
+            Some((noun, _)) => return Err(unknown(noun, nouns)),
         };
         let id: AgentId = id.parse().map_err(|error: agent_model::InvalidAgentId| error.to_string())?;
-        if !wanted.contains(&id) {
-            wanted.push(id);
+        if !ids.contains(&id) {
+            ids.push(id);
         }
     }
-    Ok(if wanted.is_empty() { Wanted::All } else { Wanted::These(wanted) })
+    Ok(ids)
 }
 
 /// As [`parse`], for commands that want each device named.
@@ -116,6 +154,23 @@ mod tests {
         for words in ["agents", "agent", "a.b", "a b", "agent a b", "pod/a"] {
             assert!(one(words).is_err(), "{words}");
         }
+    }
+
+    #[test]
+    fn get_shows_devices_or_the_document_of_one() {
+        let shown = |words: &str| parse_shown(&words.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        for words in ["document a", "documents a", "document/a", "documents/a", "document a document/a"] {
+            assert_eq!(shown(words), Ok(Shown::Document("a".parse().unwrap())), "{words}");
+        }
+        assert_eq!(shown("agents"), Ok(Shown::Agents(Wanted::All)));
+        assert_eq!(shown("agent/document"), these(&["document"]).map(Shown::Agents));
+        for words in
+            ["document", "documents", "document a b", "document a.b", "document agent/a", "agent document/a"]
+        {
+            assert!(shown(words).is_err(), "{words}");
+        }
+        assert!(shown("docment").unwrap_err().contains("did you mean \"document\"?"));
+        assert!(parsed(&["document", "a"]).is_err(), "a document is shown, and not described or waited for");
     }
 
     #[test]

@@ -81,12 +81,19 @@ Examples:
   harmonyctl apply -f edge-0042.yaml --sign-key signing.pem
   render-site | harmonyctl apply -f - --no-wait")]
     Apply(Apply),
-    /// List devices
+    /// List devices, or print the document of one
     #[command(after_help = "\
+Of a document, the table lists the revisions that the server keeps, the newest last; SIGNER is who
+is said to have signed. With -o json or yaml, one is printed: the newest, or that of --revision. It
+can be applied again, and is without its signature; --raw has that, for `harmonyctl verify`.
+
 Examples:
   harmonyctl get agents
   harmonyctl get agents -o wide --watch
-  harmonyctl get agent edge-0042 -o json")]
+  harmonyctl get agent edge-0042 -o json
+  harmonyctl get document edge-0042
+  harmonyctl get document edge-0042 -o yaml
+  harmonyctl get document edge-0042 --revision 17 -o yaml | harmonyctl apply -f -")]
     Get(Get),
     /// Show everything about a device
     #[command(after_help = "\
@@ -184,7 +191,7 @@ newer than what the device has is not known here.
 
 Examples:
   harmonyctl verify -f edge-0042.signed.json --key signing.pub.pem
-  nats kv get desired-state edge-0042 --raw | harmonyctl verify -f - --trust-dir trust/")]
+  harmonyctl get document edge-0042 --raw | harmonyctl verify -f - --trust-dir trust/")]
     Verify(Verify),
     /// Decide which devices are let in, and keep what the platform knows about each
     #[command(subcommand)]

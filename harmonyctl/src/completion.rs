@@ -53,19 +53,33 @@ pub(crate) struct Agents;
 
 impl ValueCompleter for Agents {
     fn complete(&self, current: &OsStr) -> Vec<CompletionCandidate> {
-        let Some(current) = current.to_str() else { return Vec::new() };
-        let words: Vec<String> = std::env::args().collect();
-        let candidates = match current.split_once('/') {
-            Some((noun, _)) => ids(&words).iter().map(|id| format!("{noun}/{id}")).collect(),
-            None if names_noun(&words) => ids(&words),
-            None => NOUNS.map(str::to_owned).into(),
-        };
-        candidates
-            .into_iter()
-            .filter(|candidate| candidate.starts_with(current))
-            .map(CompletionCandidate::new)
-            .collect()
+        nouns_and_ids(current, &NOUNS)
     }
+}
+
+/// Completes what [`Agents`] does, and `document ID` and `document/ID`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shown;
+
+impl ValueCompleter for Shown {
+    fn complete(&self, current: &OsStr) -> Vec<CompletionCandidate> {
+        nouns_and_ids(current, &SHOWN_NOUNS)
+    }
+}
+
+fn nouns_and_ids(current: &OsStr, nouns: &[&str]) -> Vec<CompletionCandidate> {
+    let Some(current) = current.to_str() else { return Vec::new() };
+    let words: Vec<String> = std::env::args().collect();
+    let candidates: Vec<String> = match current.split_once('/') {
+        Some((noun, _)) => ids(&words).iter().map(|id| format!("{noun}/{id}")).collect(),
+        None if names_noun(&words, nouns) => ids(&words),
+        None => nouns.iter().map(|noun| (*noun).to_owned()).collect(),
+    };
+    candidates
+        .into_iter()
+        .filter(|candidate| candidate.starts_with(current))
+        .map(CompletionCandidate::new)
+        .collect()
 }
 
 /// Completes `ID`, `agent ID` and `agent/ID`, where a single device is meant.
@@ -77,7 +91,7 @@ impl ValueCompleter for OneAgent {
         let mut candidates = Agents.complete(current);
         let words: Vec<String> = std::env::args().collect();
         if let Some(current) =
-            current.to_str().filter(|current| !current.contains('/') && !names_noun(&words))
+            current.to_str().filter(|current| !current.contains('/') && !names_noun(&words, &NOUNS))
         {
             let ids = ids(&words).into_iter().filter(|id| id.starts_with(current));
             candidates.extend(ids.map(CompletionCandidate::new));
@@ -108,10 +122,11 @@ pub(crate) fn agent_ids(current: &OsStr) -> Vec<CompletionCandidate> {
 }
 
 const NOUNS: [&str; 2] = ["agent", "agents"];
+const SHOWN_NOUNS: [&str; 4] = ["agent", "agents", "document", "documents"];
 
-/// Whether a noun stands before the word being completed, which is the last.
-fn names_noun(words: &[String]) -> bool {
-    words.iter().rev().skip(1).any(|word| NOUNS.contains(&word.as_str()))
+/// Whether one of these nouns stands before the word being completed, which is the last.
+fn names_noun(words: &[String], nouns: &[&str]) -> bool {
+    words.iter().rev().skip(1).any(|word| nouns.contains(&word.as_str()))
 }
 
 /// The ids of all devices; none when the server does not answer at once.
@@ -192,10 +207,11 @@ mod tests {
     #[test]
     fn names_are_offered_after_a_noun_and_not_in_its_place() {
         let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        assert!(names_noun(&words("harmonyctl get agent ")));
-        assert!(names_noun(&words("harmonyctl get agents edge-1 e")));
-        assert!(!names_noun(&words("harmonyctl get agent")));
-        assert!(!names_noun(&words("harmonyctl get ")));
+        assert!(names_noun(&words("harmonyctl get agent "), &NOUNS));
+        assert!(names_noun(&words("harmonyctl get agents edge-1 e"), &NOUNS));
+        assert!(!names_noun(&words("harmonyctl get agent"), &NOUNS));
+        assert!(!names_noun(&words("harmonyctl get "), &NOUNS));
+        assert!(names_noun(&words("harmonyctl get document "), &SHOWN_NOUNS));
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! The only way out: data to stdout, messages to stderr.
-//! Whatever passes is made [`visible`], once for all.
+//! Whatever passes is made [`visible`], once for all, but for bytes that another program reads.
 
 use std::{
     fmt::Display,
@@ -31,10 +31,20 @@ impl Output {
         let mut stdout = self.stdout.lock();
         writeln!(stdout, "{}", visible::text(text.trim_end_matches('\n')))
             .and_then(|()| stdout.flush())
-            .map_err(|source| match source.kind() {
-                io::ErrorKind::BrokenPipe => Failure::ReaderGone,
-                _ => Failure::Output { source },
-            })
+            .map_err(unwritten)
+    }
+
+    /// Prints data byte for byte, for another program. A person at a terminal gets it as a [`line`](Self::line).
+    ///
+    /// # Errors
+    /// As [`line`](Self::line).
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        if self.stdout.is_terminal() {
+            return self.line(String::from_utf8_lossy(bytes));
+        }
+        self.clear_live();
+        let mut stdout = self.stdout.lock();
+        stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(unwritten)
     }
 
     /// Prints a message. That it cannot be printed is nothing to stop for.
@@ -89,5 +99,12 @@ impl Output {
             0 => String::new(),
             lines => format!("\x1b[{lines}A\r"),
         }
+    }
+}
+
+fn unwritten(source: io::Error) -> Failure {
+    match source.kind() {
+        io::ErrorKind::BrokenPipe => Failure::ReaderGone,
+        _ => Failure::Output { source },
     }
 }

@@ -75,6 +75,13 @@ impl Harmonyctl {
         path.to_str().expect("temporary folders have plain names").to_owned()
     }
 
+    /// Writes a file of that name with this text and returns its path.
+    pub fn text(&self, name: &str, text: &str) -> String {
+        let path = self.folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().expect("temporary folders have plain names").to_owned()
+    }
+
     /// Applies these documents, and waits as long as it waits.
     pub async fn apply(&self, documents: &[Value]) -> Ran {
         self.run(&["apply", "--timeout", "1h", "-f", &self.file(documents)]).await

@@ -2,22 +2,31 @@
 
 use std::time::Duration;
 
-use clap::{Args, ValueEnum, builder::BoolishValueParser};
+use clap::{
+    Args, ValueEnum,
+    builder::{BoolishValueParser, RangedU64ValueParser},
+};
 use clap_complete::engine::ArgValueCompleter;
 
 use crate::completion;
 
 #[derive(Debug, Args)]
 pub(crate) struct Get {
-    /// agents, agent ID… or agent/ID…
-    #[arg(required = true, value_name = "AGENTS", add = ArgValueCompleter::new(completion::Agents))]
+    /// agents, agent ID… or agent/ID…; document ID or document/ID
+    #[arg(required = true, value_name = "AGENTS|DOCUMENT", add = ArgValueCompleter::new(completion::Shown))]
     pub(crate) words: Vec<String>,
     /// How to print it
     #[arg(short, long, env = "HARMONYCTL_OUTPUT", value_enum, default_value_t = Format::Table)]
     pub(crate) output: Format,
-    /// Go on printing what changes
+    /// Go on printing what changes about devices
     #[arg(short, long, env = "HARMONYCTL_WATCH", value_parser = BoolishValueParser::new())]
     pub(crate) watch: bool,
+    /// The document as it was at this revision, instead of the newest
+    #[arg(long, env = "HARMONYCTL_REVISION", value_name = "N", value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
+    pub(crate) revision: Option<u64>,
+    /// Print the entry of a document byte for byte, with the signature if it is signed, whatever --output says
+    #[arg(long, env = "HARMONYCTL_RAW", value_parser = BoolishValueParser::new())]
+    pub(crate) raw: bool,
 }
 
 #[derive(Debug, Args)]

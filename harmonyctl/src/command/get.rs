@@ -1,4 +1,4 @@
-//! `get`: devices as a table, or their statuses as they are.
+//! `get`: devices as a table, or their statuses as they are. `documents` has what it shows of documents.
 
 use std::collections::BTreeMap;
 
@@ -9,9 +9,9 @@ use agent_model::{
 use fleet::{Agent, Roster};
 use serde_json::{Value, json};
 
-use super::{connect, found, selection};
+use super::{connect, documents, found, selection};
 use crate::{
-    agent_words::{self, Wanted},
+    agent_words::{self, Shown, Wanted},
     cli::{Connection, Format, Get},
     failure::Failure,
     notation::Notation,
@@ -26,7 +26,15 @@ pub(crate) async fn run(
     arguments: &Get,
     output: &mut Output,
 ) -> Result<Outcome, Failure> {
-    let wanted = agent_words::parse(&arguments.words).map_err(Failure::Usage)?;
+    let wanted = match agent_words::parse_shown(&arguments.words).map_err(Failure::Usage)? {
+        Shown::Agents(wanted) => wanted,
+        Shown::Document(agent) => return documents::run(connection, &agent, arguments, output).await,
+    };
+    if arguments.revision.is_some() || arguments.raw {
+        return Err(Failure::Usage(
+            "--revision and --raw are for documents: harmonyctl get document ID".to_owned(),
+        ));
+    }
     let fleet = connect(connection).await?;
     let mut roster = Roster::read(&fleet, selection(&wanted)).await?;
     let mut listing = Listing {

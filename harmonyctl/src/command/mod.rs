@@ -6,6 +6,7 @@ mod convert;
 mod delete;
 mod describe;
 mod diff;
+mod documents;
 mod events;
 mod get;
 mod init;

@@ -71,6 +71,7 @@ mod convert;
 mod crash_walk;
 mod cutover;
 mod dependency_star;
+mod document_history;
 mod documentation;
 mod drift;
 mod enrollment;
