@@ -149,7 +149,9 @@ impl Connection {
         // ever where none does (nats-io/nats.rs#1617). An inbox of its own goes with the request.
         let request = request.inbox(self.client.new_inbox());
         let answer = self.client.send_request(subject.to_owned(), request);
-        while_linked(self.link.clone(), self.patience.wait_for(subject, answer)).await.flatten()
+        let statistics = self.client.statistics();
+        let received = || statistics.in_bytes.load(Ordering::Relaxed);
+        while_linked(self.link.clone(), self.patience.wait_for(subject, received, answer)).await.flatten()
     }
 
     /// Returns when all has left that was sent before, and so comes before whatever is sent next; `None` when it does not
