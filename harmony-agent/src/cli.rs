@@ -8,9 +8,6 @@ use serde::Deserialize;
 
 use crate::device_name::DeviceName;
 
-/// Where the state lies unless told otherwise.
-pub(crate) const DEFAULT_STATE_DIR: &str = "/var/lib/harmony-agent";
-
 /// Makes this device what the platform says it should be, and keeps it so.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
@@ -42,7 +39,8 @@ Examples:
     Enroll(EnrollArgs),
     /// Reconcile one document without a server and print the status as JSON.
     ///
-    /// Exits with 0 when converged, 3 when not, 2 when the document is invalid.
+    /// Takes the configuration file of `run`, for state folder, root, policy and containers. Exits with 0 when converged,
+    /// 3 when not, 2 when the document is invalid.
     Once(OnceArgs),
     /// Show how this device stands; works offline and beside a running agent.
     Status(StatusArgs),
@@ -67,7 +65,7 @@ Examples:
     /// said that it holds changes back.
     Pause(PauseArgs),
     /// End a pause and safe mode: what was held back is done.
-    Resume(ResumeArgs),
+    Resume(StateFolder),
     /// Show what documents may do on this device, and what one of them would be allowed.
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -75,7 +73,7 @@ Examples:
     ///
     /// For a platform that counts from the beginning again. The agent must not run meanwhile. What is
     /// in force stays in force.
-    ResetGeneration(ResetGenerationArgs),
+    ResetGeneration(StateFolder),
 }
 
 #[derive(Debug, Args)]
@@ -178,17 +176,27 @@ pub(crate) struct Settings {
     pub(crate) heartbeat_interval: Option<Duration>,
 }
 
+/// Where the agent keeps its state, for the commands that look at it or alter it.
+#[derive(Debug, Args)]
+pub(crate) struct StateFolder {
+    /// The agent's configuration file (TOML) [default: /etc/harmony-agent/config.toml, if there is one].
+    #[arg(long, value_name = "FILE", env = "HARMONY_AGENT_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// The agent's state folder [default: state_dir of the configuration file, else /var/lib/harmony-agent].
+    #[arg(long, value_name = "DIR", env = "HARMONY_AGENT_STATE_DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct OnceArgs {
     /// The document, YAML or JSON; - for standard input. metadata.generation may be left out.
     #[arg(short, long = "file", value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// Folder for what the agent must not forget.
-    #[arg(long, value_name = "DIR", env = "HARMONY_AGENT_STATE_DIR", default_value = DEFAULT_STATE_DIR)]
-    pub(crate) state_dir: PathBuf,
-    /// Put in front of the paths of File resources.
-    #[arg(long, value_name = "DIR", env = "HARMONY_AGENT_ROOT", default_value = "/")]
-    pub(crate) root: PathBuf,
+    #[command(flatten)]
+    pub(crate) state: StateFolder,
+    /// Put in front of the paths of File resources [default: root of the configuration file, else /].
+    #[arg(long, value_name = "DIR", env = "HARMONY_AGENT_ROOT")]
+    pub(crate) root: Option<PathBuf>,
     /// What documents may do here (TOML) [default: /etc/harmony-agent/policy.toml, if there is one].
     #[arg(long, value_name = "FILE", env = "HARMONY_AGENT_POLICY")]
     pub(crate) policy: Option<PathBuf>,
@@ -205,9 +213,8 @@ pub(crate) struct OnceArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
-    /// The agent's state folder.
-    #[arg(long, value_name = "DIR", env = "HARMONY_AGENT_STATE_DIR", default_value = DEFAULT_STATE_DIR)]
-    pub(crate) state_dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) state: StateFolder,
     /// Form of the output.
     #[arg(short, long, value_enum, default_value = "table")]
     pub(crate) output: StatusOutput,
@@ -230,9 +237,8 @@ pub(crate) struct LogsArgs {
     /// Leave out what was printed longer ago, like 10m.
     #[arg(long, value_name = "DURATION", value_parser = ago)]
     pub(crate) since: Option<Duration>,
-    /// The agent's state folder.
-    #[arg(long, value_name = "DIR", env = "HARMONY_AGENT_STATE_DIR", default_value = DEFAULT_STATE_DIR)]
-    pub(crate) state_dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) state: StateFolder,
 }
 
 #[derive(Debug, Subcommand)]
@@ -284,7 +290,7 @@ pub(crate) enum AuditCommand {
     /// Find records that were removed, changed, inserted or moved.
     ///
     /// Exits with 1 when there are any.
-    Verify(AuditVerifyArgs),
+    Verify(StateFolder),
 }
 
 #[derive(Debug, Args)]
@@ -298,16 +304,8 @@ pub(crate) struct AuditShowArgs {
     /// Form of the output.
     #[arg(short, long, value_enum, default_value = "table")]
     pub(crate) output: AuditOutput,
-    /// The agent's state folder.
-    #[arg(long, value_name = "DIR", env = "HARMONY_AGENT_STATE_DIR", default_value = DEFAULT_STATE_DIR)]
-    pub(crate) state_dir: PathBuf,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct AuditVerifyArgs {
-    /// The agent's state folder.
-    #[arg(long, value_name = "DIR", env = "HARMONY_AGENT_STATE_DIR", default_value = DEFAULT_STATE_DIR)]
-    pub(crate) state_dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) state: StateFolder,
 }
 
 #[derive(Debug, Args)]
@@ -315,23 +313,8 @@ pub(crate) struct PauseArgs {
     /// End it by itself after this time, 30 days at most.
     #[arg(long = "for", value_name = "DURATION", value_parser = pause_duration)]
     pub(crate) duration: Option<Duration>,
-    /// The agent's state folder.
-    #[arg(long, value_name = "DIR", env = "HARMONY_AGENT_STATE_DIR", default_value = DEFAULT_STATE_DIR)]
-    pub(crate) state_dir: PathBuf,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ResumeArgs {
-    /// The agent's state folder.
-    #[arg(long, value_name = "DIR", env = "HARMONY_AGENT_STATE_DIR", default_value = DEFAULT_STATE_DIR)]
-    pub(crate) state_dir: PathBuf,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ResetGenerationArgs {
-    /// The agent's state folder.
-    #[arg(long, value_name = "DIR", env = "HARMONY_AGENT_STATE_DIR", default_value = DEFAULT_STATE_DIR)]
-    pub(crate) state_dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) state: StateFolder,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
@@ -462,6 +445,22 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_that_takes_the_state_folder_finds_it_in_the_configuration_file_too() {
+        fn check(command: &clap::Command) -> usize {
+            let argument = |id: &str| command.get_arguments().find(|argument| argument.get_id() == id);
+            let takes = argument("state_dir").map(|folder| {
+                let name = command.get_name();
+                assert!(folder.get_default_values().is_empty(), "the default of {name} hides the file");
+                assert_eq!(folder.get_env(), Some("HARMONY_AGENT_STATE_DIR".as_ref()), "{name}");
+                let file = argument("config").and_then(clap::Arg::get_env);
+                assert_eq!(file, Some("HARMONY_AGENT_CONFIG".as_ref()), "{name}");
+            });
+            usize::from(takes.is_some()) + command.get_subcommands().map(check).sum::<usize>()
+        }
+        assert_eq!(check(&Cli::command()), 12);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use reconcilers::{container_sockets, registry_logins};
 
 use crate::{
     CommandError,
-    cli::{DEFAULT_STATE_DIR, LogFormat, LogLevel, RunArgs, Settings},
+    cli::{LogFormat, LogLevel, RunArgs, Settings, StateFolder},
     scores::{self, SCORE},
     with_causes,
 };
@@ -28,6 +28,8 @@ const DEFAULT_CONFIG: &str = "/etc/harmony-agent/config.toml";
 const DEFAULT_TRUST_DIR: &str = "/etc/harmony-agent/trust";
 /// The same for the policy.
 const DEFAULT_POLICY: &str = "/etc/harmony-agent/policy.toml";
+/// Where the state lies unless told otherwise.
+const DEFAULT_STATE_DIR: &str = "/var/lib/harmony-agent";
 const VARIABLE_PREFIX: &str = "HARMONY_AGENT_";
 
 /// All that `run` needs to know.
@@ -131,7 +133,7 @@ impl Ground {
         Ok(Self {
             policy,
             policy_file,
-            state_dir: either(|settings| &settings.state_dir).unwrap_or_else(|| DEFAULT_STATE_DIR.into()),
+            state_dir: state_dir(either(|settings| &settings.state_dir)),
             root: either(|settings| &settings.root).unwrap_or_else(|| "/".into()),
             own_files,
             containers: ContainerGround::of(given, from_file),
@@ -256,11 +258,31 @@ impl EnrollmentConfiguration {
             agent,
             access: Access { urls, login: Login::Credentials(bootstrap), tls },
             creds,
-            state_dir: given.state_dir.or(from_file.state_dir).unwrap_or_else(|| DEFAULT_STATE_DIR.into()),
+            state_dir: state_dir(given.state_dir.or(from_file.state_dir)),
             log_format: given.log_format.or(from_file.log_format).unwrap_or(LogFormat::Text),
             log_level: given.log_level.or(from_file.log_level).unwrap_or(LogLevel::Info),
         })
     }
+}
+
+impl StateFolder {
+    /// The folder that is given, else that of the file. Where it is given the file is not read, so that whoever may not
+    /// read it, or finds it broken, can say where the state is.
+    pub(crate) fn find(&self) -> Result<PathBuf, CommandError> {
+        if let Some(given) = &self.state_dir {
+            return Ok(given.clone());
+        }
+        let (_, from_file) = settings_file(self.config.clone()).map_err(|error| {
+            CommandError::Usage(format!(
+                "cannot tell where the agent keeps its state, so give its --state-dir: {error}"
+            ))
+        })?;
+        Ok(state_dir(from_file.state_dir))
+    }
+}
+
+fn state_dir(named: Option<PathBuf>) -> PathBuf {
+    named.unwrap_or_else(|| DEFAULT_STATE_DIR.into())
 }
 
 /// Whose documents are accepted: those of the keys in the folder that is named, or where it usually lies.
@@ -360,6 +382,43 @@ mod tests {
         assert_eq!(configuration.access.urls, ["nats://file:1"]);
         assert_eq!(configuration.drift_interval, Duration::from_secs(420));
         assert_eq!(configuration.heartbeat_interval, HeartbeatTask::DEFAULT_INTERVAL);
+    }
+
+    /// Where the agent's state is for somebody who pauses it with this configuration file.
+    fn state_folder(config: &Path, flags: &[&str]) -> Result<PathBuf, String> {
+        let line = ["harmony-agent", "pause", "--config", config.to_str().unwrap()];
+        let cli = Cli::parse_from(line.iter().chain(flags));
+        let Command::Pause(args) = cli.command else { panic!("not pause") };
+        args.state.find().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_state_folder_is_that_of_the_flag_then_of_the_file_then_the_usual_one() {
+        let mut config = tempfile::NamedTempFile::new().unwrap();
+        assert_eq!(state_folder(config.path(), &[]), Ok(DEFAULT_STATE_DIR.into()));
+        config.write_all(FILE.as_bytes()).unwrap();
+        assert_eq!(state_folder(config.path(), &[]), Ok(DEFAULT_STATE_DIR.into()));
+        config.write_all(b"state_dir = '/data/agent'\n").unwrap();
+        assert_eq!(state_folder(config.path(), &[]), Ok("/data/agent".into()));
+        assert_eq!(state_folder(config.path(), &["--state-dir", "/flag"]), Ok("/flag".into()));
+    }
+
+    #[test]
+    fn a_file_that_does_not_tell_the_state_folder_is_named_with_the_place_and_is_not_needed_where_it_is_given()
+     {
+        let mut wrong = tempfile::NamedTempFile::new().unwrap();
+        wrong.write_all(b"state_dir = '/data/agent'\nstat_dir = '/data'\n").unwrap();
+        let missing = Path::new("/nonexistent/config.toml");
+        // Nobody can read a folder as a file, not even root.
+        let unreadable = tempfile::tempdir().unwrap();
+        for (config, place) in [(wrong.path(), "line 2"), (missing, "no"), (unreadable.path(), "cannot read")]
+        {
+            let error = state_folder(config, &[]).unwrap_err();
+            for part in ["--state-dir", config.to_str().unwrap(), place] {
+                assert!(error.contains(part), "{error:?} does not contain {part:?}");
+            }
+            assert_eq!(state_folder(config, &["--state-dir", "/flag"]), Ok("/flag".into()));
+        }
     }
 
     #[test]

@@ -161,9 +161,9 @@ fn execute(cli: Cli, agent: Agent) -> Result<Exit, CommandError> {
         Command::Audit(args) => audit::audit(&args),
         Command::Check(args) => runtime.block_on(check::check(args)),
         Command::Pause(args) => runtime.block_on(pause::pause(&args)),
-        Command::Resume(args) => pause::resume(&args),
+        Command::Resume(folder) => pause::resume(&folder),
         Command::Policy(command) => policy::policy(command, agent),
-        Command::ResetGeneration(args) => runtime.block_on(reset_generation::reset_generation(&args)),
+        Command::ResetGeneration(folder) => runtime.block_on(reset_generation::reset_generation(&folder)),
     };
     // A file system that hangs must not keep the agent from ending.
     runtime.shutdown_timeout(HANGING_WORK);

@@ -4,7 +4,7 @@ use agent_core::{once::reconcile, signing::Trust, state_dir::StateDir};
 
 use crate::{
     Agent, CommandError, Exit,
-    cli::{OnceArgs, Settings},
+    cli::{OnceArgs, Settings, StateFolder},
     configuration::Ground,
     document_file, logging, run, say, wiring,
 };
@@ -14,10 +14,10 @@ pub(crate) async fn once(args: OnceArgs, program: Agent) -> Result<Exit, Command
     let document = document_file::read(&args.file)?;
     let agent =
         document.agent().map_err(|problem| CommandError::Usage(format!("{}: {problem}", document.source)))?;
-    let state = StateDir::open(&args.state_dir).await.map_err(CommandError::failed)?;
-    let OnceArgs { root, policy, container_socket, .. } = args;
-    let given = Settings { root: Some(root), policy, container_socket, ..Settings::default() };
-    let ground = Ground::load(None, &given)?;
+    let OnceArgs { state: StateFolder { config, state_dir }, root, policy, container_socket, .. } = args;
+    let given = Settings { state_dir, root, policy, container_socket, ..Settings::default() };
+    let ground = Ground::load(config, &given)?;
+    let state = StateDir::open(&ground.state_dir).await.map_err(CommandError::failed)?;
     run::raise_open_files();
     let wired = wiring::wire(program, &agent, &state, ground, Trust::in_anybody()).await?;
     let schema_version = document_file::schema_version(&document, &wired.formats);

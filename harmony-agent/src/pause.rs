@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     CommandError, Exit,
-    cli::{PauseArgs, ResumeArgs},
+    cli::{PauseArgs, StateFolder},
     say,
 };
 
@@ -19,7 +19,7 @@ const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(30);
 const GLANCE: Duration = Duration::from_millis(50);
 
 pub(crate) async fn pause(args: &PauseArgs) -> Result<Exit, CommandError> {
-    let layout = StateLayout::of(&args.state_dir);
+    let layout = StateLayout::of(args.state.find()?);
     let begun = Timestamp::now();
     let pause =
         Pause { begun: Some(begun), until: args.duration.map(|duration| begun.saturating_add(duration)) };
@@ -49,8 +49,8 @@ pub(crate) async fn pause(args: &PauseArgs) -> Result<Exit, CommandError> {
     Ok(Exit::Done)
 }
 
-pub(crate) fn resume(args: &ResumeArgs) -> Result<Exit, CommandError> {
-    let layout = StateLayout::of(&args.state_dir);
+pub(crate) fn resume(folder: &StateFolder) -> Result<Exit, CommandError> {
+    let layout = StateLayout::of(folder.find()?);
     let safe_mode = SafeMode::end(&layout).map_err(|error| cannot_write(&layout, &error))?;
     let paused = Pause::end(&layout).map_err(|error| cannot_write(&layout, &error))?;
     if let Some(SafeMode { generation, crashes, .. }) = safe_mode {

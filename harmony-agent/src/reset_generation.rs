@@ -5,17 +5,18 @@ use agent_core::{
     state_dir::StateDir,
 };
 
-use crate::{CommandError, Exit, cli::ResetGenerationArgs, say};
+use crate::{CommandError, Exit, cli::StateFolder, say};
 
-pub(crate) async fn reset_generation(args: &ResetGenerationArgs) -> Result<Exit, CommandError> {
-    let folder = args.state_dir.display();
+pub(crate) async fn reset_generation(folder: &StateFolder) -> Result<Exit, CommandError> {
+    let state_dir = folder.find()?;
+    let folder = state_dir.display();
     // Looked at first, so that a misspelt folder is not made.
-    if !args.state_dir.is_dir() {
+    if !state_dir.is_dir() {
         return Err(CommandError::Usage(format!(
             "there is no state folder {folder}; give the agent's --state-dir"
         )));
     }
-    let state = StateDir::open(&args.state_dir).await.map_err(CommandError::failed)?;
+    let state = StateDir::open(&state_dir).await.map_err(CommandError::failed)?;
     let owner = Ledger::owner(state.layout()).map_err(CommandError::failed)?.ok_or_else(|| {
         CommandError::failed(format!(
             "{folder} holds no ledger that can be read; a generation may come from its previous copy or from the \

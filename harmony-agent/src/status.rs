@@ -18,8 +18,13 @@ use crate::{
 };
 
 pub(crate) fn status(args: &StatusArgs) -> Result<Exit, CommandError> {
-    let layout = StateLayout::of(&args.state_dir);
-    let running = layout.is_locked().map_err(CommandError::failed)?;
+    let layout = StateLayout::of(args.state.find()?);
+    let running = layout.is_locked().map_err(|error| {
+        CommandError::failed(format!(
+            "cannot tell whether an agent runs on {}: {error}; is this its --state-dir, and may this user read it?",
+            layout.path().display()
+        ))
+    })?;
     let text = match args.output {
         StatusOutput::Json => Snapshot::status_as_written(&layout)
             .map(|status| serde_json::to_string_pretty(&status).map(|text| text + "\n"))
@@ -28,7 +33,7 @@ pub(crate) fn status(args: &StatusArgs) -> Result<Exit, CommandError> {
         StatusOutput::Table => Snapshot::read(&layout).map(|snapshot| table(&snapshot, running)),
     };
     let text = text.ok_or_else(|| {
-        let folder = args.state_dir.display();
+        let folder = layout.path().display();
         CommandError::failed(match running {
             true => format!("the agent of {folder} has not reported yet; ask again in a moment"),
             false => format!(
@@ -117,4 +122,20 @@ fn resources(status: &AgentStatus) -> String {
 
 fn with_message(reason: &str, message: &str) -> String {
     if message.is_empty() { reason.to_owned() } else { format!("{reason}: {message}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::StateFolder;
+
+    #[test]
+    fn a_state_folder_that_cannot_be_looked_into_is_named() {
+        // Nobody can look into a file, not even root, whom no permission keeps out.
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let state = StateFolder { config: None, state_dir: Some(file.path().to_owned()) };
+        let error = status(&StatusArgs { state, output: StatusOutput::Table }).unwrap_err().to_string();
+        assert!(error.contains(file.path().to_str().unwrap()), "{error}");
+        assert!(error.contains("may this user read it?"), "{error}");
+    }
 }

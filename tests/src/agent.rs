@@ -322,7 +322,14 @@ impl Agent {
         self.finish(arguments.iter().copied().chain(folder).map(str::to_owned)).await
     }
 
-    /// The same with the command that checks this device, with all that the agent would be started with.
+    /// The same, but with nothing else than the agent's configuration file, as it is written when the agent is started,
+    /// to tell which folder that is.
+    pub async fn command_by_file(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let file = ["--config".to_owned(), text(&self.configuration_file())];
+        self.finish(arguments.iter().map(|&argument| argument.to_owned()).chain(file)).await
+    }
+
+    /// Runs the command that checks this device, with all that the agent would be started with.
     pub async fn check(&self) -> (Option<i32>, String) {
         self.finish(["check".to_owned()].into_iter().chain(self.settings_of_run())).await
     }
@@ -427,13 +434,17 @@ impl Agent {
         self.folder.path().join("policy.toml")
     }
 
+    fn configuration_file(&self) -> PathBuf {
+        self.folder.path().join("agent.toml")
+    }
+
     fn log_file(&self) -> PathBuf {
         self.folder.path().join("agent.log")
     }
 
     /// The settings of `run`, as flags; those without a flag go into the configuration file.
     fn settings_of_run(&self) -> Vec<String> {
-        let configuration = self.folder.path().join("agent.toml");
+        let configuration = self.configuration_file();
         let lines: String = self.settings.iter().map(|(key, value)| format!("{key} = {value:?}\n")).collect();
         fs::write(&configuration, lines).unwrap();
         let policy: String = self.policy.iter().map(|(rule, value)| format!("{rule} = {value}\n")).collect();

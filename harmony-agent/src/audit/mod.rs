@@ -15,7 +15,7 @@ use crate::{
 pub(crate) fn audit(args: &AuditArgs) -> Result<Exit, CommandError> {
     match &args.command {
         AuditCommand::Show(args) => show::show(args),
-        AuditCommand::Verify(args) => verify::verify(args),
+        AuditCommand::Verify(folder) => verify::verify(folder),
     }
 }
 

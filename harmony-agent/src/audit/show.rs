@@ -29,14 +29,15 @@ struct Shown {
 }
 
 pub(super) fn show(args: &AuditShowArgs) -> Result<Exit, CommandError> {
-    let files = files(&args.state_dir)?;
+    let state_dir = args.state.find()?;
+    let files = files(&state_dir)?;
     if files.is_empty() {
-        return Err(nothing_there(&args.state_dir));
+        return Err(nothing_there(&state_dir));
     }
     let (mut strange, mut printer) = (0_u64, Printer::new(args.lines, args.output));
     for file in files {
         for line in Lines::of(file.file) {
-            let line = line.map_err(|error| unreadable(&args.state_dir, &error))?;
+            let line = line.map_err(|error| unreadable(&state_dir, &error))?;
             let Line::Whole(line) = line else { break };
             match serde_json::from_slice::<Shown>(&line) {
                 Ok(record) if is_wanted(record.time, args.since) => printer.take(&record, &line),

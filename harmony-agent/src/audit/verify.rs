@@ -9,19 +9,20 @@ use agent_core::{
 };
 
 use super::{nothing_there, unreadable};
-use crate::{CommandError, Exit, cli::AuditVerifyArgs, say};
+use crate::{CommandError, Exit, cli::StateFolder, say};
 
 /// Problems that are printed. The first tells where to look.
 const MOST_PROBLEMS: usize = 16;
 
-pub(super) fn verify(args: &AuditVerifyArgs) -> Result<Exit, CommandError> {
-    let layout = StateLayout::of(&args.state_dir);
+pub(super) fn verify(folder: &StateFolder) -> Result<Exit, CommandError> {
+    let state_dir = folder.find()?;
+    let layout = StateLayout::of(&state_dir);
     // Before the log, which may grow meanwhile.
     let known = Ledger::audit_head(&layout).map_err(CommandError::failed)?;
-    let found = audit::verify(&layout, known.unwrap_or_default())
-        .map_err(|error| unreadable(&args.state_dir, &error))?;
+    let found =
+        audit::verify(&layout, known.unwrap_or_default()).map_err(|error| unreadable(&state_dir, &error))?;
     if found.records == 0 && found.problems.is_empty() && known.is_none() {
-        return Err(nothing_there(&args.state_dir));
+        return Err(nothing_there(&state_dir));
     }
     say(&words(&found, known.is_some()));
     // Without a ledger nobody can say that it is whole.

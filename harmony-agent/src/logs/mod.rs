@@ -33,7 +33,7 @@ use self::{
 use crate::{CommandError, Exit, cli::LogsArgs};
 
 pub(crate) fn logs(args: &LogsArgs) -> Result<Exit, CommandError> {
-    let layout = StateLayout::of(&args.state_dir);
+    let layout = StateLayout::of(args.state.find()?);
     let folder = find(&[layout.processes(), layout.jobs()], &args.name)?;
     match show(args, &folder) {
         Ok(()) => Ok(Exit::Done),

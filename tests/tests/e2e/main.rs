@@ -65,6 +65,7 @@ macro_rules! scenarios {
 
 mod audit;
 mod check;
+mod configuration_file;
 mod containers;
 mod convergence;
 mod convert;

@@ -8,7 +8,7 @@ use tests::{
     eventually::eventually,
     site::{Access, DEVICE, Site},
     snapshot::snapshot,
-    systemd_container::{BUILT, DEPLOY, SERVICE, SystemdContainer},
+    systemd_container::{BUILT, DEPLOY, PROGRAMS, SERVICE, SystemdContainer},
 };
 
 use crate::{
@@ -104,6 +104,23 @@ async fn the_service_is_up_by_its_own_word_and_what_is_its_own_is_nobody_elses()
         let revision = site.platform.put(DEVICE, &claim).await;
         site.platform.status_where(DEVICE, path, refused(revision, "PolicyDenied")).await;
     }
+}
+
+#[tokio::test]
+async fn commands_without_a_flag_reach_the_agent_whose_folder_the_usual_configuration_file_names() {
+    let site = Site::start(Access::Restricted).await;
+    let device = SystemdContainer::boot().await;
+    let url = site.server.url();
+    let elsewhere = [("state_dir", "/srv/agent")];
+    let settings: Vec<_> = settings(&url).into_iter().chain(elsewhere).collect();
+    device.install_agent(&settings).await;
+    site.platform.put(DEVICE, &manifest(DEVICE, 1, &[file("a", "/etc/app/a", "ours")])).await;
+    site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
+    let program = format!("{PROGRAMS}/{SERVICE}");
+    let paused = device.exec(&[&program, "pause"]).await.success();
+    assert!(paused.starts_with("paused: "), "{paused}");
+    let status = device.exec(&[&program, "status"]).await.success();
+    assert!(status.contains("Paused       True"), "{status}");
 }
 
 #[tokio::test]
