@@ -209,10 +209,12 @@ impl<R: Rng> ReadSchedule<R> {
         }
         behind.retries_left -= 1;
         behind.retries = behind.retries.saturating_add(1);
-        let retries = behind.retries;
-        let delay = WHILE_BEHIND.delay(retries, self.rng.random_range(0.5..=1.0));
+        let in_doubt = went_back && self.doubts <= DOUBTED;
+        // How long something was pursued that was announced says nothing about a doubt.
+        let repetitions = if in_doubt { self.doubts.into() } else { behind.retries };
+        let delay = WHILE_BEHIND.delay(repetitions, self.rng.random_range(0.5..=1.0));
         self.want(now + delay);
-        if went_back && self.doubts <= DOUBTED {
+        if in_doubt {
             return Freshness::Doubtful;
         }
         self.revision = revision;

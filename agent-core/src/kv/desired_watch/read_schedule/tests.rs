@@ -221,6 +221,26 @@ fn doubt_does_not_hang_on_what_was_announced_before() {
 }
 
 #[test]
+fn a_rebuilt_bucket_is_believed_within_seconds_whatever_number_was_forged_before() {
+    let mut now = Instant::now();
+    let mut schedule = settled(now);
+    (now, _) = read(&mut schedule, now, 8);
+    schedule.hint(now, Some(u64::MAX));
+    for _ in 0..10 {
+        (now, _) = read(&mut schedule, now, 8);
+    }
+    schedule.connected(now);
+    schedule.settling = Settling::Over;
+    let start = now;
+    let mut freshness = Freshness::Doubtful;
+    while freshness == Freshness::Doubtful {
+        (now, freshness) = read(&mut schedule, now, 1);
+    }
+    assert_eq!(freshness, Freshness::Behind);
+    assert!(now - start <= Duration::from_secs(4), "{:?}", now - start);
+}
+
+#[test]
 fn a_replica_that_lags_for_a_moment_changes_nothing() {
     let mut now = Instant::now();
     let mut schedule = settled(now);
