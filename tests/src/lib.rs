@@ -35,6 +35,7 @@ pub mod platform;
 pub mod podman;
 pub mod process;
 pub mod proxy;
+pub mod raw_client;
 pub mod schedule;
 pub mod signer;
 pub mod site;

@@ -11,13 +11,14 @@
 //! message is a hint and never more: it can be forged, and it can be missed. The truth is what a
 //! Direct Get returns. [`ReadSchedule`] decides when to make one; this file decides nothing.
 
+mod hint_caution;
 mod read_schedule;
 
 use std::{pin::pin, time::Duration};
 
 use agent_model::AgentId;
 use async_nats::{Message, Subscriber, header::NATS_SEQUENCE};
-use futures_util::{FutureExt, StreamExt, future::Fuse};
+use futures_util::{FutureExt, Stream, StreamExt, future::Fuse, stream};
 use rand::{SeedableRng, rngs::StdRng};
 use tokio::{
     sync::watch,
@@ -25,7 +26,10 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-use self::read_schedule::{Freshness, ReadSchedule};
+use self::{
+    hint_caution::HintCaution,
+    read_schedule::{Freshness, ReadSchedule},
+};
 use super::{
     Connection, Link,
     connection::{SUBSCRIPTION_CAPACITY, while_linked},
@@ -73,6 +77,7 @@ impl DesiredWatch {
                 StdRng::from_rng(&mut rand::rng()),
                 Instant::now(),
             ),
+            caution: HintCaution::default(),
             entries: sender,
         };
         let task = OwnedTask::spawn(follower.run());
@@ -98,6 +103,7 @@ struct Follower {
     link: watch::Receiver<Link>,
     agent: AgentId,
     schedule: ReadSchedule<StdRng>,
+    caution: HintCaution,
     entries: watch::Sender<Option<Entry>>,
 }
 
@@ -111,6 +117,8 @@ enum Wake {
     ReadDue,
     /// A read ended.
     Read(Result<Entry, ReadError>),
+    /// The link has stood for long enough without hints.
+    Stood,
 }
 
 impl Follower {
@@ -119,8 +127,18 @@ impl Follower {
         // What the link was last says nothing once it is gone for good.
         while self.link.wait_for(|link| link.connected).await.is_ok() && self.link.has_changed().is_ok() {
             let began = Instant::now();
+            if let Some(wait) = self.caution.wait(rand::random()) {
+                tracing::info!(
+                    ?wait,
+                    "links were lost as soon as there were hints; this one goes without for a while"
+                );
+                self.follow(stream::pending(), Some(began + wait)).await;
+                if began.elapsed() < wait {
+                    continue;
+                }
+            }
             match subscribe(&self.connection, &self.agent).await {
-                Ok(hints) => self.follow(hints).await,
+                Ok(hints) => self.follow(hints, None).await,
                 Err(error) => tracing::warn!(
                     error = &*error as &dyn std::error::Error,
                     "cannot subscribe to hints of new documents; trying again"
@@ -132,9 +150,10 @@ impl Follower {
         }
     }
 
-    /// Reads whenever the schedule says so, until the subscription or the connection ends.
-    async fn follow(&mut self, hints: Subscriber) {
-        let Self { connection, link, agent, schedule, entries } = self;
+    /// Reads whenever the schedule says so, until the subscription or the connection ends, or the link is lost and the
+    /// next one is to go without hints. Given an `end`, there are none: until then, or the loss of the link.
+    async fn follow(&mut self, hints: impl Stream<Item = Message> + Unpin, end: Option<Instant>) {
+        let Self { connection, link, agent, schedule, caution, entries } = self;
         let mut hints = hints.ready_chunks(SUBSCRIPTION_CAPACITY);
         let mut reading = pin!(Fuse::terminated());
         let mut connects = None;
@@ -150,6 +169,8 @@ impl Follower {
                 outcome = &mut reading => Wake::Read(outcome),
                 // Cancel-safe: the next round computes the time anew.
                 () = sleep_until(read_at.unwrap_or_else(Instant::now)), if read_at.is_some() => Wake::ReadDue,
+                // Cancel-safe, likewise.
+                () = sleep_until(end.unwrap_or_else(Instant::now)), if end.is_some() => Wake::Stood,
                 // Last, as there is no end of them where somebody forges them.
                 // Cancel-safe: a chunk is collected and returned within one poll.
                 hints = hints.next() => Wake::Hints(hints),
@@ -158,14 +179,25 @@ impl Follower {
             match wake {
                 Wake::Link(true) => {
                     let link = *link.borrow_and_update();
+                    let newest = link.connected.then_some(link.connects);
+                    if newest == connects {
+                        continue;
+                    }
                     // What a read over the link that was lost comes to says nothing.
-                    if !link.connected {
-                        reading.set(Fuse::terminated());
-                        schedule.disconnected();
-                        connects = None;
-                    } else if connects.replace(link.connects) != Some(link.connects) {
-                        reading.set(Fuse::terminated());
+                    reading.set(Fuse::terminated());
+                    schedule.disconnected();
+                    if connects.is_some() {
+                        caution.lost(now);
+                        if end.is_some() || caution.wait(0.0).is_some() {
+                            return;
+                        }
+                    }
+                    connects = newest;
+                    if link.connected {
                         schedule.connected(now);
+                        if end.is_none() {
+                            caution.asked(now);
+                        }
                     }
                 }
                 Wake::Hints(Some(hints)) => {
@@ -183,7 +215,7 @@ impl Follower {
                     }
                 }
                 Wake::Read(Err(error)) => log_failure(&error, schedule.failed(now)),
-                Wake::Link(false) | Wake::Hints(None) => {
+                Wake::Link(false) | Wake::Hints(None) | Wake::Stood => {
                     schedule.disconnected();
                     return;
                 }

@@ -1,6 +1,7 @@
 //! One watch and one writer hold, whatever the network, the servers and other devices do.
 
 mod answers;
+mod breaking_hints;
 mod clones;
 mod failed_client;
 mod forgotten_connections;
