@@ -9,7 +9,8 @@ use crate::{machine::Machine, part::Part};
 
 const HEAD: &str = "# Results\n\n\
     Written by `make bench`, or for some parts only by `make bench PARTS=\"noop idle\"`. Compare ratios only: the floor is \
-    measured in turns with the agent, in the same run. Each section says by itself when and on what it was taken.\n";
+    measured in turns with the agent, in the same run. Agents have the environment that the unit in `deploy/` gives \
+    them. Each section says by itself when and on what it was taken.\n";
 
 /// What a part found and on what.
 pub(crate) struct Section<'a> {

@@ -25,6 +25,9 @@ const PROGRAM_WITH_CRASH_POINTS: &str = "harmony-agent-crash-points";
 /// The agent with the Score bridge built in.
 const PROGRAM_WITH_SCORES: &str = "harmony-agent-with-scores";
 
+/// What the unit in `deploy/` puts into the agent's environment.
+pub const ENVIRONMENT: (&str, &str) = ("MALLOC_ARENA_MAX", "1");
+
 /// How far a device can read Scores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bridge {
@@ -498,7 +501,9 @@ impl Agent {
         }
         command.extend([text(&built(program)), "run".to_owned()]);
         command.extend(self.settings_of_run());
-        let process = Process::start(&self.id, &command, environment, &self.log_file());
+        let of_the_unit = (ENVIRONMENT.0.to_owned(), ENVIRONMENT.1.to_owned());
+        let environment = [environment, &[of_the_unit]].concat();
+        let process = Process::start(&self.id, &command, &environment, &self.log_file());
         self.process = Some(process.expect("a program that exists can be started"));
     }
 }

@@ -13,6 +13,7 @@ use agent_model::status::{AgentStatus, Phase};
 use harmony_agent::SimulatedAgent;
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
+use tests::agent::ENVIRONMENT;
 
 use super::{AGENT, Growth, PARTS, files::document};
 use crate::process_cost::Memory;
@@ -52,8 +53,10 @@ pub(crate) fn assignment() -> Option<impl FnOnce()> {
 pub(super) fn measure() -> Device {
     let folder = TempDir::with_prefix_in("harmony-endurance-", TMPFS).unwrap();
     let own = env::current_exe().unwrap();
-    let worker =
-        Command::new(own).arg(ARGUMENT).arg(folder.path()).stderr(Stdio::inherit()).output().unwrap();
+    let (key, value) = ENVIRONMENT;
+    let mut worker = Command::new(own);
+    worker.env(key, value).arg(ARGUMENT).arg(folder.path());
+    let worker = worker.stderr(Stdio::inherit()).output().unwrap();
     assert!(worker.status.success(), "the device ended, {}", worker.status);
     serde_json::from_slice(&worker.stdout).unwrap()
 }

@@ -33,6 +33,15 @@ pub(crate) fn settings(url: &str) -> Vec<(&str, &str)> {
     [("agent_id", DEVICE), ("nats_url", url)].into_iter().chain(PATIENT).collect()
 }
 
+#[test]
+fn agents_of_tests_have_the_environment_that_the_unit_gives() {
+    let unit = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/harmony-agent.service"));
+    let unit = unit.unwrap();
+    let lines: Vec<_> = unit.lines().filter_map(|line| line.strip_prefix("Environment=")).collect();
+    let (key, value) = tests::agent::ENVIRONMENT;
+    assert_eq!(lines, [format!("{key}={value}")]);
+}
+
 /// The status of the process that came after the one of `before`.
 pub(crate) async fn of_the_next_process(site: &Site, before: &AgentStatus) -> AgentStatus {
     let is_later = of_a_later_process(before);
