@@ -18,7 +18,11 @@ use std::{pin::pin, time::Duration};
 
 use agent_model::AgentId;
 use async_nats::{Message, Subscriber, header::NATS_SEQUENCE};
-use futures_util::{FutureExt, Stream, StreamExt, future::Fuse, stream};
+use futures_util::{
+    FutureExt, Stream, StreamExt,
+    future::{Fuse, FusedFuture},
+    stream,
+};
 use rand::{SeedableRng, rngs::StdRng};
 use tokio::{
     sync::watch,
@@ -169,8 +173,10 @@ impl Follower {
                 outcome = &mut reading => Wake::Read(outcome),
                 // Cancel-safe: the next round computes the time anew.
                 () = sleep_until(read_at.unwrap_or_else(Instant::now)), if read_at.is_some() => Wake::ReadDue,
-                // Cancel-safe, likewise.
-                () = sleep_until(end.unwrap_or_else(Instant::now)), if end.is_some() => Wake::Stood,
+                // Cancel-safe, likewise. Not while an answer is on its way: given up, it would come all the same.
+                () = sleep_until(end.unwrap_or_else(Instant::now)), if end.is_some() && reading.is_terminated() => {
+                    Wake::Stood
+                }
                 // Last, as there is no end of them where somebody forges them.
                 // Cancel-safe: a chunk is collected and returned within one poll.
                 hints = hints.next() => Wake::Hints(hints),

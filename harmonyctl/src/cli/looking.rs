@@ -22,10 +22,10 @@ pub(crate) struct Get {
     #[arg(short, long, env = "HARMONYCTL_WATCH", value_parser = BoolishValueParser::new())]
     pub(crate) watch: bool,
     /// The document as it was at this revision, instead of the newest
-    #[arg(long, env = "HARMONYCTL_REVISION", value_name = "N", value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
     pub(crate) revision: Option<u64>,
     /// Print the entry of a document byte for byte, with the signature if it is signed, whatever --output says
-    #[arg(long, env = "HARMONYCTL_RAW", value_parser = BoolishValueParser::new())]
+    #[arg(long)]
     pub(crate) raw: bool,
 }
 
