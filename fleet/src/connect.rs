@@ -7,6 +7,7 @@ use std::{
 };
 
 use agent_core::kv::{Access, AccessError, Entrance};
+use agent_model::AgentId;
 use async_nats::{ConnectErrorKind, Event, ServerAddr, jetstream};
 use tokio::sync::watch;
 
@@ -28,6 +29,24 @@ pub struct Fleet {
     violation: Violation,
     connections: watch::Receiver<u64>,
     timeout: Duration,
+    tell: fn(&Breaking),
+}
+
+/// A message in a stream that no consumer gets to a client: whoever follows breaks on it. That costs time, and nothing
+/// else, and the device, or whoever wrote it, is to be stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Breaking {
+    /// The bucket or stream that it lies in.
+    pub bucket: &'static str,
+    /// Its subject. Who may write on it did.
+    pub subject: String,
+}
+
+impl Breaking {
+    /// The agent whose subject it is.
+    pub fn agent(&self) -> Option<AgentId> {
+        self.subject.rsplit('.').next()?.parse().ok()
+    }
 }
 
 /// The permission error that the server sent since the last request began. It comes by itself, not as an answer: the
@@ -89,7 +108,25 @@ impl Fleet {
             .map_err(|source| refused_or_unreachable(server.clone(), source))?;
         let mut jetstream = jetstream::new(client.clone());
         jetstream.set_timeout(endpoint.timeout);
-        Ok(Self { client, jetstream, server, violation, connections, timeout: endpoint.timeout })
+        Ok(Self {
+            client,
+            jetstream,
+            server,
+            violation,
+            connections,
+            timeout: endpoint.timeout,
+            tell: |_| {},
+        })
+    }
+
+    /// Has messages told of on which clients break, each time that one is met.
+    #[must_use]
+    pub fn telling(self, tell: fn(&Breaking)) -> Self {
+        Self { tell, ..self }
+    }
+
+    pub(crate) fn tell(&self, breaking: &Breaking) {
+        (self.tell)(breaking);
     }
 
     /// The address or addresses that this was connected to, without a password.

@@ -7,12 +7,11 @@ use agent_core::{
     kv::names::{self, ENROLLMENT_REQUESTS_STREAM},
 };
 use agent_model::{AgentId, Timestamp, UserKey};
-use async_nats::jetstream::{consumer::DeliverPolicy, message::Message};
 use futures_util::StreamExt as _;
 
 use crate::{
     Fleet, StoreError,
-    store::{self, Followed, no_answer},
+    store::{self, Followed, Start, Stored, no_answer},
 };
 
 /// Somebody who asks for an id with a key. The key has signed that; all else is what they say.
@@ -75,7 +74,7 @@ impl Requests {
     }
 
     /// What a message tells; `None` when it is no request.
-    fn take_in(&mut self, message: &Message) -> Option<&Asking> {
+    fn take_in(&mut self, message: &Stored) -> Option<&Asking> {
         let Some((request, at)) = read(message) else {
             self.passed_over += 1;
             return None;
@@ -94,11 +93,10 @@ impl Requests {
     }
 }
 
-fn read(message: &Message) -> Option<(Request, Timestamp)> {
+fn read(message: &Stored) -> Option<(Request, Timestamp)> {
     let agent: AgentId = message.subject.strip_prefix("enroll.")?.parse().ok()?;
-    let published = message.info().ok()?.published;
     match Request::read(&agent, &message.payload) {
-        Ok(request) => Some((request, published.into())),
+        Ok(request) => Some((request, message.stored_at)),
         Err(error) => {
             tracing::debug!(%agent, %error, "a message that is no request is passed over");
             None
@@ -125,8 +123,7 @@ impl Follower {
 
     async fn of(fleet: &Fleet, subject: String) -> Result<Self, StoreError> {
         let subjects = vec![subject];
-        let followed =
-            store::follow(fleet, ENROLLMENT_REQUESTS_STREAM, subjects, |_| DeliverPolicy::All).await?;
+        let followed = store::follow(fleet, ENROLLMENT_REQUESTS_STREAM, subjects, |_| Start::FIRST).await?;
         Ok(Self { followed })
     }
 
@@ -197,15 +194,12 @@ pub async fn answer(fleet: &Fleet, answer: &Answer) -> Result<(), AnswerError> {
 /// [`StoreError`], but for `Conflict` and `Refused`; what stays there ages.
 pub async fn forget(fleet: &Fleet, agent: &AgentId, key: &UserKey) -> Result<(), StoreError> {
     let subjects = vec![names::enrollment_subject(agent)];
-    let mut followed =
-        store::follow(fleet, ENROLLMENT_REQUESTS_STREAM, subjects, |_| DeliverPolicy::All).await?;
+    let mut followed = store::follow(fleet, ENROLLMENT_REQUESTS_STREAM, subjects, |_| Start::FIRST).await?;
     let stream = store::stream_of(fleet, ENROLLMENT_REQUESTS_STREAM).await?;
     for message in std::mem::take(&mut followed.present) {
         let is_theirs = read(&message).is_some_and(|(request, _)| request.public_key == *key);
-        let sequence = message.info().map(|info| info.stream_sequence);
-        if let (true, Ok(sequence)) = (is_theirs, sequence)
-            && let Err(error) = stream.delete_message(sequence).await
-        {
+        let sequence = message.sequence;
+        if is_theirs && let Err(error) = stream.delete_message(sequence).await {
             tracing::debug!(%error, sequence, "a request is gone already, or left to age");
         }
     }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use agent_core::kv::names;
 use agent_model::{AgentId, Timestamp, status::Event};
-use async_nats::jetstream::{consumer::DeliverPolicy, message::Message, stream::Info};
+use async_nats::jetstream::stream::Info;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::time::{Instant, sleep};
@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 use crate::{
     Fleet, StoreError,
     roster::{PAUSE, READING},
-    store::{self, Followed},
+    store::{self, Followed, Start, Stored},
 };
 
 /// The name by which errors and messages call the stream.
@@ -49,7 +49,7 @@ impl Events {
     /// [`StoreError`], but for `Conflict` and `Refused`.
     pub async fn open(fleet: &Fleet, agent: &AgentId) -> Result<Self, StoreError> {
         let connection = *fleet.connections().borrow();
-        let followed = follow(fleet, agent, |_| DeliverPolicy::All).await?;
+        let followed = follow(fleet, agent, |_| Start::FIRST).await?;
         let (fleet, agent) = (fleet.clone(), agent.clone());
         Ok(Self { fleet, agent, followed, connection, seen: Seen::default(), last: 0 })
     }
@@ -58,7 +58,7 @@ impl Events {
     /// what the stream keeps.
     pub fn take_present(&mut self) -> Vec<StoredEvent> {
         let present = std::mem::take(&mut self.followed.present);
-        present.into_iter().filter_map(|message| self.take_in(&message)).collect()
+        present.into_iter().filter_map(|message| self.take_in(message)).collect()
     }
 
     /// Waits for the next one. Dropping the future loses nothing.
@@ -68,7 +68,7 @@ impl Events {
     pub async fn next(&mut self) -> Result<StoredEvent, StoreError> {
         loop {
             if let Some(message) = self.followed.present.pop_front() {
-                if let Some(event) = self.take_in(&message) {
+                if let Some(event) = self.take_in(message) {
                     return Ok(event);
                 }
                 continue;
@@ -115,8 +115,8 @@ impl Events {
         let (created, last) = (self.followed.stream().created, self.last);
         let is_same = |stream: &Info| stream.created == created && stream.state.last_sequence >= last;
         let followed = follow(&self.fleet, &self.agent, |stream| match last {
-            1.. if is_same(stream) => DeliverPolicy::ByStartSequence { start_sequence: last + 1 },
-            _ => DeliverPolicy::All,
+            1.. if is_same(stream) => Start::From(last + 1),
+            _ => Start::FIRST,
         })
         .await?;
         if !is_same(followed.stream()) {
@@ -129,16 +129,16 @@ impl Events {
     }
 
     /// The message as an event, unless it is one that was there before.
-    fn take_in(&mut self, message: &Message) -> Option<StoredEvent> {
-        let sequence = message.info().ok()?.stream_sequence;
+    fn take_in(&mut self, message: Stored) -> Option<StoredEvent> {
+        let Stored { sequence, payload: bytes, .. } = message;
         self.last = sequence;
-        let event: Result<Event, _> = serde_json::from_slice(&message.payload);
+        let event: Result<Event, _> = serde_json::from_slice(&bytes);
         if let Ok(event) = &event
             && !self.seen.is_news(event)
         {
             return None;
         }
-        Some(StoredEvent { sequence, bytes: message.payload.clone(), event })
+        Some(StoredEvent { sequence, bytes, event })
     }
 }
 
@@ -146,7 +146,7 @@ impl Events {
 async fn follow(
     fleet: &Fleet,
     agent: &AgentId,
-    start: impl Fn(&Info) -> DeliverPolicy,
+    start: impl Fn(&Info) -> Start,
 ) -> Result<Followed, StoreError> {
     let deadline = Instant::now() + READING;
     loop {

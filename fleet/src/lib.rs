@@ -30,7 +30,7 @@ pub mod store;
 pub mod waiting;
 
 pub use agent_core::kv::{Access, AccessError, Login, LoneTlsFile, Tls};
-pub use connect::{ConnectError, Endpoint, Fleet};
+pub use connect::{Breaking, ConnectError, Endpoint, Fleet};
 pub use desired_state::DesiredEntry;
 pub use events::{Events, StoredEvent};
 pub use roster::{Agent, Roster, Selection};

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 
 use agent_core::kv::names::{self, REGISTRY_BUCKET};
 use agent_model::{AgentId, Timestamp, UserKey};
-use async_nats::jetstream::consumer::DeliverPolicy;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -15,7 +14,7 @@ use crate::{
     Fleet, StoreError,
     compare_and_swap::{Change, compare_and_swap},
     enrollment::Asking,
-    store::{self, Entry},
+    store::{self, Entry, Start},
 };
 
 /// The annotation with the serial number that a device claimed when it was approved.
@@ -201,7 +200,7 @@ pub async fn read(fleet: &Fleet, agent: &AgentId) -> Result<(Registered, bool), 
 /// [`StoreError`], but for `Conflict` and `Refused`.
 pub async fn last_key(fleet: &Fleet, agent: &AgentId) -> Result<Option<UserKey>, StoreError> {
     let subjects = vec![names::entry_subject(REGISTRY_BUCKET, agent)];
-    let mut history = store::follow(fleet, REGISTRY_BUCKET, subjects, |_| DeliverPolicy::All).await?;
+    let mut history = store::follow(fleet, REGISTRY_BUCKET, subjects, |_| Start::FIRST).await?;
     let entries = std::mem::take(&mut history.present);
     history.end().await;
     Ok(entries.iter().rev().find_map(|entry| key_in(&entry.payload)))

@@ -1,26 +1,40 @@
 //! Reading single entries of a bucket, and following many, or a stream.
 //!
-//! Fleet-wide readers use one ordinary consumer for each bucket. Devices do not: see ADR-023.
+//! Fleet-wide readers use one ordinary consumer for each bucket. Devices do not: see ADR-023. Where something lies in
+//! it that a consumer cannot get to the client, they go on without one:
+//!
+//! ```text
+//! follow ──▶ Delivery (a consumer) ──▶ Stored
+//!               └─ stuck ─▶ Careful ──▶ Stored      a question for each message
+//! read ────────────────────────────▶ Stored
+//! ```
+
+mod careful;
+mod delivery;
+mod stored;
 
 use std::{
     collections::{HashSet, VecDeque},
     fmt,
+    time::Duration,
 };
 
-use agent_core::kv::{is_deletion, names};
+use agent_core::kv::names;
 use agent_model::{AgentId, Timestamp};
-use async_nats::{
-    HeaderMap,
-    jetstream::{
-        consumer::{DeliverPolicy, push},
-        context::GetStreamErrorKind,
-        message::{Message, StreamMessage},
-        stream::{self, LastRawMessageError, LastRawMessageErrorKind},
-    },
+use async_nats::jetstream::{
+    consumer::{DeliverPolicy, push},
+    context::GetStreamErrorKind,
+    stream,
 };
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream::BoxStream};
 
+pub(crate) use self::stored::Stored;
+use self::{
+    careful::{Careful, subjects_of},
+    delivery::Delivery,
+    stored::{Wanted, get, stream_name},
+};
 use crate::{
     Fleet,
     provisioning::{STREAM_NOT_FOUND, has_no_responders, is_not_enabled},
@@ -126,9 +140,9 @@ pub struct Entry {
 /// # Errors
 /// [`StoreError`], but for `Conflict` and `Refused`.
 pub async fn read(fleet: &Fleet, bucket: &'static str, agent: &AgentId) -> Result<Option<Entry>, StoreError> {
-    let subject = names::entry_subject(bucket, agent);
-    let stored = stored_in(fleet, bucket).await?.get_last_raw_message_by_subject(&subject).await;
-    entry_or_none(fleet, bucket, agent, stored)
+    let wanted = Wanted::Last { last_by_subj: &names::entry_subject(bucket, agent) };
+    let message = get(fleet, bucket, wanted).await?;
+    Ok(message.map(|message| entry(bucket, agent.clone(), message)))
 }
 
 /// Reads what an entry was at that revision; `None` where the bucket does not keep it any more, and where the revision
@@ -174,59 +188,20 @@ async fn read_from(
     agent: &AgentId,
     revision: u64,
 ) -> Result<Option<Entry>, StoreError> {
-    let subject = names::entry_subject(bucket, agent);
-    let stored = stored_in(fleet, bucket).await?.get_first_raw_message_by_subject(&subject, revision).await;
-    entry_or_none(fleet, bucket, agent, stored)
-}
-
-/// The stream behind a bucket, not asked whether it is there.
-async fn stored_in(fleet: &Fleet, bucket: &'static str) -> Result<stream::Stream<()>, StoreError> {
-    let stream = fleet.jetstream().get_stream_no_info(names::bucket_stream(bucket)).await;
-    stream.map_err(|error| no_answer(fleet, bucket, error))
-}
-
-fn entry_or_none(
-    fleet: &Fleet,
-    bucket: &'static str,
-    agent: &AgentId,
-    stored: Result<StreamMessage, LastRawMessageError>,
-) -> Result<Option<Entry>, StoreError> {
-    match stored {
-        Ok(message) => Ok(Some(Entry {
-            bucket,
-            agent: agent.clone(),
-            revision: message.sequence,
-            stored_at: message.time.into(),
-            value: value_of(Some(&message.headers), message.payload),
-        })),
-        Err(error) => match error.kind() {
-            LastRawMessageErrorKind::NoMessageFound => Ok(None),
-            LastRawMessageErrorKind::JetStream(error) if error.error_code().0 == STREAM_NOT_FOUND => {
-                Err(no_bucket(fleet, bucket))
-            }
-            _ => Err(no_answer(fleet, bucket, error)),
-        },
-    }
+    let wanted = Wanted::Next { seq: revision, next_by_subj: &names::entry_subject(bucket, agent) };
+    let message = get(fleet, bucket, wanted).await?;
+    Ok(message.map(|message| entry(bucket, agent.clone(), message)))
 }
 
 /// The agents that a bucket has an entry or a marker for.
 pub(crate) async fn keys(fleet: &Fleet, bucket: &'static str) -> Result<Vec<AgentId>, StoreError> {
     let stream = stream_of(fleet, bucket).await?;
-    let mut subjects = stream
-        .info_with_subjects(format!("$KV.{bucket}.*"))
-        .await
-        .map_err(|error| no_answer(fleet, bucket, error))?;
-    let mut keys = Vec::new();
-    while let Some(subject) = subjects.next().await {
-        let (subject, _) = subject.map_err(|error| no_answer(fleet, bucket, error))?;
-        keys.extend(agent_of(bucket, &subject));
-    }
-    Ok(keys)
+    let subjects = subjects_of(fleet, bucket, &stream, &format!("$KV.{bucket}.*")).await?;
+    Ok(subjects.iter().filter_map(|subject| agent_of(bucket, subject)).collect())
 }
 
 pub(crate) async fn stream_of(fleet: &Fleet, bucket: &'static str) -> Result<stream::Stream, StoreError> {
-    let name = if names::is_stream(bucket) { bucket.to_owned() } else { names::bucket_stream(bucket) };
-    let found = fleet.jetstream().get_stream(name).await;
+    let found = fleet.jetstream().get_stream(stream_name(bucket)).await;
     let no_jetstream = || StoreError::NoJetStream { server: fleet.server().to_owned() };
     found.map_err(|error| match error.kind() {
         GetStreamErrorKind::JetStream(said) if said.error_code().0 == STREAM_NOT_FOUND => {
@@ -252,18 +227,41 @@ pub(crate) async fn watch(
     bucket: &'static str,
     filter_subjects: Vec<String>,
 ) -> Result<Watch, StoreError> {
-    let followed = follow(fleet, bucket, filter_subjects, |_| DeliverPolicy::LastPerSubject).await?;
-    let present = followed.present.iter().filter_map(|message| entry_of(bucket, message)).collect();
+    let followed = follow(fleet, bucket, filter_subjects, |_| Start::Newest).await?;
+    let present = followed.present.into_iter().filter_map(|message| entry_of(bucket, message)).collect();
     Ok(Watch { present, changes: changes(bucket, followed.coming).boxed() })
+}
+
+/// Where following begins.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Start {
+    /// With the newest message of each subject.
+    Newest,
+    /// With the first message from that place in the stream on.
+    From(u64),
+}
+
+impl Start {
+    /// With the first message that is there.
+    pub(crate) const FIRST: Self = Self::From(1);
+
+    fn policy(self) -> DeliverPolicy {
+        match self {
+            Self::Newest => DeliverPolicy::LastPerSubject,
+            Self::From(0 | 1) => DeliverPolicy::All,
+            Self::From(start_sequence) => DeliverPolicy::ByStartSequence { start_sequence },
+        }
+    }
 }
 
 /// Messages of a stream: first those that are there, then those that come.
 pub(crate) struct Followed {
     /// What was there when this began.
-    pub(crate) present: VecDeque<Message>,
+    pub(crate) present: VecDeque<Stored>,
     /// Everything since. Ends only with an error.
-    pub(crate) coming: BoxStream<'static, Result<Message, StoreError>>,
+    pub(crate) coming: BoxStream<'static, Result<Stored, StoreError>>,
     stream: stream::Stream,
+    /// The consumer, as long as there is one.
     consumer: String,
 }
 
@@ -283,52 +281,112 @@ impl Followed {
     }
 }
 
-/// Follows these subjects of a bucket or a stream with a consumer that starts where `start` says, given
-/// how the stream is.
+/// Follows these subjects of a bucket or a stream from where `start` says, given how the stream is. A
+/// consumer delivers them, as long as it gets on.
 pub(crate) async fn follow(
     fleet: &Fleet,
     bucket: &'static str,
     filter_subjects: Vec<String>,
-    start: impl FnOnce(&stream::Info) -> DeliverPolicy,
+    start: impl FnOnce(&stream::Info) -> Start,
 ) -> Result<Followed, StoreError> {
     let stream = stream_of(fleet, bucket).await?;
+    let start = start(stream.cached_info());
     let consumer = stream
         .create_consumer(push::OrderedConfig {
             deliver_subject: fleet.client().new_inbox(),
             description: Some("harmony fleet reader".to_owned()),
-            filter_subjects,
-            deliver_policy: start(stream.cached_info()),
+            filter_subjects: filter_subjects.clone(),
+            deliver_policy: start.policy(),
             ..push::OrderedConfig::default()
         })
         .await
         .map_err(|error| no_answer(fleet, bucket, error))?;
     let name = consumer.cached_info().name.clone();
     let pending = consumer.cached_info().num_pending;
-    let mut outstanding = if names::is_stream(bucket) {
+    let outstanding = if names::is_stream(bucket) {
         Outstanding::of_stream(pending, stream.cached_info().state.last_sequence)
     } else {
         Outstanding::of_bucket(pending)
     };
     let messages = consumer.messages().await.map_err(|error| no_answer(fleet, bucket, error))?;
-    let mut messages = Box::pin(messages.map({
-        let fleet = fleet.clone();
-        move |message| message.map_err(|error| no_answer(&fleet, bucket, error))
-    }));
+    let place = match start {
+        Start::Newest => 1,
+        Start::From(place) => place,
+    };
+    let mut delivery = Delivery::new(fleet, bucket, filter_subjects.clone(), place, messages);
+    let (present, coming) = match delivered(fleet, bucket, &stream, &mut delivery, outstanding).await {
+        Ok(present) => (present, Coming::Delivered(delivery)),
+        Err(refused) if !refused.may_pass() => return Err(refused),
+        Err(stuck) => {
+            // First, for as long as it is there the connection is lost again and again.
+            drop(delivery);
+            tracing::debug!(error = %stuck, bucket, "reading without a consumer");
+            let (present, careful) = Careful::begin(fleet, bucket, &stream, filter_subjects, start).await?;
+            (present, Coming::Careful(careful))
+        }
+    };
+    let coming = futures_util::stream::unfold(coming, Coming::next).boxed();
+    Ok(Followed { present, coming, stream, consumer: name })
+}
+
+/// What was there, as the consumer delivers it. An error when it cannot, or is late.
+async fn delivered(
+    fleet: &Fleet,
+    bucket: &'static str,
+    stream: &stream::Stream,
+    delivery: &mut Delivery,
+    mut outstanding: Outstanding,
+) -> Result<VecDeque<Stored>, StoreError> {
     let mut present = VecDeque::new();
     while !outstanding.is_none() {
-        let message = tokio::time::timeout(fleet.timeout(), messages.next())
+        let came = tokio::time::timeout(fleet.timeout(), delivery.next(QUIET_BEFORE))
             .await
-            .map_err(|late| no_answer(fleet, bucket, late))?
-            .unwrap_or_else(|| Err(no_answer(fleet, bucket, "the watch ended")))?;
+            .map_err(|late| no_answer(fleet, bucket, late))??;
+        let Some(message) = came else {
+            return Err(no_answer(fleet, bucket, "the connection is lost over what a consumer delivers"));
+        };
         let info = message.info().ok().map(|info| (info.stream_sequence, info.pending));
         outstanding.see(&message.subject, info);
-        present.push_back(message);
+        present.extend(Stored::delivered(&message));
         if outstanding.has_as_many_entries() {
             let now = stream.get_info().await.map_err(|error| no_answer(fleet, bucket, error))?;
             outstanding.end_at(now.state.last_sequence);
         }
     }
-    Ok(Followed { present, coming: messages.boxed(), stream, consumer: name })
+    Ok(present)
+}
+
+/// How long nothing comes before it is asked whether there is anything: of what is known to be there, and of what is to
+/// come, where each follower asks so often.
+const QUIET_BEFORE: Duration = Duration::from_secs(1);
+const QUIET_SINCE: Duration = Duration::from_secs(5);
+
+/// What comes, and how.
+enum Coming {
+    Delivered(Delivery),
+    Careful(Careful),
+}
+
+impl Coming {
+    async fn next(mut self) -> Option<(Result<Stored, StoreError>, Self)> {
+        loop {
+            let came = match &mut self {
+                Self::Careful(careful) => careful.next().await,
+                Self::Delivered(delivery) => match delivery.next(QUIET_SINCE).await {
+                    Ok(Some(message)) => match Stored::delivered(&message) {
+                        Some(message) => Ok(message),
+                        None => continue,
+                    },
+                    Ok(None) => {
+                        self = Self::Careful(delivery.carefully());
+                        continue;
+                    }
+                    Err(error) => Err(error),
+                },
+            };
+            return Some((came, self));
+        }
+    }
 }
 
 /// What was there when a read began, and has not come yet.
@@ -391,11 +449,11 @@ impl Outstanding {
 
 fn changes(
     bucket: &'static str,
-    messages: impl Stream<Item = Result<Message, StoreError>> + Send,
+    messages: impl Stream<Item = Result<Stored, StoreError>> + Send,
 ) -> impl Stream<Item = Result<Entry, StoreError>> + Send {
     messages.filter_map(move |message| {
         std::future::ready(match message {
-            Ok(message) => entry_of(bucket, &message).map(Ok),
+            Ok(message) => entry_of(bucket, message).map(Ok),
             Err(error) => Some(Err(error)),
         })
     })
@@ -405,21 +463,19 @@ fn agent_of(bucket: &str, subject: &str) -> Option<AgentId> {
     subject.strip_prefix("$KV.")?.strip_prefix(bucket)?.strip_prefix('.')?.parse().ok()
 }
 
-fn entry_of(bucket: &'static str, message: &Message) -> Option<Entry> {
+fn entry_of(bucket: &'static str, message: Stored) -> Option<Entry> {
     let agent = agent_of(bucket, &message.subject)?;
-    let info = message.info().ok()?;
-    Some(Entry {
-        bucket,
-        agent,
-        revision: info.stream_sequence,
-        stored_at: info.published.into(),
-        value: value_of(message.headers.as_ref(), message.payload.clone()),
-    })
+    Some(entry(bucket, agent, message))
 }
 
-/// The value, unless the headers say that the message is only a marker of one that went.
-fn value_of(headers: Option<&HeaderMap>, payload: Bytes) -> Option<Bytes> {
-    (!headers.is_some_and(is_deletion)).then_some(payload)
+fn entry(bucket: &'static str, agent: AgentId, message: Stored) -> Entry {
+    Entry {
+        bucket,
+        agent,
+        revision: message.sequence,
+        stored_at: message.stored_at,
+        value: (!message.is_deletion).then_some(message.payload),
+    }
 }
 
 fn no_bucket(fleet: &Fleet, bucket: &'static str) -> StoreError {
@@ -509,22 +565,5 @@ mod tests {
             outstanding.see(subject, Some((1, pending)));
         }
         assert!(outstanding.is_none());
-    }
-
-    #[test]
-    fn markers_are_no_values_and_unknown_operations_are() {
-        let value = |header: Option<(&str, &str)>| {
-            let headers = header.map(|(name, text)| {
-                let mut headers = HeaderMap::new();
-                headers.insert(name, text);
-                headers
-            });
-            value_of(headers.as_ref(), Bytes::from_static(b"x")).is_some()
-        };
-        assert!(value(None));
-        assert!(value(Some(("KV-Operation", "WHATEVER"))));
-        assert!(!value(Some(("KV-Operation", "DEL"))));
-        assert!(!value(Some(("KV-Operation", "PURGE"))));
-        assert!(!value(Some(("Nats-Marker-Reason", "MaxAge"))));
     }
 }

@@ -12,6 +12,7 @@
 
 mod access;
 mod agent_words;
+mod breaking;
 mod cli;
 mod command;
 mod completion;
@@ -62,7 +63,9 @@ fn main() -> ExitCode {
         }
     };
     let mut output = Output::new();
-    match run(cli, &mut output) {
+    let ended = run(cli, &mut output);
+    output.print_asides();
+    match ended {
         Ok(outcome) => outcome.into(),
         Err(Failure::ReaderGone) => Outcome::Done.into(),
         Err(failure) => {

@@ -2,11 +2,30 @@
 //! Whatever passes is made [`visible`], once for all, but for bytes that another program reads.
 
 use std::{
+    collections::BTreeSet,
     fmt::Display,
     io::{self, IsTerminal as _, Write as _},
+    mem,
+    sync::{Mutex, PoisonError},
 };
 
 use crate::{failure::Failure, visible};
+
+/// What comes up while something is read, where nobody can print.
+static ASIDES: Mutex<Asides> = Mutex::new(Asides { said: BTreeSet::new(), waiting: Vec::new() });
+
+struct Asides {
+    said: BTreeSet<String>,
+    waiting: Vec<String>,
+}
+
+/// Has a message printed once, before whatever is printed next.
+pub(crate) fn aside(text: String) {
+    let mut asides = ASIDES.lock().unwrap_or_else(PoisonError::into_inner);
+    if asides.said.insert(text.clone()) {
+        asides.waiting.push(text);
+    }
+}
 
 /// Holds stdout and stderr.
 pub(crate) struct Output {
@@ -26,6 +45,7 @@ impl Output {
     /// # Errors
     /// [`Failure::ReaderGone`] when nobody reads any more, which ends the command quietly.
     pub(crate) fn line(&mut self, text: impl Display) -> Result<(), Failure> {
+        self.print_asides();
         self.clear_live();
         let text = text.to_string();
         let mut stdout = self.stdout.lock();
@@ -49,8 +69,21 @@ impl Output {
 
     /// Prints a message. That it cannot be printed is nothing to stop for.
     pub(crate) fn message(&mut self, text: impl Display) {
+        self.print_asides();
+        self.print_message(&text.to_string());
+    }
+
+    /// Prints what came up and was not said yet.
+    pub(crate) fn print_asides(&mut self) {
+        let waiting = mem::take(&mut ASIDES.lock().unwrap_or_else(PoisonError::into_inner).waiting);
+        for text in waiting {
+            self.print_message(&text);
+        }
+    }
+
+    fn print_message(&mut self, text: &str) {
         self.clear_live();
-        let _ = writeln!(self.stderr, "{}", visible::text(&text.to_string()));
+        let _ = writeln!(self.stderr, "{}", visible::text(text));
     }
 
     /// Prints a message about something that went wrong.
@@ -71,6 +104,7 @@ impl Output {
     /// Draws lines over those drawn last, in one write, so that nothing flickers. They are cut to
     /// `columns`: one that wraps would spoil the count of lines to go back.
     pub(crate) fn redraw(&mut self, lines: &[String], columns: usize) {
+        self.print_asides();
         let cut = |line: &String| visible::cell(line).chars().take(columns).collect();
         let lines: Vec<String> = lines.iter().map(cut).collect();
         if lines == self.live {

@@ -28,6 +28,7 @@ use fleet::{Agent, Endpoint, Fleet, Roster, Selection};
 use crate::{
     access,
     agent_words::Wanted,
+    breaking::warn_of,
     cli::{Cli, Command, Connection, Secret},
     completion,
     failure::Failure,
@@ -75,7 +76,7 @@ pub(crate) async fn run(cli: Cli, output: &mut Output) -> Result<Outcome, Failur
 
 async fn connect(connection: &Connection) -> Result<Fleet, Failure> {
     let endpoint = Endpoint { access: access::of(connection)?, timeout: REQUEST_TIMEOUT };
-    Ok(Fleet::connect(&endpoint).await?)
+    Ok(Fleet::connect(&endpoint).await?.telling(warn_of))
 }
 
 /// The documents, when all are valid; else says what is wrong with each.

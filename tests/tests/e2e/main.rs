@@ -64,6 +64,7 @@ macro_rules! scenarios {
 }
 
 mod audit;
+mod breaking_headers;
 mod check;
 mod configuration_file;
 mod containers;

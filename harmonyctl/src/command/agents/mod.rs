@@ -34,6 +34,7 @@ use nats_operator::Folder;
 use super::REQUEST_TIMEOUT;
 use crate::{
     access, agent_words,
+    breaking::warn_of,
     cli::{
         Connection,
         agents::{AgentsCommand, Operator},
@@ -119,7 +120,7 @@ async fn connect(connection: &Connection, office: Option<&Office>) -> Result<Fle
     if let (true, Some(office)) = (says_nothing, office) {
         access.login = Login::Credentials(office.folder.platform_credentials());
     }
-    Ok(Fleet::connect(&Endpoint { access, timeout: REQUEST_TIMEOUT }).await?)
+    Ok(Fleet::connect(&Endpoint { access, timeout: REQUEST_TIMEOUT }).await?.telling(warn_of))
 }
 
 fn ids(words: &[String]) -> Result<Vec<AgentId>, Failure> {
