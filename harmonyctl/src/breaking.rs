@@ -17,8 +17,8 @@ fn words(breaking: &Breaking) -> String {
     match (*bucket, breaking.agent()) {
         (names::ACTUAL_STATE_BUCKET | names::HEARTBEAT_BUCKET | names::EVENTS_STREAM, Some(agent)) => {
             format!(
-                "agent/{agent}: what it wrote to {bucket} has {NONE}; `harmonyctl agents revoke {agent}` puts the device out, \
-             and then `nats stream purge {stream} --subject '{subject}'` removes that"
+                "agent/{agent}: what it wrote to {bucket} has {NONE}; `harmonyctl agents revoke {agent}` puts the \
+                 device out, and then `nats stream purge {stream} --subject '{subject}'` removes that"
             )
         }
         (names::ENROLLMENT_REQUESTS_STREAM, _) => format!(

@@ -51,8 +51,8 @@ impl Delivery {
         Self { fleet, bucket, subjects, messages, connections, lost: None, place, overdue: None }
     }
 
-    /// Waits for the next message; `None` when it is stuck, and what comes next cannot be delivered. After each `quiet` without one it is asked whether there is one. Dropping the future
-    /// loses nothing.
+    /// Waits for the next message; `None` when it is stuck, and what comes next cannot be delivered. After each `quiet`
+    /// without one it is asked whether there is one. Dropping the future loses nothing.
     pub(super) async fn next(&mut self, quiet: Duration) -> Result<Option<Message>, StoreError> {
         loop {
             // Dropping either arm half-way takes nothing: one only looks, and the other takes a message when it is there.
