@@ -11,13 +11,10 @@
 
 mod careful;
 mod delivery;
+mod outstanding;
 mod stored;
 
-use std::{
-    collections::{HashSet, VecDeque},
-    fmt,
-    time::Duration,
-};
+use std::{collections::VecDeque, fmt, time::Duration};
 
 use agent_core::kv::names;
 use agent_model::{AgentId, Timestamp};
@@ -31,8 +28,9 @@ use futures_util::{Stream, StreamExt as _, stream::BoxStream};
 
 pub(crate) use self::stored::Stored;
 use self::{
-    careful::{Careful, subjects_of},
+    careful::{Careful, between, subjects_of},
     delivery::Delivery,
+    outstanding::Outstanding,
     stored::{Wanted, get, stream_name},
 };
 use crate::{
@@ -156,8 +154,8 @@ pub async fn read_revision(
     agent: &AgentId,
     revision: u64,
 ) -> Result<Option<Entry>, StoreError> {
-    let entry = read_from(fleet, bucket, agent, revision).await?;
-    Ok(entry.filter(|entry| entry.revision == revision))
+    let messages = between(fleet, bucket, &names::entry_subject(bucket, agent), revision, revision).await?;
+    Ok(messages.into_iter().next().map(|message| entry(bucket, agent.clone(), message)))
 }
 
 /// Reads all that the bucket keeps of an entry, the newest last. One request for each, as they are few: a consumer
@@ -168,29 +166,9 @@ pub async fn read_revision(
 pub async fn history(fleet: &Fleet, bucket: &'static str, agent: &AgentId) -> Result<Vec<Entry>, StoreError> {
     // So that it ends, however fast somebody writes.
     let Some(newest) = read(fleet, bucket, agent).await? else { return Ok(Vec::new()) };
-    let mut entries = Vec::new();
-    let mut next = 1;
-    while next < newest.revision
-        && let Some(entry) = read_from(fleet, bucket, agent, next).await?
-        && entry.revision < newest.revision
-    {
-        next = entry.revision + 1;
-        entries.push(entry);
-    }
-    entries.push(newest);
-    Ok(entries)
-}
-
-/// The oldest that the bucket keeps of an entry from that revision on. The server looks at the agent's subject only.
-async fn read_from(
-    fleet: &Fleet,
-    bucket: &'static str,
-    agent: &AgentId,
-    revision: u64,
-) -> Result<Option<Entry>, StoreError> {
-    let wanted = Wanted::Next { seq: revision, next_by_subj: &names::entry_subject(bucket, agent) };
-    let message = get(fleet, bucket, wanted).await?;
-    Ok(message.map(|message| entry(bucket, agent.clone(), message)))
+    let subject = names::entry_subject(bucket, agent);
+    let messages = between(fleet, bucket, &subject, 1, newest.revision).await?;
+    Ok(messages.into_iter().map(|message| entry(bucket, agent.clone(), message)).collect())
 }
 
 /// The agents that a bucket has an entry or a marker for.
@@ -389,64 +367,6 @@ impl Coming {
     }
 }
 
-/// What was there when a read began, and has not come yet.
-struct Outstanding {
-    /// Messages, as the server counts them: with those that came meanwhile, and of entries that were replaced meanwhile
-    /// the new ones only.
-    count: u64,
-    until: Until,
-}
-
-/// What a read ends with though more has come. Without it, it would not end while others write faster than it reads.
-enum Until {
-    /// The last message that was there, of a stream.
-    Sequence(u64),
-    /// As many entries as a bucket had, and then its last message of that moment. Its last message at the beginning says
-    /// nothing: what replaces an entry lies behind that, and belongs to what was there. Nor do so many entries by
-    /// themselves: a new one may be among them instead of one that was replaced meanwhile, which lies behind it. One that
-    /// is replaced once more before it is read is among the changes.
-    Entries { had: u64, seen: HashSet<String> },
-}
-
-impl Outstanding {
-    fn of_stream(count: u64, last: u64) -> Self {
-        Self { count, until: Until::Sequence(last) }
-    }
-
-    fn of_bucket(count: u64) -> Self {
-        Self { count, until: Until::Entries { had: count, seen: HashSet::new() } }
-    }
-
-    /// Takes a message into account, of this subject and sequence and with so many behind it.
-    fn see(&mut self, subject: &str, message: Option<(u64, u64)>) {
-        self.count = message.map_or(self.count.saturating_sub(1), |(_, pending)| pending);
-        let is_last = match &mut self.until {
-            Until::Sequence(last) => message.is_some_and(|(sequence, _)| sequence >= *last),
-            Until::Entries { seen, .. } => {
-                seen.insert(subject.to_owned());
-                false
-            }
-        };
-        if is_last {
-            self.count = 0;
-        }
-    }
-
-    /// Whether a bucket's entries have come that it had, or new ones instead, and there is more.
-    fn has_as_many_entries(&self) -> bool {
-        !self.is_none() && matches!(&self.until, Until::Entries { had, seen } if seen.len() as u64 >= *had)
-    }
-
-    /// Ends with the message of this sequence, which is the last one now.
-    fn end_at(&mut self, last: u64) {
-        self.until = Until::Sequence(last);
-    }
-
-    fn is_none(&self) -> bool {
-        self.count == 0
-    }
-}
-
 fn changes(
     bucket: &'static str,
     messages: impl Stream<Item = Result<Stored, StoreError>> + Send,
@@ -504,66 +424,5 @@ mod tests {
         let told = |bucket| StoreError::NoBucket { bucket, server: "here".to_owned() }.to_string();
         assert!(told("AGENT_EVENTS").starts_with("the stream AGENT_EVENTS does not exist on here"));
         assert!(told("agents").starts_with("the bucket agents does not exist on here"));
-    }
-
-    /// How many messages a read takes in while one comes for each that it reads, on these subjects in turn.
-    fn read_in_a_flood(mut outstanding: Outstanding, subjects: &[&str]) -> u64 {
-        let (first, pending) = (7, outstanding.count);
-        let mut read = 0;
-        for subject in subjects.iter().cycle().take(1000) {
-            if outstanding.is_none() {
-                break;
-            }
-            let sequence = first + read;
-            outstanding.see(subject, Some((sequence, pending)));
-            if outstanding.has_as_many_entries() {
-                outstanding.end_at(sequence + pending);
-            }
-            read += 1;
-        }
-        read
-    }
-
-    #[test]
-    fn a_read_of_a_stream_ends_at_what_was_there_when_it_began_however_much_comes_meanwhile() {
-        assert_eq!(read_in_a_flood(Outstanding::of_stream(3, 9), &["a"]), 3);
-        // The last one is of another subject, or was pushed out.
-        let mut outstanding = Outstanding::of_stream(3, 9);
-        outstanding.see("a", Some((7, 4)));
-        outstanding.see("a", Some((11, 4)));
-        assert!(outstanding.is_none());
-        let mut outstanding = Outstanding::of_stream(2, 9);
-        for (sequence, pending) in [(5, 1), (6, 0)] {
-            assert!(!outstanding.is_none());
-            outstanding.see("a", Some((sequence, pending)));
-        }
-        assert!(outstanding.is_none());
-    }
-
-    #[test]
-    fn a_read_of_a_bucket_ends_behind_as_many_entries_as_it_had_however_often_they_are_replaced_meanwhile() {
-        // As many behind them as came meanwhile.
-        assert_eq!(read_in_a_flood(Outstanding::of_bucket(3), &["a", "b", "c"]), 3 + 3);
-        // One device replaces its own all the time: the others' are waited for.
-        let subjects = ["a", "a", "a", "a", "b", "a", "c"];
-        assert_eq!(read_in_a_flood(Outstanding::of_bucket(3), &subjects), 7 + 3);
-        // A new one comes, and one of those before is replaced by what lies behind that.
-        let mut outstanding = Outstanding::of_bucket(3);
-        for (subject, message) in [("a", (1, 2)), ("b", (2, 2)), ("d", (4, 2))] {
-            assert!(!outstanding.has_as_many_entries());
-            outstanding.see(subject, Some(message));
-        }
-        assert!(outstanding.has_as_many_entries());
-        outstanding.end_at(5);
-        assert!(!outstanding.is_none(), "c is missing");
-        outstanding.see("c", Some((5, 1)));
-        assert!(outstanding.is_none());
-        // One was removed: the server has nothing more.
-        let mut outstanding = Outstanding::of_bucket(3);
-        for (subject, pending) in [("a", 1), ("b", 0)] {
-            assert!(!outstanding.is_none());
-            outstanding.see(subject, Some((1, pending)));
-        }
-        assert!(outstanding.is_none());
     }
 }

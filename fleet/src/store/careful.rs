@@ -113,8 +113,8 @@ impl Careful {
     }
 }
 
-/// The messages on a subject between two places, in their order.
-async fn between(
+/// The messages on a subject between two places, both included, in their order.
+pub(super) async fn between(
     fleet: &Fleet,
     bucket: &'static str,
     subject: &str,

@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 use crate::backoff::Backoff;
 
-/// A link that is lost so soon after hints were asked for on it may be lost by one. The NATS client ends its link at a message
-/// whose headers it cannot read, a server passes such headers on, and whoever can forge a hint can forge that.
+/// A link that is lost so soon after hints were asked for on it may be lost by one. The NATS client ends its link at a
+/// message whose headers it cannot read, a server passes such headers on, and whoever can forge a hint can forge that.
 const SOON: Duration = Duration::from_secs(30);
 /// So many such links in a row are a bad network, of which this should not make a worse one.
 const FORGIVEN: u64 = 3;
@@ -15,8 +15,8 @@ const FORGIVEN: u64 = 3;
 /// long, up to minutes.
 const WITHOUT_HINTS: Backoff = Backoff { first: Duration::from_secs(30), longest: Duration::from_secs(300) };
 
-/// Whether hints are asked for at once. Where links live shorter than a wait none is made longer, so a bad network that gets
-/// better is soon listened to again.
+/// Whether hints are asked for at once. Where links live shorter than a wait none is made longer, so a bad network that
+/// gets better is soon listened to again.
 #[derive(Debug, Default)]
 pub(super) struct HintCaution {
     /// When hints were asked for over the link that there is.
