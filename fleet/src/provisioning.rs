@@ -10,7 +10,7 @@ mod server_version;
 
 use agent_core::kv::names;
 use async_nats::jetstream::{
-    context::{CreateStreamErrorKind, GetStreamErrorKind, RequestErrorKind},
+    context::{CreateStreamError, CreateStreamErrorKind, GetStreamErrorKind, RequestErrorKind},
     stream::Config,
 };
 
@@ -23,7 +23,7 @@ use crate::Fleet;
 /// How many streams are made.
 pub(crate) const STREAMS: usize = STORES.len();
 
-/// Total size of the event stream unless somebody says otherwise, in bytes: 10 GiB.
+/// Total size of the event stream unless somebody says otherwise or the server has no room for it, in bytes: 10 GiB.
 pub const DEFAULT_EVENTS_MAX_BYTES: i64 = 10 << 30;
 
 /// What may be chosen about the buckets.
@@ -33,7 +33,7 @@ pub struct Layout {
     /// makes new ones with a single copy.
     pub replicas: Option<usize>,
     /// Total size of the event stream in bytes; `None` keeps an existing bound, else
-    /// [`DEFAULT_EVENTS_MAX_BYTES`].
+    /// [`DEFAULT_EVENTS_MAX_BYTES`], or what a server with less room has.
     pub events_max_bytes: Option<i64>,
 }
 
@@ -51,6 +51,11 @@ pub struct Provisioned {
 pub enum Change {
     /// There was none.
     Created,
+    /// There was none, and the server has no room for one of the usual size.
+    CreatedSmaller {
+        /// What it may grow to, in bytes.
+        max_bytes: i64,
+    },
     /// Its settings were others; its entries are all still there.
     Updated,
     /// It was as it should be.
@@ -92,8 +97,8 @@ pub enum ProvisioningError {
     },
     /// The server has not the room that was asked for.
     #[error(
-        "the server has no room for {name} ({said}): give it more storage, or ask for less with `init \
-         --events-max-bytes`, which sets the size of {stream}", stream = names::EVENTS_STREAM
+        "the server has no room for {name} ({said}): give it more storage{}",
+        if *.name == names::EVENTS_STREAM { ", or ask for less with `init --events-max-bytes`" } else { "" }
     )]
     NoRoom {
         /// The bucket or stream.
@@ -184,30 +189,54 @@ pub(crate) fn is_safe(version: &str) -> bool {
 }
 
 async fn bring_about(fleet: &Fleet, store: &Store, layout: &Layout) -> Result<Change, ProvisioningError> {
-    let stream = store.stream();
     let existing = existing(fleet, store).await?;
     let wanted = store.config(existing.as_ref(), layout);
-    let replicas = wanted.num_replicas;
-    let (done, change) = match existing {
-        None => (fleet.jetstream().create_stream(wanted).await.map(|_| ()), Change::Created),
-        Some(existing) if existing == wanted => return Ok(Change::Unchanged),
-        Some(_) => (fleet.jetstream().update_stream(&wanted).await.map(|_| ()), Change::Updated),
-    };
-    let name = store.name;
-    match done {
-        Ok(()) => Ok(change),
-        Err(error) => Err(match error.kind() {
-            CreateStreamErrorKind::JetStream(error) => {
-                let said = error.to_string();
-                match error.error_code().0 {
-                    SETTING_IS_FIXED => ProvisioningError::Fixed { name, stream, said },
-                    NO_ROOM => ProvisioningError::NoRoom { name, said },
-                    NO_CLUSTER => ProvisioningError::NoCluster { name, replicas },
-                    _ => ProvisioningError::Refused { name, said },
-                }
+    match existing {
+        None => create(fleet, store, layout, wanted).await,
+        Some(existing) if existing == wanted => Ok(Change::Unchanged),
+        Some(_) => match fleet.jetstream().update_stream(&wanted).await {
+            Ok(_) => Ok(Change::Updated),
+            Err(error) => Err(refusal(fleet, store, &wanted, error)),
+        },
+    }
+}
+
+/// Makes the stream; with a smaller bound where the server has no room and the bound may be smaller.
+async fn create(
+    fleet: &Fleet,
+    store: &Store,
+    layout: &Layout,
+    mut wanted: Config,
+) -> Result<Change, ProvisioningError> {
+    let mut change = Change::Created;
+    loop {
+        let refusal = match fleet.jetstream().create_stream(&wanted).await {
+            Ok(_) => return Ok(change),
+            Err(error) => refusal(fleet, store, &wanted, error),
+        };
+        match (refusal, store.smaller(wanted.max_bytes, layout)) {
+            (ProvisioningError::NoRoom { .. }, Some(max_bytes)) => {
+                wanted.max_bytes = max_bytes;
+                change = Change::CreatedSmaller { max_bytes };
             }
-            _ => no_answer(fleet, store, error),
-        }),
+            (refusal, _) => return Err(refusal),
+        }
+    }
+}
+
+/// Why the server did not take a stream with these settings.
+fn refusal(fleet: &Fleet, store: &Store, wanted: &Config, error: CreateStreamError) -> ProvisioningError {
+    let name = store.name;
+    let CreateStreamErrorKind::JetStream(refusal) = error.kind() else {
+        return no_answer(fleet, store, error);
+    };
+    let said = refusal.to_string();
+    match refusal.error_code().0 {
+        SETTING_IS_FIXED => ProvisioningError::Fixed { name, stream: store.stream(), said },
+        NO_ROOM => ProvisioningError::NoRoom { name, said },
+        NO_SERVER if said.contains(FOR_WANT_OF_ROOM) => ProvisioningError::NoRoom { name, said },
+        NO_CLUSTER => ProvisioningError::NoCluster { name, replicas: wanted.num_replicas },
+        _ => ProvisioningError::Refused { name, said },
     }
 }
 
@@ -235,6 +264,12 @@ async fn existing(fleet: &Fleet, store: &Store) -> Result<Option<Config>, Provis
 
 /// Server error: the storage that is left, or allowed, is too small.
 const NO_ROOM: u64 = 10047;
+
+/// Server error: a cluster has not enough servers that could take the stream.
+const NO_SERVER: u64 = 10005;
+
+/// What the server adds to [`NO_SERVER`] where the room is what is missing. It has no code for that.
+const FOR_WANT_OF_ROOM: &str = "insufficient storage";
 
 /// Server error: more than one copy on a server that is alone.
 const NO_CLUSTER: u64 = 10074;

@@ -44,6 +44,8 @@ pub struct Settings {
     /// How often it asks who is silent, client or server, for a sign of life. Who gives none until the next time is given
     /// up. Else the server's default holds, some minutes.
     pub ping_interval: Option<Duration>,
+    /// What streams may take up on its disk, as its configuration has it; else more than any test needs.
+    pub max_file: Option<&'static str>,
 }
 
 /// Where a server is.
@@ -320,9 +322,10 @@ impl NatsServer {
             format!("{tls}\nwebsocket {{ listen: \"{address}:{web_socket_port}\", {tls} }}\n")
         });
         // Bounds are those of the test, not of the disk it happens to run on.
+        let max_file = settings.max_file.unwrap_or("64GB");
         format!(
             "server_name: {name:?}\nlisten: \"{address}:{port}\"\nports_file_dir: {ports:?}\n\
-             jetstream {{ store_dir: {store:?}, max_mem: 256MB, max_file: 64GB, {sync} }}\n{tls}{pings}{}\n",
+             jetstream {{ store_dir: {store:?}, max_mem: 256MB, max_file: {max_file}, {sync} }}\n{tls}{pings}{}\n",
             settings.configuration
         )
     }

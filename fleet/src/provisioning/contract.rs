@@ -79,7 +79,6 @@ pub(super) const STORES: [Store; 7] = [
         description: "What the platform knows about each device",
         shape: Shape::Bucket { history: 4, max_value: -1, allow_rollup: true, republish_headers_to: None },
     },
-    Store { name: names::EVENTS_STREAM, description: "What happened on the devices", shape: Shape::Events },
     Store {
         name: names::ENROLLMENT_REQUESTS_STREAM,
         description: "Which devices ask to be let in",
@@ -108,10 +107,15 @@ pub(super) const STORES: [Store; 7] = [
             republish_headers_to: Some("enroll-hints.>"),
         },
     },
+    // Last, so that it makes do with the room that the others leave.
+    Store { name: names::EVENTS_STREAM, description: "What happened on the devices", shape: Shape::Events },
 ];
 
 /// What the headers of a message may add to its size, in bytes.
 const HEADERS: usize = 1 << 10;
+
+/// Some 100,000 events as devices usually send them. A server with less room is none to begin a fleet on.
+const LEAST_EVENTS_MAX_BYTES: i64 = 64 << 20;
 
 const EVENTS_MAX_AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
@@ -204,6 +208,13 @@ impl Store {
         }
         config
     }
+
+    /// The bound to try next on a server that has no room for one of `refused` bytes, where nobody has chosen it. A
+    /// quarter, so that the buckets, which have no bound, seldom have to live on what was just not enough.
+    pub(super) fn smaller(&self, refused: i64, layout: &Layout) -> Option<i64> {
+        let may_shrink = matches!(self.shape, Shape::Events) && layout.events_max_bytes.is_none();
+        Some(refused / 4).filter(|bytes| may_shrink && *bytes >= LEAST_EVENTS_MAX_BYTES)
+    }
 }
 
 /// Why a stream with such settings can never serve, and cannot be made to.
@@ -282,7 +293,7 @@ mod tests {
 
     #[test]
     fn the_event_stream_is_bounded_whoever_made_it() {
-        let events = &STORES[4];
+        let events = &STORES[STORES.len() - 1];
         let bytes = |existing: Option<&Config>, layout: &Layout| events.config(existing, layout).max_bytes;
         let chosen = Layout { events_max_bytes: Some(1 << 20), ..Layout::default() };
         assert_eq!(bytes(None, &Layout::default()), DEFAULT_EVENTS_MAX_BYTES);
@@ -291,5 +302,21 @@ mod tests {
         assert_eq!(bytes(Some(&bounded), &Layout::default()), 1 << 20);
         let unbounded = Config { max_bytes: -1, ..bounded.clone() };
         assert_eq!(bytes(Some(&unbounded), &Layout::default()), DEFAULT_EVENTS_MAX_BYTES);
+    }
+
+    #[test]
+    fn only_an_event_stream_whose_size_nobody_chose_makes_do_with_less_room() {
+        let tried = |store: &Store, layout: &Layout| {
+            let first = Some(DEFAULT_EVENTS_MAX_BYTES);
+            let sizes = std::iter::successors(first, |bytes| store.smaller(*bytes, layout));
+            sizes.map(|bytes| bytes >> 20).collect::<Vec<_>>()
+        };
+        let chosen = Layout { events_max_bytes: Some(DEFAULT_EVENTS_MAX_BYTES), ..Layout::default() };
+        for store in &STORES {
+            assert_eq!(tried(store, &chosen), [10_240], "{}", store.name);
+            let sizes: &[i64] =
+                if store.name == names::EVENTS_STREAM { &[10_240, 2560, 640, 160] } else { &[10_240] };
+            assert_eq!(tried(store, &Layout::default()), sizes, "{}", store.name);
+        }
     }
 }

@@ -21,7 +21,7 @@ pub(crate) struct Init {
     /// Copies of each entry in a cluster (default: 1, or as it is)
     #[arg(long, env = "HARMONYCTL_REPLICAS", value_name = "N", value_parser = clap::value_parser!(u8).range(1..=5))]
     pub(crate) replicas: Option<u8>,
-    /// Total size of the event stream (default: 10Gi, or as it is)
+    /// Total size of the event stream (default: 10Gi, or what there is room for, or as it is)
     #[arg(long, env = "HARMONYCTL_EVENTS_MAX_BYTES", value_name = "SIZE", value_parser = quantity::parse_size)]
     pub(crate) events_max_bytes: Option<i64>,
 }

@@ -1,6 +1,6 @@
 //! `init`: the buckets and the stream; or, with `--operator`, what servers in operator mode need.
 
-use fleet::provisioning::{Change, Layout, provision};
+use fleet::provisioning::{Change, DEFAULT_EVENTS_MAX_BYTES, Layout, provision};
 
 use super::{connect, operator};
 use crate::{
@@ -24,12 +24,21 @@ pub(crate) async fn run(
         events_max_bytes: arguments.events_max_bytes,
     };
     for provisioned in provision(&fleet, &layout).await? {
+        let name = provisioned.name;
         let change = match provisioned.change {
-            Change::Created => "created",
+            Change::Created | Change::CreatedSmaller { .. } => "created",
             Change::Updated => "updated",
             Change::Unchanged => "unchanged",
         };
-        output.line(format_args!("{} {change}", provisioned.name))?;
+        output.line(format_args!("{name} {change}"))?;
+        if let Change::CreatedSmaller { max_bytes } = provisioned.change {
+            output.message(format_args!(
+                "warning: the server has no room for {name} as large as usual ({}Gi); once it has grown to {}Mi, the \
+                 oldest events go. Give the server more storage and run init with --events-max-bytes",
+                DEFAULT_EVENTS_MAX_BYTES >> 30,
+                max_bytes >> 20
+            ));
+        }
     }
     Ok(Outcome::Done)
 }

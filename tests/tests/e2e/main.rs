@@ -63,6 +63,26 @@ macro_rules! scenarios {
     };
 }
 
+/// Makes two tests of each scenario that sets up its servers itself: on the release that the project works with, and
+/// on the oldest one that may be used.
+macro_rules! on_each_version {
+    ($($scenario:ident),+ $(,)?) => {
+        on_each_version!(pinned_server, Pinned: $($scenario),+);
+        on_each_version!(oldest_server, Oldest: $($scenario),+);
+    };
+    ($module:ident, $version:ident: $($scenario:ident),+) => {
+        mod $module {
+            use tests::nats_server::Version;
+            $(
+                #[tokio::test]
+                async fn $scenario() {
+                    super::$scenario(Version::$version).await;
+                }
+            )+
+        }
+    };
+}
+
 mod audit;
 mod breaking_headers;
 mod check;

@@ -6,7 +6,9 @@ use async_nats::jetstream::stream::{Config, DiscardPolicy, Republish, StorageTyp
 use fleet::provisioning::Change;
 use tests::{
     document::manifest,
-    nats_server::{NatsServer, Settings},
+    harmonyctl::Harmonyctl,
+    nats_server::{NatsServer, Settings, Version},
+    operator::cluster,
     platform::{DESIRED_STATE, Platform, provision_all},
     site::DEVICE,
 };
@@ -149,4 +151,52 @@ async fn an_older_bucket_is_brought_up_to_date_without_losing_an_entry() {
     assert_eq!(change, Some(Change::Updated));
     let entry = platform.entry(DESIRED_STATE, DEVICE).await.unwrap().unwrap();
     assert_eq!((entry.revision, entry.value), (revision, document.to_string().into_bytes()));
+}
+
+on_each_version!(
+    a_server_without_room_for_the_usual_event_stream_gets_a_smaller_one_and_that_is_said,
+    a_cluster_without_room_for_the_usual_event_stream_gets_a_smaller_one_and_that_is_said,
+);
+
+/// What `init` does where streams may take up 4 GB.
+async fn makes_do_with_4_gb(server: &NatsServer, copies: &str) {
+    let shell = Harmonyctl::new(server.url());
+    let init = ["init", "--replicas", copies];
+    let refused = shell.run(&[&init[..], &["--events-max-bytes", "10Gi"]].concat()).await;
+    assert_eq!(refused.code, Some(1), "what was asked for is not to be had: {refused:?}");
+    for part in ["no room for AGENT_EVENTS", "insufficient storage", "--events-max-bytes"] {
+        assert!(refused.stderr.contains(part), "{part:?} is missing: {refused:?}");
+    }
+    let made = shell.run(&init).await;
+    assert_eq!(made.code, Some(0), "{made:?}");
+    assert!(made.stdout.contains("AGENT_EVENTS created"), "{made:?}");
+    for part in ["warning: ", "10Gi", "2560Mi", "--events-max-bytes"] {
+        assert!(made.stderr.contains(part), "{part:?} is missing: {made:?}");
+    }
+    let bound = async || {
+        let platform = Platform::connect(server).await;
+        platform.jetstream.get_stream("AGENT_EVENTS").await.unwrap().cached_info().config.max_bytes
+    };
+    assert_eq!(bound().await, 2560 << 20);
+
+    let again = shell.run(&init).await;
+    assert!(again.stdout.lines().all(|line| line.ends_with(" unchanged")), "{again:?}");
+    assert_eq!((again.code, again.stderr.as_str()), (Some(0), ""));
+    let chosen = shell.run(&["init", "--events-max-bytes", "3Gi"]).await;
+    assert_eq!((chosen.code, bound().await), (Some(0), 3 << 30), "{chosen:?}");
+}
+
+async fn a_server_without_room_for_the_usual_event_stream_gets_a_smaller_one_and_that_is_said(
+    version: Version,
+) {
+    let settings = Settings { version, max_file: Some("4GB"), ..Settings::default() };
+    makes_do_with_4_gb(&NatsServer::start(settings).await, "1").await;
+}
+
+async fn a_cluster_without_room_for_the_usual_event_stream_gets_a_smaller_one_and_that_is_said(
+    version: Version,
+) {
+    let settings = Settings { version, max_file: Some("4GB"), ..Settings::default() };
+    let servers = cluster([(); 3].map(|()| settings.clone())).await;
+    makes_do_with_4_gb(&servers[0], "3").await;
 }

@@ -3,25 +3,6 @@
 //!
 //! The attacks are made by plain NATS, with the credentials that a thief of a device would have.
 
-/// Makes two tests of each attack: on the server that the project works with, and on the oldest that may be used.
-macro_rules! on_each_version {
-    ($($attack:ident),+ $(,)?) => {
-        on_each_version!(pinned_server, Pinned: $($attack),+);
-        on_each_version!(oldest_server, Oldest: $($attack),+);
-    };
-    ($module:ident, $version:ident: $($attack:ident),+) => {
-        mod $module {
-            use tests::nats_server::Version;
-            $(
-                #[tokio::test]
-                async fn $attack() {
-                    super::$attack(Version::$version).await;
-                }
-            )+
-        }
-    };
-}
-
 mod cluster;
 mod command_line;
 mod floods;
