@@ -108,29 +108,37 @@ pub(crate) struct Settings {
     pub(crate) nats_url: Vec<String>,
     /// File with this device's NATS credentials (JWT and seed); `enroll` writes it.
     #[arg(long, value_name = "FILE", env = "HARMONY_AGENT_CREDS")]
+    #[serde(deserialize_with = "optional_absolute_path")]
     pub(crate) creds: Option<PathBuf>,
     /// File with the credentials that may do nothing but ask for a device's own, for `enroll`.
     #[arg(long, value_name = "FILE", env = "HARMONY_AGENT_BOOTSTRAP_CREDS")]
+    #[serde(deserialize_with = "optional_absolute_path")]
     pub(crate) bootstrap_creds: Option<PathBuf>,
     /// PEM file with who may vouch for the server [default: those that this system trusts]. No connection
     /// is made without TLS then.
     #[arg(long, value_name = "FILE", env = "HARMONY_AGENT_TLS_CA")]
+    #[serde(deserialize_with = "optional_absolute_path")]
     pub(crate) tls_ca: Option<PathBuf>,
     /// PEM file with this device's certificate, for a server that asks for one; needs --tls-key.
     #[arg(long, value_name = "FILE", env = "HARMONY_AGENT_TLS_CERT")]
+    #[serde(deserialize_with = "optional_absolute_path")]
     pub(crate) tls_cert: Option<PathBuf>,
     /// PEM file with the private key of --tls-cert.
     #[arg(long, value_name = "FILE", env = "HARMONY_AGENT_TLS_KEY")]
+    #[serde(deserialize_with = "optional_absolute_path")]
     pub(crate) tls_key: Option<PathBuf>,
     /// Folder for what the agent must not forget [default: /var/lib/harmony-agent].
     #[arg(long, value_name = "DIR", env = "HARMONY_AGENT_STATE_DIR")]
+    #[serde(deserialize_with = "optional_absolute_path")]
     pub(crate) state_dir: Option<PathBuf>,
     /// Put in front of the paths of File resources [default: /].
     #[arg(long, value_name = "DIR", env = "HARMONY_AGENT_ROOT")]
+    #[serde(deserialize_with = "optional_absolute_path")]
     pub(crate) root: Option<PathBuf>,
     /// Folder with the public keys (*.pem) of those who may say what this device should be [default:
     /// /etc/harmony-agent/trust, if there is one].
     #[arg(long, value_name = "DIR", env = "HARMONY_AGENT_TRUST_DIR")]
+    #[serde(deserialize_with = "optional_absolute_path")]
     pub(crate) trust_dir: Option<PathBuf>,
     /// Accept documents that nobody signed. Whoever can write the bucket then rules this device.
     #[arg(
@@ -144,13 +152,16 @@ pub(crate) struct Settings {
     pub(crate) allow_unsigned: Option<bool>,
     /// What documents may do here (TOML) [default: /etc/harmony-agent/policy.toml, if there is one].
     #[arg(long, value_name = "FILE", env = "HARMONY_AGENT_POLICY")]
+    #[serde(deserialize_with = "optional_absolute_path")]
     pub(crate) policy: Option<PathBuf>,
     /// Socket of the container runtime [default: where podman and docker usually have theirs].
     #[arg(long, value_name = "SOCKET", env = "HARMONY_AGENT_CONTAINER_SOCKET")]
+    #[serde(deserialize_with = "optional_absolute_path")]
     pub(crate) container_socket: Option<PathBuf>,
     /// File with logins for image registries, as `podman login` writes it
     /// [default: /etc/harmony-agent/auth.json, then where podman and docker have theirs].
     #[arg(long, value_name = "FILE", env = "HARMONY_AGENT_REGISTRY_AUTH")]
+    #[serde(deserialize_with = "optional_absolute_path")]
     pub(crate) registry_auth: Option<PathBuf>,
     /// How long an image stays that was pulled for a container and that nothing uses any more [default: 7days].
     #[arg(long, value_name = "DURATION", env = "HARMONY_AGENT_IMAGE_GC_AFTER", value_parser = retention)]
@@ -419,6 +430,20 @@ fn optional_retention<'de, D: serde::Deserializer<'de>>(
 ) -> Result<Option<Duration>, D::Error> {
     let text = String::deserialize(deserializer)?;
     retention(&text).map(Some).map_err(serde::de::Error::custom)
+}
+
+/// A path in the configuration file, which the service and whoever works on the device read in different folders.
+fn optional_absolute_path<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<PathBuf>, D::Error> {
+    let path = PathBuf::deserialize(deserializer)?;
+    if path.is_absolute() {
+        return Ok(Some(path));
+    }
+    Err(serde::de::Error::custom(format!(
+        "the path {path:?} is relative, so that service and commands would each look for it somewhere else; write it \
+         from / on"
+    )))
 }
 
 fn one_or_many<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {

@@ -422,6 +422,32 @@ mod tests {
     }
 
     #[test]
+    fn a_relative_path_is_refused_in_the_file_with_its_line_and_not_as_a_flag() {
+        for setting in [
+            "bootstrap_creds",
+            "container_socket",
+            "creds",
+            "policy",
+            "registry_auth",
+            "root",
+            "state_dir",
+            "tls_ca",
+            "tls_cert",
+            "tls_key",
+            "trust_dir",
+        ] {
+            for path in ["data/agent", ".", ""] {
+                let error = load(&[], &format!("{FILE}{setting} = {path:?}\n")).unwrap_err();
+                for part in ["line 5", setting, "from / on"] {
+                    assert!(error.contains(part), "{error:?} does not contain {part:?}");
+                }
+            }
+        }
+        let configuration = load(&["--state-dir", "data/agent"], FILE).unwrap();
+        assert_eq!(configuration.ground.state_dir, Path::new("data/agent"));
+    }
+
+    #[test]
     fn several_servers_are_a_list_or_have_commas_between_them() {
         let both = ["tls://a:4222", "tls://b:4222"];
         for value in [
