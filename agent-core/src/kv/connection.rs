@@ -33,7 +33,8 @@ const PING_INTERVAL: Duration = Duration::from_secs(300);
 pub(super) const SUBSCRIPTION_CAPACITY: usize = 256;
 
 /// The jitter starts with the very first attempt: a server that restarts loses all its devices at
-/// once. A minute is the longest that a device in reach of a server stays away from it.
+/// once. A minute is the longest that a device in reach of a server stays away from it, besides the time that other
+/// addresses take not to answer.
 const RECONNECT: Backoff = Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(60) };
 
 /// A link that is lost sooner counts as an attempt that failed.
@@ -96,7 +97,8 @@ impl Connection {
         let Entrance { servers, options } = access.open().await?;
         let (link_sender, link) = watch::channel(Link::default());
         let observer = Arc::new(Mutex::new(LinkObserver::new(link_sender, Instant::now())));
-        let (observed, judged) = (Arc::clone(&observer), Arc::clone(&observer));
+        let (observed, judged, counted) =
+            (Arc::clone(&observer), Arc::clone(&observer), Arc::clone(&observer));
         let options = options
             .name(format!("harmony-agent {}", agent))
             .custom_inbox_prefix(inbox_prefix)
@@ -104,8 +106,14 @@ impl Connection {
             .request_timeout(None)
             .ping_interval(PING_INTERVAL)
             .subscription_capacity(SUBSCRIPTION_CAPACITY)
+            // Called at the begin of each round through all addresses, and leaves the choice to the client.
+            .reconnect_to_server_callback(move |servers, _| {
+                lock(&counted).addresses = servers.len();
+                std::future::ready(None)
+            })
             .reconnect_delay_callback(move |attempts| {
-                reconnect_delay(attempts, lock(&judged).short_links(Instant::now()))
+                let judged = lock(&judged);
+                reconnect_delay(attempts, judged.addresses, judged.short_links(Instant::now()))
             })
             .event_callback(move |event| {
                 lock(&observed).observe(&event, Instant::now());
@@ -180,11 +188,14 @@ pub(super) async fn while_linked<T>(
     }
 }
 
-/// `attempts` counts from 1 since the last success. A success that does not last is none: each link costs a handshake
-/// and all reads.
-fn reconnect_delay(attempts: usize, short_links: u64) -> Duration {
-    let attempts = u64::try_from(attempts).unwrap_or(u64::MAX);
-    RECONNECT.delay(attempts.max(short_links.saturating_add(1)), rand::random())
+/// The pause before the next address. `attempts` counts from 1 since the last success, whatever the address. A success
+/// that does not last is none: each link costs a handshake and all reads. One round through all addresses takes as long
+/// as the pause would be for one, as nobody knows which of them is in reach: servers also tell of those that are not.
+fn reconnect_delay(attempts: usize, addresses: usize, short_links: u64) -> Duration {
+    let addresses = addresses.max(1);
+    let rounds = u64::try_from(attempts.div_ceil(addresses)).unwrap_or(u64::MAX);
+    let longest = RECONNECT.longest / u32::try_from(addresses).unwrap_or(u32::MAX);
+    Backoff { longest, ..RECONNECT }.delay(rounds.max(short_links.saturating_add(1)), rand::random())
 }
 
 fn lock(observer: &Mutex<LinkObserver>) -> MutexGuard<'_, LinkObserver> {
@@ -197,6 +208,8 @@ struct LinkObserver {
     /// Counts links too. The client drops events where it has many to tell, and a link must not go unnoticed.
     statistics: Option<Arc<Statistics>>,
     since: Option<Instant>,
+    /// How many there are to try, with those that servers told of.
+    addresses: usize,
     /// How many links in a row did not last, before the one that there is.
     short_links: u64,
     log: TokenBucket,
@@ -207,7 +220,7 @@ struct LinkObserver {
 impl LinkObserver {
     fn new(link: watch::Sender<Link>, now: Instant) -> Self {
         let log = TokenBucket::new(LOG_BURST, LOG_INTERVAL, now);
-        Self { link, statistics: None, since: None, short_links: 0, log, unlogged: 0 }
+        Self { link, statistics: None, since: None, addresses: 0, short_links: 0, log, unlogged: 0 }
     }
 
     fn observe(&mut self, event: &Event, now: Instant) {
@@ -286,12 +299,24 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
 
     #[test]
-    fn the_first_attempt_comes_soon_and_no_attempt_waits_longer_than_a_minute() {
-        for _ in 0..100 {
-            assert!(reconnect_delay(1, 0) <= Duration::from_millis(500));
-            assert!(reconnect_delay(usize::MAX, 0) <= Duration::from_secs(60));
-            assert!(reconnect_delay(1, u64::MAX) <= Duration::from_secs(60));
+    fn the_first_attempt_comes_soon_and_no_round_through_all_addresses_waits_longer_than_a_minute() {
+        for addresses in [0, 1, 3, 16, 600] {
+            let tried = addresses.max(1);
+            let round = |first: usize, short_links| -> Duration {
+                (0..tried).map(|other| reconnect_delay(first + other, addresses, short_links)).sum()
+            };
+            for _ in 0..100 {
+                assert!(reconnect_delay(1, addresses, 0) <= Duration::from_millis(500));
+                assert!(round(usize::MAX - tried, 0) <= Duration::from_secs(60), "{addresses}");
+                assert!(round(1, u64::MAX) <= Duration::from_secs(60), "{addresses}");
+            }
         }
+        let longest = |attempts| (0..1000).map(|_| reconnect_delay(attempts, 4, 0)).max();
+        assert!(
+            longest(4) <= Some(Duration::from_millis(500)),
+            "each address is tried once before it gets slower"
+        );
+        assert!(longest(5) > Some(Duration::from_millis(500)));
     }
 
     #[test]
@@ -325,7 +350,7 @@ mod tests {
             short_links
         };
         assert_eq!([1, 29, 0, 31, 1].map(&mut live), [1, 2, 3, 0, 1]);
-        let longest = (0..1000).map(|_| reconnect_delay(1, 10)).max();
+        let longest = (0..1000).map(|_| reconnect_delay(1, 1, 10)).max();
         assert!(longest > Some(Duration::from_secs(30)), "{longest:?}");
     }
 
