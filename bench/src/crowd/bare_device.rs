@@ -7,6 +7,7 @@
 //! | | messages of the device | synced |
 //! |---|---|---|
 //! | attach | hint subscription, two Direct Gets, status by CAS, heartbeat, one more Direct Get | ledger; the first time the key and the audit log's folder before it, and the ledger once more |
+//! | return | hint subscription, two Direct Gets, heartbeat, one more Direct Get; what a document takes, if there is another | |
 //! | a document | Direct Get, status by CAS, heartbeat | intent, file, record; with the intent and the record the audit log |
 
 use std::{
@@ -18,9 +19,10 @@ use std::{
     time::Duration,
 };
 
+use agent_core::backoff::Backoff;
 use agent_model::status::{AgentStatus, Applied, Heartbeat, Phase};
 use async_nats::{
-    Client, ConnectOptions,
+    Client, ConnectOptions, Event,
     jetstream::{
         self, Context,
         message::{PublishMessage, StreamMessage},
@@ -31,7 +33,10 @@ use futures_util::{StreamExt, join};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tests::platform::{ACTUAL_STATE, DESIRED_STATE, HEARTBEAT};
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
 
 use crate::replacing::{replace, sync_folder};
 
@@ -39,6 +44,8 @@ use crate::replacing::{replace, sync_folder};
 const SETTLING: Duration = Duration::from_secs(5);
 /// As the agent, without its jitter.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(120);
+/// As the agent: what is drawn here decides how soon a crowd is back, and nothing else should differ by it.
+const RECONNECT: Backoff = Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(60) };
 /// Longer than a crowd may keep the server busy.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -64,8 +71,8 @@ pub(super) struct BareDevice {
     ledger_body: Vec<u8>,
     audited: Vec<u8>,
     status: AgentStatus,
-    /// Of the likeness: only its generation changes.
-    applied: Option<Applied>,
+    /// What its status says of a document that is applied: only the generation changes.
+    likeness: Option<Applied>,
     /// Of its status.
     revision: u64,
 }
@@ -85,7 +92,7 @@ impl BareDevice {
             state,
             ledger_body: vec![b'x'; likeness.ledger_len],
             audited: vec![b'x'; likeness.audited_len],
-            applied: status.applied.take(),
+            likeness: status.applied.take(),
             status,
             revision: 0,
         }
@@ -93,10 +100,11 @@ impl BareDevice {
 
     /// Works until it is dropped.
     pub(super) async fn run(mut self, url: String) {
-        let wire = Wire::connect(&url, &self.id).await;
+        let mut wire = Wire::connect(&url, &self.id).await;
         let mut hints = wire.client.subscribe(format!("{DESIRED_STATE}.{}", self.id)).await.unwrap();
         wire.client.flush().await.unwrap();
         self.attach(&wire).await;
+        wire.connects.mark_unchanged();
         let mut settled = pin!(sleep_until(Instant::now() + SETTLING));
         let mut settling = true;
         let mut beat_at = Instant::now() + HEARTBEAT_INTERVAL;
@@ -105,7 +113,15 @@ impl BareDevice {
             tokio::select! {
                 hint = hints.next() => {
                     hint.unwrap();
-                    self.converge(&wire).await;
+                    let entry = wire.last(DESIRED_STATE, &self.id).await.expect("what is hinted at is there");
+                    self.converge(&wire, &entry.payload).await;
+                    beat_at = Instant::now() + HEARTBEAT_INTERVAL;
+                }
+                returned = wire.connects.changed() => {
+                    returned.unwrap();
+                    self.return_to(&wire).await;
+                    settled.set(sleep_until(Instant::now() + SETTLING));
+                    settling = true;
                     beat_at = Instant::now() + HEARTBEAT_INTERVAL;
                 }
                 () = &mut settled, if settling => {
@@ -136,14 +152,30 @@ impl BareDevice {
         self.report(wire).await;
     }
 
-    async fn converge(&mut self, wire: &Wire) {
-        let entry = wire.last(DESIRED_STATE, &self.id).await.expect("what is hinted at is there");
-        self.apply(&entry.payload);
-        self.report(wire).await;
+    /// The server was away.
+    async fn return_to(&mut self, wire: &Wire) {
+        let (desired, own) = join!(wire.last(DESIRED_STATE, &self.id), wire.last(ACTUAL_STATE, &self.id));
+        self.revision = own.map_or(0, |own| own.sequence);
+        self.beat(wire).await;
+        if let Some(desired) = desired {
+            self.converge(wire, &desired.payload).await;
+        }
     }
 
-    fn apply(&mut self, document: &[u8]) {
+    /// Where that is another one than before: of a return and a hint both may tell of it.
+    async fn converge(&mut self, wire: &Wire, document: &[u8]) {
+        if self.apply(document) {
+            self.report(wire).await;
+        }
+    }
+
+    /// Whether there was something to do.
+    fn apply(&mut self, document: &[u8]) -> bool {
         let document: Value = serde_json::from_slice(document).unwrap();
+        let generation = document["metadata"]["generation"].as_u64().unwrap().try_into().unwrap();
+        if self.status.applied.as_ref().is_some_and(|applied| applied.generation == generation) {
+            return false;
+        }
         let file = &document["spec"]["resources"][0]["spec"];
         let path = self.root.join(file["path"].as_str().unwrap().trim_start_matches('/'));
         let content = file["content"].as_str().unwrap();
@@ -153,9 +185,9 @@ impl BareDevice {
         replace(&path, content.as_bytes()).unwrap();
         self.note();
 
-        let generation = document["metadata"]["generation"].as_u64().unwrap().try_into().unwrap();
         self.status.phase = Phase::Converged;
-        self.status.applied = self.applied.clone().map(|applied| Applied { generation, ..applied });
+        self.status.applied = self.likeness.clone().map(|applied| Applied { generation, ..applied });
+        true
     }
 
     /// What is about to be done, or was.
@@ -205,19 +237,29 @@ impl BareDevice {
 struct Wire {
     client: Client,
     jetstream: Context,
+    /// How often there was a server at its other end.
+    connects: watch::Receiver<u64>,
 }
 
 impl Wire {
     async fn connect(url: &str, id: &str) -> Self {
+        let (connected, connects) = watch::channel(0);
         let options = ConnectOptions::new()
             .custom_inbox_prefix(format!("_INBOX_{id}"))
             .request_timeout(Some(REQUEST_TIMEOUT))
             .connection_timeout(REQUEST_TIMEOUT)
-            .subscription_capacity(256);
+            .subscription_capacity(256)
+            .reconnect_delay_callback(|attempts| RECONNECT.delay(attempts as u64, rand::random()))
+            .event_callback(move |event| {
+                if matches!(event, Event::Connected) {
+                    connected.send_modify(|connects| *connects += 1);
+                }
+                std::future::ready(())
+            });
         let client = options.connect(url).await.unwrap();
         let mut jetstream = jetstream::new(client.clone());
         jetstream.set_timeout(REQUEST_TIMEOUT);
-        Self { client, jetstream }
+        Self { client, jetstream, connects }
     }
 
     /// The last entry of that device in a bucket.

@@ -53,7 +53,13 @@ pub(super) struct Course {
 }
 
 impl Course {
-    /// What has a floor, by name.
+    /// When all have done what they had to, by the name of that.
+    pub(super) fn seen(&self) -> impl Iterator<Item = (&'static str, &Samples)> {
+        let phases = self.phases().into_iter().map(|(what, phase)| (what, &phase.seen));
+        phases.chain(self.storm.iter().map(|storm| ("server killed, then one document to all", &storm.seen)))
+    }
+
+    /// What takes place at a server that runs, by name.
     pub(super) fn phases(&self) -> [(&'static str, &Phase); 3] {
         [
             ("attach", &self.attach),

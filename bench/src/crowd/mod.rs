@@ -111,6 +111,7 @@ pub(crate) async fn measure(sizes: &[usize]) -> Vec<Crowd> {
 
 async fn measure_in(cell: Cell, devices: usize, to_the_end: bool) -> Crowd {
     let (agents, likeness) = course::run(devices, cell, Population::Agents, to_the_end).await;
-    let (floor, _) = course::run(devices, cell, Population::BareDevices(likeness.into()), false).await;
+    let bare_devices = Population::BareDevices(likeness.into());
+    let (floor, _) = course::run(devices, cell, bare_devices, to_the_end).await;
     Crowd { devices, cell, agents, floor }
 }

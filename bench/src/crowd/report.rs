@@ -18,8 +18,7 @@ pub(crate) fn summary(crowds: &[Crowd]) -> String {
         ["", "floor p50", "p99", "all", "agents p50", "p99", "all", "ratio", "aim", ""].map(str::to_owned);
     let mut ratios = vec![head];
     for crowd in crowds {
-        for ((what, floor), (_, agents)) in crowd.floor.phases().into_iter().zip(crowd.agents.phases()) {
-            let (floor, agents) = (&floor.seen, &agents.seen);
+        for ((what, floor), (_, agents)) in crowd.floor.seen().zip(crowd.agents.seen()) {
             let ratio = worst_ratio(floor, agents);
             ratios.push([
                 format!("{}: {what}", crowd.name()),
@@ -63,7 +62,11 @@ pub(crate) fn words(crowds: &[Crowd]) -> String {
          - first converge: all are killed, the documents are written, the processes are started; until each is seen to \
          have converged\n\
          - one document to all: from the first of the writes, as fast as the server takes them, until each is seen to \
-         have converged\n\n\
+         have converged\n\
+         - server killed, then one document to all: the server is killed and started again at once on its store, and as \
+         soon as it answers the documents are written; from the kill until each is seen to have converged. How soon a \
+         device returns is chance, by design: the pause before an attempt is drawn from a range that doubles up to a \
+         minute, for the floor as well\n\n\
          All is seen in one watch of all statuses, made before each of these and ended after it. Consumers are counted \
          when it is gone. The ratio is the largest of those of p50, p99 and all. On `tmpfs` are the state folders and \
          files of the devices; the server's store is on the disk in every case. On `disk` all devices share the one \
@@ -80,35 +83,30 @@ pub(crate) fn words(crowds: &[Crowd]) -> String {
     );
     let _ = writeln!(text, "{}", memory(crowds));
     for crowd in crowds {
-        if let Some(idle) = &crowd.agents.idle {
-            let _ = writeln!(
-                text,
-                "Idle ({}), over {} s: server {:.2} %, all agents together {:.2} % of a core.\n",
-                crowd.name(),
-                IDLE.as_secs(),
-                idle.server,
-                idle.workers
-            );
-        }
-        if let Some(storm) = &crowd.agents.storm {
-            let _ = writeln!(
-                text,
-                "Reconnect storm ({}): server killed and started again at once on its store. It answered after {}; \
-                 all were connected after {}; a document written to all as soon as it answered had been converged on \
-                 by half of them after {}, by 99 % after {}, by all after {}: none was lost. The server used {} of \
-                 processor time since its start, and its resident set was at most {:.0} MiB, after {:.0} MiB before. \
-                 How soon a device returns is chance, by design: the pause before an attempt is drawn from a range \
-                 that doubles up to a minute.\n",
-                crowd.name(),
-                seconds(storm.server_back),
-                seconds(storm.connected),
-                seconds(storm.seen.percentile(50)),
-                seconds(storm.seen.percentile(99)),
-                seconds(storm.seen.percentile(100)),
-                seconds(storm.server),
-                storm.server_peak_kib as f64 / 1024.0,
-                storm.server_before_kib as f64 / 1024.0,
-            );
+        let name = crowd.name();
+        for (who, course) in [("agents", &crowd.agents), ("floor", &crowd.floor)] {
+            if let Some(idle) = &course.idle {
+                let _ = writeln!(
+                    text,
+                    "Idle ({name}; {who}), over {} s: server {:.2} %, all devices together {:.2} % of a core.\n",
+                    IDLE.as_secs(),
+                    idle.server,
+                    idle.workers
+                );
+            }
+            if let Some(storm) = &course.storm {
+                let _ = writeln!(
+                    text,
+                    "Server killed ({name}; {who}): it answered after {}, all were connected after {}, and none of the \
+                     documents was lost. The server used {} of processor time since its start, and its resident set was \
+                     at most {:.0} MiB, after {:.0} MiB before.\n",
+                    seconds(storm.server_back),
+                    seconds(storm.connected),
+                    seconds(storm.server),
+                    storm.server_peak_kib as f64 / 1024.0,
+                    storm.server_before_kib as f64 / 1024.0,
+                );
+            }
         }
     }
     text
