@@ -35,8 +35,6 @@ pub struct Events {
     fleet: Fleet,
     agent: AgentId,
     followed: Followed,
-    /// By which connection.
-    connection: u64,
     seen: Seen,
     /// The last place in the stream that was read.
     last: u64,
@@ -48,10 +46,9 @@ impl Events {
     /// # Errors
     /// [`StoreError`], but for `Conflict` and `Refused`.
     pub async fn open(fleet: &Fleet, agent: &AgentId) -> Result<Self, StoreError> {
-        let connection = *fleet.connections().borrow();
         let followed = follow(fleet, agent, |_| Start::FIRST).await?;
         let (fleet, agent) = (fleet.clone(), agent.clone());
-        Ok(Self { fleet, agent, followed, connection, seen: Seen::default(), last: 0 })
+        Ok(Self { fleet, agent, followed, seen: Seen::default(), last: 0 })
     }
 
     /// Those that were there when reading began and were not taken yet: a thousand at most, which is
@@ -73,21 +70,9 @@ impl Events {
                 }
                 continue;
             }
-            let mut connections = self.fleet.connections();
-            // What is dropped of the two has taken nothing yet: one takes a message when it is there,
-            // and the other only looks.
-            let came = tokio::select! {
-                message = self.followed.coming.next() => Some(message),
-                // An error means that there will be no connection any more, which ends `coming` as well.
-                Ok(_) = connections.wait_for(|now| *now != self.connection) => None,
-            };
-            match came {
-                Some(Some(message)) => self.followed.present.push_back(message?),
-                Some(None) => return Err(store::no_answer(&self.fleet, STREAM, "reading ended")),
-                // The client goes on by itself at the same place, and would miss what a server with
-                // another store has before that.
-                None => self.follow_again().await?,
-            }
+            let came = self.followed.coming.next().await;
+            let ended = || store::no_answer(&self.fleet, STREAM, "reading ended");
+            self.followed.present.push_back(came.ok_or_else(ended)??);
         }
     }
 
@@ -111,7 +96,6 @@ impl Events {
     /// Follows from behind the last place on; a stream that was made anew or went back in time, from its
     /// start.
     async fn follow_again(&mut self) -> Result<(), StoreError> {
-        let connection = *self.fleet.connections().borrow();
         let (created, last) = (self.followed.stream().created, self.last);
         let is_same = |stream: &Info| stream.created == created && stream.state.last_sequence >= last;
         let followed = follow(&self.fleet, &self.agent, |stream| match last {
@@ -123,7 +107,6 @@ impl Events {
             self.last = 0;
         }
         let before = std::mem::replace(&mut self.followed, followed);
-        self.connection = connection;
         before.end().await;
         Ok(())
     }

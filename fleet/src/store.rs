@@ -12,6 +12,7 @@
 mod careful;
 mod delivery;
 mod outstanding;
+mod same_store;
 mod stored;
 
 use std::{collections::VecDeque, fmt, time::Duration};
@@ -31,6 +32,7 @@ use self::{
     careful::{Careful, between, subjects_of},
     delivery::Delivery,
     outstanding::Outstanding,
+    same_store::SameStore,
     stored::{Wanted, get, stream_name},
 };
 use crate::{
@@ -267,8 +269,10 @@ pub(crate) async fn follow(
     filter_subjects: Vec<String>,
     start: impl FnOnce(&stream::Info) -> Start,
 ) -> Result<Followed, StoreError> {
+    let connection = *fleet.connections().borrow();
     let stream = stream_of(fleet, bucket).await?;
     let start = start(stream.cached_info());
+    let same_store = || SameStore::new(fleet, bucket, stream.cached_info().clone(), connection);
     let consumer = stream
         .create_consumer(push::OrderedConfig {
             deliver_subject: fleet.client().new_inbox(),
@@ -291,7 +295,7 @@ pub(crate) async fn follow(
         Start::Newest => 1,
         Start::From(place) => place,
     };
-    let mut delivery = Delivery::new(fleet, bucket, filter_subjects.clone(), place, messages);
+    let mut delivery = Delivery::new(fleet, bucket, filter_subjects.clone(), place, messages, same_store());
     let (present, coming) = match delivered(fleet, bucket, &stream, &mut delivery, outstanding).await {
         Ok(present) => (present, Coming::Delivered(delivery)),
         Err(refused) if !refused.may_pass() => return Err(refused),
@@ -299,7 +303,8 @@ pub(crate) async fn follow(
             // First, for as long as it is there the connection is lost again and again.
             drop(delivery);
             tracing::debug!(error = %stuck, bucket, "reading without a consumer");
-            let (present, careful) = Careful::begin(fleet, bucket, &stream, filter_subjects, start).await?;
+            let begun = Careful::begin(fleet, bucket, &stream, filter_subjects, start, same_store());
+            let (present, careful) = begun.await?;
             (present, Coming::Careful(careful))
         }
     };
@@ -348,21 +353,23 @@ enum Coming {
 impl Coming {
     async fn next(mut self) -> Option<(Result<Stored, StoreError>, Self)> {
         loop {
-            let came = match &mut self {
-                Self::Careful(careful) => careful.next().await,
-                Self::Delivered(delivery) => match delivery.next(QUIET_SINCE).await {
+            return Some(match self {
+                Self::Careful(mut careful) => (careful.next().await, Self::Careful(careful)),
+                Self::Delivered(mut delivery) => match delivery.next(QUIET_SINCE).await {
                     Ok(Some(message)) => match Stored::delivered(&message) {
-                        Some(message) => Ok(message),
-                        None => continue,
+                        Some(message) => (Ok(message), Self::Delivered(delivery)),
+                        None => {
+                            self = Self::Delivered(delivery);
+                            continue;
+                        }
                     },
                     Ok(None) => {
                         self = Self::Careful(delivery.carefully());
                         continue;
                     }
-                    Err(error) => Err(error),
+                    Err(error) => (Err(error), Self::Delivered(delivery)),
                 },
-            };
-            return Some((came, self));
+            });
         }
     }
 }

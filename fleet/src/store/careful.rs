@@ -10,6 +10,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 
 use super::{
     Start, StoreError, no_answer,
+    same_store::SameStore,
     stored::{Stored, Wanted, asked_again, get},
 };
 use crate::{Breaking, Fleet};
@@ -29,13 +30,21 @@ pub(super) struct Careful {
     /// Those that were among what was there though they lie behind its end: they come no more.
     read_ahead: HashMap<String, u64>,
     ready: VecDeque<Stored>,
+    same_store: SameStore,
 }
 
 impl Careful {
     /// Of these subjects, from that place on.
-    pub(super) fn from(fleet: &Fleet, bucket: &'static str, subjects: Vec<String>, place: u64) -> Self {
+    pub(super) fn from(
+        fleet: &Fleet,
+        bucket: &'static str,
+        subjects: Vec<String>,
+        place: u64,
+        same_store: SameStore,
+    ) -> Self {
         let places = subjects.into_iter().map(|subject| (subject, place)).collect();
-        Self { fleet: fleet.clone(), bucket, places, read_ahead: HashMap::new(), ready: VecDeque::new() }
+        let (fleet, ready) = (fleet.clone(), VecDeque::new());
+        Self { fleet, bucket, places, read_ahead: HashMap::new(), ready, same_store }
     }
 
     /// What is there, and what comes from then on. `stream` is as it was when this began. Whatever was there then is
@@ -46,6 +55,7 @@ impl Careful {
         stream: &stream::Stream,
         subjects: Vec<String>,
         start: Start,
+        same_store: SameStore,
     ) -> Result<(VecDeque<Stored>, Self), StoreError> {
         let last = stream.cached_info().state.last_sequence;
         let mut each = Vec::new();
@@ -69,18 +79,23 @@ impl Careful {
             .try_collect::<Vec<Vec<Stored>>>();
         let mut present: Vec<Stored> = read.await?.into_iter().flatten().collect();
         present.sort_by_key(|message| message.sequence);
-        let mut coming = Self::from(fleet, bucket, subjects, last + 1);
+        let mut coming = Self::from(fleet, bucket, subjects, last + 1, same_store);
         let ahead = present.iter().filter(|message| message.sequence > last);
         coming.read_ahead = ahead.map(|message| (message.subject.clone(), message.sequence)).collect();
         Ok((present.into(), coming))
     }
 
     /// The next one. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// What is there now is not what was read, or the server does not answer: all has to be read again.
     pub(super) async fn next(&mut self) -> Result<Stored, StoreError> {
         loop {
             if let Some(message) = self.ready.pop_front() {
                 return Ok(message);
             }
+            let furthest = self.places.iter().map(|(_, place)| *place).max();
+            self.same_store.confirmed(furthest.unwrap_or_default()).await?;
             let found = self.round().await?;
             if found.is_empty() {
                 tokio::time::sleep(PAUSE).await;

@@ -13,6 +13,7 @@ use super::{
     StoreError,
     careful::Careful,
     no_answer,
+    same_store::SameStore,
     stored::{Wanted, get},
 };
 use crate::Fleet;
@@ -28,6 +29,7 @@ pub(super) struct Delivery {
     bucket: &'static str,
     subjects: Vec<String>,
     messages: BoxStream<'static, Result<Message, OrderedError>>,
+    same_store: SameStore,
     connections: watch::Receiver<u64>,
     lost: Option<Instant>,
     /// Where in the stream what was not delivered yet begins.
@@ -44,17 +46,26 @@ impl Delivery {
         subjects: Vec<String>,
         place: u64,
         messages: Ordered,
+        same_store: SameStore,
     ) -> Self {
         let mut connections = fleet.connections();
         connections.mark_unchanged();
         let (fleet, messages) = (fleet.clone(), messages.boxed());
-        Self { fleet, bucket, subjects, messages, connections, lost: None, place, overdue: None }
+        Self { fleet, bucket, subjects, messages, same_store, connections, lost: None, place, overdue: None }
     }
 
     /// Waits for the next message; `None` when it is stuck, and what comes next cannot be delivered. After each `quiet`
     /// without one it is asked whether there is one. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// The watch ended, or what is there now is not what was read: all has to be read again.
     pub(super) async fn next(&mut self, quiet: Duration) -> Result<Option<Message>, StoreError> {
         loop {
+            let (same_store, messages, place) = (&mut self.same_store, &mut self.messages, self.place);
+            let next = async {
+                same_store.confirmed(place).await?;
+                Ok(tokio::time::timeout(quiet, messages.next()).await)
+            };
             // Dropping either arm half-way takes nothing: one only looks, and the other takes a message when it is there.
             let came = tokio::select! {
                 // First, so that nothing is asked for again over a connection that would be lost once more.
@@ -66,9 +77,9 @@ impl Delivery {
                     }
                     continue;
                 }
-                came = tokio::time::timeout(quiet, self.messages.next()) => came,
+                came = next => came,
             };
-            match came {
+            match came? {
                 Ok(Some(Ok(message))) => {
                     if let Ok(info) = message.info() {
                         self.place = info.stream_sequence + 1;
@@ -100,7 +111,7 @@ impl Delivery {
     }
 
     /// Goes on at the same place, without the consumer.
-    pub(super) fn carefully(&mut self) -> Careful {
-        Careful::from(&self.fleet, self.bucket, std::mem::take(&mut self.subjects), self.place)
+    pub(super) fn carefully(self) -> Careful {
+        Careful::from(&self.fleet, self.bucket, self.subjects, self.place, self.same_store)
     }
 }

@@ -13,7 +13,7 @@ use super::{connect, documents, found, selection};
 use crate::{
     agent_words::{self, Shown, Wanted},
     cli::{Connection, Format, Get},
-    failure::Failure,
+    failure::{Failure, with_causes},
     notation::Notation,
     outcome::Outcome,
     output::Output,
@@ -59,21 +59,29 @@ async fn watch(
     output: &mut Output,
 ) -> Result<(), Failure> {
     loop {
-        let id = match roster.changed().await {
-            Ok(id) => id,
-            Err(error) => {
-                output.message(format_args!("watching again after: {error}"));
-                roster.read_again(error, None).await?;
-                continue;
+        match roster.changed().await {
+            Ok(id) if is_wanted(wanted, &id) => {
+                if let Some(agent) = roster.get(&id) {
+                    listing.print_change(agent, output)?;
+                }
             }
-        };
-        let is_wanted = match wanted {
-            Wanted::All => true,
-            Wanted::These(agents) => agents.contains(&id),
-        };
-        if is_wanted && let Some(agent) = roster.get(&id) {
-            listing.print_change(agent, output)?;
+            Ok(_) => {}
+            Err(error) => {
+                output.message(format_args!("watching again after: {}", with_causes(&error)));
+                roster.read_again(error, None).await?;
+                // What changed meanwhile is not told again.
+                for agent in roster.agents().filter(|agent| is_wanted(wanted, &agent.id)) {
+                    listing.print_change(agent, output)?;
+                }
+            }
         }
+    }
+}
+
+fn is_wanted(wanted: &Wanted, id: &AgentId) -> bool {
+    match wanted {
+        Wanted::All => true,
+        Wanted::These(agents) => agents.contains(id),
     }
 }
 

@@ -139,3 +139,4 @@ mod symlink_race;
 mod third_format;
 mod transport;
 mod units;
+mod watching;

@@ -9,7 +9,12 @@ use fleet::{
 };
 
 use super::{Office, approve::approve, for_each, known::Known, owners::Owners, serials::Serials};
-use crate::{command::REQUEST_TIMEOUT, failure::Failure, outcome::Outcome, output::Output};
+use crate::{
+    command::REQUEST_TIMEOUT,
+    failure::{Failure, with_causes},
+    outcome::Outcome,
+    output::Output,
+};
 
 pub(super) async fn run(
     fleet: &Fleet,
@@ -22,7 +27,7 @@ pub(super) async fn run(
     loop {
         match follow(fleet, office, &serials, goes_on, output).await {
             Err(Failure::Store(error)) if goes_on && error.may_pass() => {
-                output.message(format_args!("watching again after: {error}"));
+                output.message(format_args!("watching again after: {}", with_causes(&error)));
                 tokio::time::sleep(REQUEST_TIMEOUT).await;
             }
             ended => return ended,
