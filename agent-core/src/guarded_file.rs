@@ -14,7 +14,7 @@ const MOST_LINKS: u32 = 40;
 #[derive(Debug, thiserror::Error)]
 pub enum GuardedFileError {
     /// It is not there, or the system does not hand it out.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {path}")]
     Unreadable {
         /// The file or folder.
         path: PathBuf,
@@ -34,7 +34,7 @@ pub enum GuardedFileError {
         problem: String,
     },
     /// It is no text of a length that anybody would write.
-    #[error("{path} is longer than {most} bytes")]
+    #[error("{path} is longer than {most} bytes: see whether it is what was meant, and shorten it")]
     TooLong {
         /// The file.
         path: PathBuf,

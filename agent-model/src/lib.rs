@@ -11,6 +11,7 @@
 
 mod agent_id;
 mod ask;
+mod causes;
 mod claim;
 mod container;
 mod cycles;
@@ -46,6 +47,7 @@ mod written;
 
 pub use agent_id::{AgentId, InvalidAgentId};
 pub use ask::Ask;
+pub use causes::with_causes;
 pub use claim::{Claim, InvalidClaim};
 pub use container::{
     Capability, ContainerFolder, ContainerSpec, ContainerUser, ImageReference, InvalidCapability,

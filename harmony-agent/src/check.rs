@@ -14,14 +14,14 @@ use agent_core::{
     state_dir::StateLayout,
     status::snapshot::Snapshot,
 };
-use agent_model::{AgentId, Finding, Timestamp, Verdict};
+use agent_model::{AgentId, Finding, Timestamp, Verdict, with_causes};
 use reconcilers::probe_container_runtime;
 
 use crate::{
     CommandError, Exit,
     cli::{LogLevel, RunArgs},
     configuration::{Configuration, Ground},
-    logging, say, wiring, with_causes,
+    logging, say, wiring,
 };
 
 /// How long a server may take to answer at all.

@@ -12,14 +12,13 @@ use agent_core::{
     runtime::DEFAULT_DRIFT_INTERVAL,
     signing::{self, Trust},
 };
-use agent_model::AgentId;
+use agent_model::{AgentId, with_causes};
 use reconcilers::{container_sockets, registry_logins};
 
 use crate::{
     CommandError,
     cli::{LogFormat, LogLevel, RunArgs, Settings, StateFolder},
     scores::{self, SCORE},
-    with_causes,
 };
 
 /// Read when no other file is named, and only if it is there.
@@ -146,7 +145,7 @@ fn policy(named: Option<PathBuf>) -> Result<(Policy, Option<PathBuf>), CommandEr
     let usual = || there_is(DEFAULT_POLICY).then(|| DEFAULT_POLICY.into());
     let file = named.or_else(usual);
     let read = file.as_deref().map(policy::read).transpose();
-    let mut policy = read.map_err(|error| CommandError::Usage(error.to_string()))?.unwrap_or_default();
+    let mut policy = read.map_err(|error| CommandError::Usage(with_causes(&error)))?.unwrap_or_default();
     // Written out, so that whoever looks at the policy sees what it can say.
     policy.formats.insert(SCORE.to_owned(), scores::switch(&policy.formats));
     Ok((policy, file))
@@ -487,7 +486,8 @@ mod tests {
             assert!(!ground.policy.root_equivalent);
             assert!(ground.own_files.contains(&path.into()), "{:?}", ground.own_files);
         }
-        assert!(load(&["--policy", "/nonexistent"], &in_file).unwrap_err().contains("/nonexistent"));
+        let error = load(&["--policy", "/nonexistent"], &in_file).unwrap_err();
+        assert_eq!(error, "cannot read /nonexistent: No such file or directory (os error 2)");
     }
 
     #[test]

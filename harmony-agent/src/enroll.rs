@@ -7,12 +7,13 @@ use agent_core::{
     kv::EnrollmentDesk,
     state_dir::StateDir,
 };
+use agent_model::with_causes;
 
 use crate::{
     CommandError, Exit, claims,
     cli::EnrollArgs,
     configuration::{self, EnrollmentConfiguration},
-    logging, say, with_causes,
+    logging, say,
 };
 
 pub(crate) async fn enroll(args: EnrollArgs) -> Result<Exit, CommandError> {

@@ -37,7 +37,7 @@ use std::{collections::BTreeMap, error::Error, io::Write, path::Path, process::E
 
 use agent_core::{dispatcher::Formats, policy::Switch};
 use agent_manifest_v1::AgentManifestV1;
-use agent_model::{ManifestFormat, ResourceKind, did_you_mean};
+use agent_model::{ManifestFormat, ResourceKind, did_you_mean, with_causes};
 use clap::Parser;
 use tokio::runtime::Runtime;
 
@@ -179,16 +179,4 @@ fn runtime() -> std::io::Result<Runtime> {
 /// Prints what a command has to say. Whoever closed the pipe has seen enough.
 fn say(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
-}
-
-/// The error and what lies beneath it, outermost first.
-fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use agent_core::{kv::Connection, state_dir::StateDir};
+use agent_model::with_causes;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -44,7 +45,7 @@ pub(crate) async fn run(args: RunArgs, program: Agent) -> Result<Exit, CommandEr
 
     let connection = Connection::open(&configuration.access, &agent)
         .await
-        .map_err(|error| CommandError::Usage(crate::with_causes(&error)))?;
+        .map_err(|error| CommandError::Usage(with_causes(&error)))?;
     let intervals = Intervals {
         resync: configuration.resync_interval,
         drift: configuration.drift_interval,

@@ -99,29 +99,13 @@ impl Failure {
     }
 }
 
-/// The error and its causes in one line. Causes that only repeat what is there are left out.
-pub(crate) fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let words = error.to_string();
-        if !text.contains(&words) {
-            text = format!("{text}: {words}");
-        }
-        cause = error.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_conflict_has_its_own_exit_code_and_causes_are_told_once() {
+    fn a_conflict_has_its_own_exit_code() {
         let conflict = StoreError::Conflict { bucket: "desired-state", agent: "a".parse().unwrap() };
         assert_eq!(Failure::from(conflict).outcome(), Outcome::Conflict);
-        let failure = Failure::File { path: "/x".into(), source: io::Error::other("no such file") };
-        assert_eq!(with_causes(&failure), "cannot read /x: no such file");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use agent_model::{AgentId, Timestamp};
+use agent_model::{AgentId, Timestamp, with_causes};
 use fleet::{
     Roster, StoreError, desired_state,
     waiting::{self, Goal, Patience, Target, Verdict},
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::{
     command::read_or_not,
-    failure::{Failure, with_causes},
+    failure::Failure,
     manifest::Manifest,
     outcome::Outcome,
     output::Output,

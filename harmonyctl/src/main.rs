@@ -69,7 +69,7 @@ fn main() -> ExitCode {
         Ok(outcome) => outcome.into(),
         Err(Failure::ReaderGone) => Outcome::Done.into(),
         Err(failure) => {
-            output.error(failure::with_causes(&failure));
+            output.error(agent_model::with_causes(&failure));
             failure.outcome().into()
         }
     }

@@ -1,9 +1,6 @@
 //! Reading the policy, if nobody but root and the agent's own user can have written it.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use super::Policy;
 use crate::guarded_file::{self, GuardedFileError};
@@ -15,28 +12,10 @@ pub const MAX_POLICY_BYTES: u64 = 256 * 1024;
 /// was forbidden, or stop doing what was not.
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
-    /// It is not there, or the system does not hand it out.
-    #[error("cannot read the policy {path}: {source}")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Somebody else could have written it, or could put another in its place.
-    #[error(
-        "the policy {policy} cannot be trusted: {path} {problem}; make it root's, and writable by nobody else (chown root, \
-         chmod go-w)"
-    )]
-    Untrusted {
-        /// The file.
-        policy: PathBuf,
-        /// The file, or a folder above it.
-        path: PathBuf,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// It is too long, no text or not one of ours.
+    /// It cannot be read, or somebody else can write it.
+    #[error(transparent)]
+    File(#[from] GuardedFileError),
+    /// It is not one of ours.
     #[error("the policy {path} is wrong:\n{problem}")]
     Invalid {
         /// The file.
@@ -52,13 +31,7 @@ pub enum PolicyError {
 /// # Errors
 /// See [`PolicyError`].
 pub fn read(policy: &Path) -> Result<Policy, PolicyError> {
-    let invalid = |problem: String| PolicyError::Invalid { path: policy.to_owned(), problem };
-    let text = guarded_file::read_text(policy, MAX_POLICY_BYTES).map_err(|error| match error {
-        GuardedFileError::Unreadable { path, source } => PolicyError::Unreadable { path, source },
-        GuardedFileError::Untrusted { wanted, path, problem } => {
-            PolicyError::Untrusted { policy: wanted, path, problem }
-        }
-        GuardedFileError::TooLong { most, .. } => invalid(format!("it is longer than {most} bytes")),
-    })?;
-    toml::from_str(&text).map_err(|error| invalid(error.to_string()))
+    let text = guarded_file::read_text(policy, MAX_POLICY_BYTES)?;
+    toml::from_str(&text)
+        .map_err(|error| PolicyError::Invalid { path: policy.to_owned(), problem: error.to_string() })
 }

@@ -7,7 +7,10 @@ use agent_model::{
 use proptest::prelude::*;
 
 use super::{judgement::Telling, *};
-use crate::fakes::{FakeAccounts, policy};
+use crate::{
+    fakes::{FakeAccounts, policy},
+    guarded_file::GuardedFileError,
+};
 
 fn rules(text: &str) -> Policy {
     toml::from_str(text).unwrap()
@@ -470,7 +473,10 @@ fn a_policy_that_others_could_write_or_replace_is_not_read() {
         set(at, back);
     }
     std::os::unix::fs::symlink("round.toml", links.join("round.toml")).unwrap();
-    assert!(matches!(read(&links.join("round.toml")), Err(PolicyError::Unreadable { .. })));
+    assert!(matches!(
+        read(&links.join("round.toml")),
+        Err(PolicyError::File(GuardedFileError::Unreadable { .. }))
+    ));
 }
 
 #[test]
@@ -488,12 +494,12 @@ fn a_policy_of_another_user_is_not_read() {
 fn what_is_no_policy_is_told_by_its_name() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("policy.toml");
-    assert!(matches!(read(&path), Err(PolicyError::Unreadable { .. })));
-    assert!(matches!(read(folder.path()), Err(PolicyError::Untrusted { .. })));
+    assert!(matches!(read(&path), Err(PolicyError::File(GuardedFileError::Unreadable { .. }))));
+    assert!(matches!(read(folder.path()), Err(PolicyError::File(GuardedFileError::Untrusted { .. }))));
     // Nobody waits for who might write into a pipe.
     let pipe = folder.path().join("pipe");
     rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
-    assert!(matches!(read(&pipe), Err(PolicyError::Untrusted { .. })));
+    assert!(matches!(read(&pipe), Err(PolicyError::File(GuardedFileError::Untrusted { .. }))));
     for content in [&b"a = "[..], b"\xff\xfe", &vec![b'#'; MAX_POLICY_BYTES as usize + 1]] {
         fs::write(&path, content).unwrap();
         let error = read(&path).unwrap_err().to_string();

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use agent_model::AgentId;
+use agent_model::{AgentId, with_causes};
 use fleet::{
     Agent, Roster, Selection, desired_state,
     generation::Writing,
@@ -15,7 +15,7 @@ use fleet::{
 use super::{all_valid, connect, read_or_not};
 use crate::{
     cli::{Apply, Connection, Waiting},
-    failure::{Failure, with_causes},
+    failure::Failure,
     following::Following,
     manifest::Manifest,
     outcome::Outcome,

@@ -2,7 +2,7 @@
 
 use agent_core::authoring::AuthoredDocument;
 use agent_manifest_v1::KIND;
-use agent_model::{AgentId, status::API_VERSION};
+use agent_model::{AgentId, status::API_VERSION, with_causes};
 use fleet::{Roster, Selection, desired_state};
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ use super::{
 use crate::{
     agent_words,
     cli::{Connection, Delete},
-    failure::{Failure, with_causes},
+    failure::Failure,
     manifest::Manifest,
     outcome::Outcome,
     output::Output,

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use agent_model::Failure;
+use agent_model::{Failure, with_causes};
 use bollard::{ClientVersion, Docker, errors::Error};
 use tokio::time::timeout;
 
@@ -170,20 +170,6 @@ impl Engine {
     fn lock_abilities(&self) -> std::sync::MutexGuard<'_, Option<Arc<Abilities>>> {
         self.abilities.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// An error in one line: that of the HTTP client says nothing but that it has a cause.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 /// What answers at the first of these sockets that is there, for `harmony-agent check`.

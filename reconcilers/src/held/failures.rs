@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use agent_model::Failure;
+use agent_model::{Failure, with_causes};
 use process_shim::{StartFailure, StartStage};
 
 pub(crate) fn interrupted(error: &impl Display) -> Failure {
@@ -10,10 +10,12 @@ pub(crate) fn interrupted(error: &impl Display) -> Failure {
 }
 
 pub(crate) fn unreadable(error: &dyn std::error::Error) -> Failure {
-    let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
     Failure::lasting(
         "RecordUnreadable",
-        format!("{error}{cause}; what it holds is left alone: stop its shim by hand and remove the file"),
+        format!(
+            "{}; what it holds is left alone: stop its shim by hand and remove the file",
+            with_causes(error)
+        ),
     )
 }
 

@@ -3,7 +3,7 @@
 //! This is the emergency brake. The key ends first, and what the registry says, or whether it can be read, stops that
 //! no further than that the key has to be known from somewhere.
 
-use agent_model::{AgentId, UserKey};
+use agent_model::{AgentId, UserKey, with_causes};
 use fleet::{
     Fleet,
     registry::{self, RegistryError, State},
@@ -16,7 +16,7 @@ use crate::{
         agents::{Retire, Revoke},
     },
     command::read_or_not,
-    failure::{Failure, with_causes},
+    failure::Failure,
     outcome::Outcome,
     output::Output,
 };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use agent_model::AgentId;
+use agent_model::{AgentId, with_causes};
 use fleet::{
     Fleet,
     enrollment::{Asking, Requests},
@@ -10,10 +10,7 @@ use fleet::{
 };
 use serde_json::{Value, json};
 
-use crate::{
-    failure::{Failure, with_causes},
-    output::Output,
-};
+use crate::{failure::Failure, output::Output};
 
 /// One id: its entry in the registry, and those who ask for it.
 pub(super) struct Known {

@@ -22,7 +22,7 @@ mod replace;
 mod serials;
 
 use agent_core::enrollment::{Answer, Decision};
-use agent_model::{AgentId, Timestamp, UserKey};
+use agent_model::{AgentId, Timestamp, UserKey, with_causes};
 use fleet::{
     Endpoint, Fleet, Login,
     enrollment::{self, Asking, Requests},
@@ -39,7 +39,7 @@ use crate::{
         Connection,
         agents::{AgentsCommand, Operator},
     },
-    failure::{Failure, with_causes},
+    failure::Failure,
     outcome::Outcome,
     output::Output,
 };
