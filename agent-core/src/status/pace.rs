@@ -94,11 +94,6 @@ impl Change {
     }
 }
 
-/// Whether `new` tells of more than progress since `old`: see [`Change::Urgent`].
-pub fn is_urgent(old: &AgentStatus, new: &AgentStatus) -> bool {
-    Change::between(old, new) == Change::Urgent
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -149,7 +144,6 @@ pub(crate) mod tests {
         let old = converged(3);
         let mut new = old.clone();
         change(&mut new);
-        assert_eq!(is_urgent(&old, &new), Change::between(&old, &new) == Change::Urgent);
         Change::between(&old, &new)
     }
 

@@ -72,11 +72,6 @@ impl UnitName {
         self.as_str().rsplit_once('.').is_some_and(|(prefix, _)| prefix.find('@') == Some(prefix.len() - 1))
     }
 
-    /// The type: what its name ends with.
-    pub fn unit_type(&self) -> &str {
-        self.as_str().rsplit_once('.').map_or("", |(_, unit_type)| unit_type)
-    }
-
     /// The unit whose file, drop-in or folder of drop-ins lies at that path.
     pub fn owning(path: &TargetPath) -> Option<Self> {
         let below = path.as_str().strip_prefix(FOLDER)?.strip_prefix('/')?;
