@@ -198,8 +198,9 @@ pub(crate) struct StateFolder {
     pub(crate) state_dir: Option<PathBuf>,
 }
 
+/// A document and where it is to come about, for the commands that need no server.
 #[derive(Debug, Args)]
-pub(crate) struct OnceArgs {
+pub(crate) struct DocumentArgs {
     /// The document, YAML or JSON; - for standard input. metadata.generation may be left out.
     #[arg(short, long = "file", value_name = "FILE")]
     pub(crate) file: PathBuf,
@@ -208,10 +209,34 @@ pub(crate) struct OnceArgs {
     /// Put in front of the paths of File resources [default: root of the configuration file, else /].
     #[arg(long, value_name = "DIR", env = "HARMONY_AGENT_ROOT")]
     pub(crate) root: Option<PathBuf>,
-    /// What documents may do here (TOML) [default: /etc/harmony-agent/policy.toml, if there is one].
+    #[command(flatten)]
+    pub(crate) policy: PolicyFile,
+}
+
+impl DocumentArgs {
+    /// The configuration file, and what was given besides.
+    pub(crate) fn settings(self) -> (Option<PathBuf>, Settings) {
+        let Self { file: _, state: StateFolder { config, state_dir }, root, policy: PolicyFile { policy } } =
+            self;
+        (config, Settings { state_dir, root, policy, ..Settings::default() })
+    }
+}
+
+/// What holds on this device, for the commands that look at it or judge by it.
+#[derive(Debug, Args)]
+pub(crate) struct PolicyFile {
+    /// What documents may do here (TOML) [default: policy of the configuration file, else
+    /// /etc/harmony-agent/policy.toml, if there is one].
     #[arg(long, value_name = "FILE", env = "HARMONY_AGENT_POLICY")]
     pub(crate) policy: Option<PathBuf>,
-    /// Socket of the container runtime [default: where podman and docker usually have theirs].
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OnceArgs {
+    #[command(flatten)]
+    pub(crate) document: DocumentArgs,
+    /// Socket of the container runtime [default: container_socket of the configuration file, else where podman and
+    /// docker usually have theirs].
     #[arg(long, value_name = "SOCKET", env = "HARMONY_AGENT_CONTAINER_SOCKET")]
     pub(crate) container_socket: Option<PathBuf>,
     /// Form of the log on stderr.
@@ -255,37 +280,21 @@ pub(crate) struct LogsArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum PolicyCommand {
     /// Print every rule that holds on this device, as the file would have it.
-    Show(PolicyArgs),
+    Show(PolicyShowArgs),
     /// Say line by line what a document asks for, and by which rule that is allowed or denied.
     ///
     /// Nothing is changed. Exits with 0 when all is allowed, 3 when something is denied, 2 when the
     /// document is invalid.
-    Explain(ExplainArgs),
+    Explain(DocumentArgs),
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct PolicyArgs {
+pub(crate) struct PolicyShowArgs {
     /// The agent's configuration file (TOML) [default: /etc/harmony-agent/config.toml, if there is one].
     #[arg(long, value_name = "FILE", env = "HARMONY_AGENT_CONFIG")]
     pub(crate) config: Option<PathBuf>,
-    /// The policy (TOML) [default: /etc/harmony-agent/policy.toml, if there is one].
-    #[arg(long, value_name = "FILE", env = "HARMONY_AGENT_POLICY")]
-    pub(crate) policy: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ExplainArgs {
-    /// The document, YAML or JSON; - for standard input. metadata.generation may be left out.
-    #[arg(short, long = "file", value_name = "FILE")]
-    pub(crate) file: PathBuf,
     #[command(flatten)]
-    pub(crate) policy: PolicyArgs,
-    /// The agent's state folder [default: /var/lib/harmony-agent].
-    #[arg(long, value_name = "DIR", env = "HARMONY_AGENT_STATE_DIR")]
-    pub(crate) state_dir: Option<PathBuf>,
-    /// Put in front of the paths of File resources [default: /].
-    #[arg(long, value_name = "DIR", env = "HARMONY_AGENT_ROOT")]
-    pub(crate) root: Option<PathBuf>,
+    pub(crate) policy: PolicyFile,
 }
 
 #[derive(Debug, Args)]

@@ -3,19 +3,16 @@
 use agent_core::{once::reconcile, signing::Trust, state_dir::StateDir};
 
 use crate::{
-    Agent, CommandError, Exit,
-    cli::{OnceArgs, Settings, StateFolder},
-    configuration::Ground,
-    document_file, logging, run, say, wiring,
+    Agent, CommandError, Exit, cli::OnceArgs, configuration::Ground, document_file, logging, run, say, wiring,
 };
 
 pub(crate) async fn once(args: OnceArgs, program: Agent) -> Result<Exit, CommandError> {
     logging::start(args.log_format, args.log_level);
-    let document = document_file::read(&args.file)?;
+    let document = document_file::read(&args.document.file)?;
     let agent =
         document.agent().map_err(|problem| CommandError::Usage(format!("{}: {problem}", document.source)))?;
-    let OnceArgs { state: StateFolder { config, state_dir }, root, policy, container_socket, .. } = args;
-    let given = Settings { state_dir, root, policy, container_socket, ..Settings::default() };
+    let (config, mut given) = args.document.settings();
+    given.container_socket = args.container_socket;
     let ground = Ground::load(config, &given)?;
     let state = StateDir::open(&ground.state_dir).await.map_err(CommandError::failed)?;
     run::raise_open_files();

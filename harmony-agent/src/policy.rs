@@ -15,7 +15,7 @@ use agent_model::{DesiredState, Generation, ResourceKind, Timestamp};
 use crate::{
     Agent, CommandError, Exit,
     accounts::DeviceAccounts,
-    cli::{ExplainArgs, PolicyArgs, PolicyCommand, Settings},
+    cli::{DocumentArgs, PolicyCommand, PolicyFile, PolicyShowArgs, Settings},
     configuration::Ground,
     document_file, facts, say, wiring,
 };
@@ -27,7 +27,8 @@ pub(crate) fn policy(command: PolicyCommand, program: Agent) -> Result<Exit, Com
     }
 }
 
-fn show(PolicyArgs { config, policy }: PolicyArgs) -> Result<Exit, CommandError> {
+fn show(args: PolicyShowArgs) -> Result<Exit, CommandError> {
+    let PolicyShowArgs { config, policy: PolicyFile { policy } } = args;
     let ground = Ground::load(config, &Settings { policy, ..Settings::default() })?;
     let mut text = format!("# {}\n", source(&ground));
     for (key, value) in ground.policy.lines() {
@@ -37,10 +38,10 @@ fn show(PolicyArgs { config, policy }: PolicyArgs) -> Result<Exit, CommandError>
     Ok(Exit::Done)
 }
 
-fn explain(args: ExplainArgs, program: Agent) -> Result<Exit, CommandError> {
-    let ExplainArgs { file, policy: PolicyArgs { config, policy }, state_dir, root } = args;
-    let document = document_file::read(&file)?;
-    let ground = Ground::load(config, &Settings { policy, state_dir, root, ..Settings::default() })?;
+fn explain(args: DocumentArgs, program: Agent) -> Result<Exit, CommandError> {
+    let document = document_file::read(&args.file)?;
+    let (config, given) = args.settings();
+    let ground = Ground::load(config, &given)?;
     // Read as if every format were enabled, so that what its documents come to can be judged as well.
     let (formats, _) = program.scores.join(program.formats, Switch::Enabled, ResourceKind::ALL.into_iter());
     let desired = lower(&document, &formats)
