@@ -1,5 +1,7 @@
 //! The command line (wire contract: Exit codes).
 
+mod values;
+
 use std::{path::PathBuf, time::Duration};
 
 use agent_model::ResourceName;
@@ -7,6 +9,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum, builder::BoolishValueParser};
 use serde::Deserialize;
 
 use crate::device_name::DeviceName;
+use values::{
+    duration, interval, one_or_many, optional_absolute_path, optional_interval, optional_retention, patience,
+    pause_duration, retention,
+};
 
 /// Makes this device what the platform says it should be, and keeps it so.
 #[derive(Debug, Parser)]
@@ -271,7 +277,7 @@ pub(crate) struct LogsArgs {
     #[arg(short, long)]
     pub(crate) timestamps: bool,
     /// Leave out what was printed longer ago, like 10m.
-    #[arg(long, value_name = "DURATION", value_parser = ago)]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) since: Option<Duration>,
     #[command(flatten)]
     pub(crate) state: StateFolder,
@@ -316,7 +322,7 @@ pub(crate) enum AuditCommand {
 #[derive(Debug, Args)]
 pub(crate) struct AuditShowArgs {
     /// Leave out what was done longer ago, like 10m.
-    #[arg(long, value_name = "DURATION", value_parser = ago)]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) since: Option<Duration>,
     /// Show the last LINES records only.
     #[arg(short = 'n', long, value_name = "LINES")]
@@ -375,101 +381,6 @@ pub(crate) enum AuditOutput {
     Json,
 }
 
-/// An interval of a timer: at least a second, at most a week.
-fn interval(text: &str) -> Result<Duration, String> {
-    const SHORTEST: Duration = Duration::from_secs(1);
-    const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
-    let duration =
-        humantime::parse_duration(text).map_err(|error| format!("{error}; write it like 30s, 5m or 1h"))?;
-    if (SHORTEST..=LONGEST).contains(&duration) {
-        Ok(duration)
-    } else {
-        Err("must be between 1s and 7days".to_owned())
-    }
-}
-
-/// How long an answer is waited for: at least a second, at most a year.
-fn patience(text: &str) -> Result<Duration, String> {
-    const SHORTEST: Duration = Duration::from_secs(1);
-    const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
-    let duration =
-        humantime::parse_duration(text).map_err(|error| format!("{error}; write it like 30s, 10m or 1h"))?;
-    if (SHORTEST..=LONGEST).contains(&duration) {
-        Ok(duration)
-    } else {
-        Err("must be between 1s and 366days; leave it out to wait as long as it takes".to_owned())
-    }
-}
-
-/// How long something is kept: at most a year, and no time at all is a time.
-fn retention(text: &str) -> Result<Duration, String> {
-    const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
-    let duration = humantime::parse_duration(text)
-        .map_err(|error| format!("{error}; write it like 0s, 12h or 7days"))?;
-    if duration <= LONGEST { Ok(duration) } else { Err("must be at most 366days".to_owned()) }
-}
-
-/// How long a pause may last: at least a second, at most 30 days.
-fn pause_duration(text: &str) -> Result<Duration, String> {
-    const SHORTEST: Duration = Duration::from_secs(1);
-    const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
-    let duration =
-        humantime::parse_duration(text).map_err(|error| format!("{error}; write it like 30m or 2h"))?;
-    if (SHORTEST..=LONGEST).contains(&duration) {
-        Ok(duration)
-    } else {
-        Err("must be between 1s and 30days; leave it out for a pause that somebody has to end".to_owned())
-    }
-}
-
-/// How long ago something was.
-fn ago(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|error| format!("{error}; write it like 30s, 10m or 2h"))
-}
-
-fn optional_interval<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Duration>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    interval(&text).map(Some).map_err(serde::de::Error::custom)
-}
-
-fn optional_retention<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Duration>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    retention(&text).map(Some).map_err(serde::de::Error::custom)
-}
-
-/// A path in the configuration file, which the service and whoever works on the device read in different folders.
-fn optional_absolute_path<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<PathBuf>, D::Error> {
-    let path = PathBuf::deserialize(deserializer)?;
-    if path.is_absolute() {
-        return Ok(Some(path));
-    }
-    Err(serde::de::Error::custom(format!(
-        "the path {path:?} is relative, so that service and commands would each look for it somewhere else; write it \
-         from / on"
-    )))
-}
-
-fn one_or_many<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged, expecting = "expected a string or a list of strings")]
-    enum OneOrMany {
-        One(String),
-        Many(Vec<String>),
-    }
-    let given = match OneOrMany::deserialize(deserializer)? {
-        OneOrMany::One(one) => vec![one],
-        OneOrMany::Many(many) => many,
-    };
-    // As on the command line, where each may be several.
-    Ok(given.iter().flat_map(|one| one.split(',')).map(str::to_owned).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -495,13 +406,5 @@ mod tests {
             usize::from(takes.is_some()) + command.get_subcommands().map(check).sum::<usize>()
         }
         assert_eq!(check(&Cli::command()), 12);
-    }
-
-    #[test]
-    fn intervals_have_units_and_bounds() {
-        assert_eq!(interval("90s"), Ok(Duration::from_secs(90)));
-        for text in ["", "5", "0s", "10ms", "30days", "soon"] {
-            assert!(interval(text).is_err(), "{text:?} was accepted");
-        }
     }
 }
