@@ -11,7 +11,6 @@
 //! signal wakes.
 
 mod apply;
-mod backoff;
 mod failures;
 mod files;
 mod judging;

@@ -22,11 +22,12 @@ use agent_model::{Digest, Failure, Plan, Standing, SystemdUnitSpec, UnitName, Un
 use serde_json::json;
 
 use super::{
-    backoff, failures, files,
+    failures, files,
     observation::{FoundFile, FoundUnit, SystemdUnitObservation},
     record::{AsFound, Run, Starting, SystemdUnitRecord, WrittenFile},
     step::{SystemdUnitStep, UnitAction},
 };
+use crate::workload::backoff;
 
 pub(super) use undoing::undo;
 
@@ -244,13 +245,13 @@ fn next(
         let again = claim.run.as_ref().is_some_and(|run| run.boot != observed.boot);
         return Next::Do(UnitAction::Start { again });
     }
-    if unit.inactive_since.saturating_sub(unit.active_since) >= backoff::WELL
+    if unit.inactive_since.saturating_sub(unit.active_since) >= backoff::HEALTHY
         && unit.active_since > Duration::ZERO
     {
         claim.tries = 0;
     }
     let failed = failed || unit.job_result.is_some();
-    let due = unit.inactive_since + backoff::pause(claim.tries, failed);
+    let due = unit.inactive_since + pause(claim.tries, failed);
     match due.checked_sub(observed.now) {
         Some(left) if !left.is_zero() => {
             let how = how_it_ended(unit);
@@ -260,6 +261,15 @@ fn next(
             claim.tries += 1;
             Next::Do(UnitAction::Start { again: false })
         }
+    }
+}
+
+/// The pause after a unit ended when it had been started so often for having ended. What went well, or was
+/// stopped by somebody, is started at once the first time; what failed never is.
+fn pause(tries: u64, failed: bool) -> Duration {
+    match tries.saturating_add(u64::from(failed)) {
+        0 => Duration::ZERO,
+        ends => backoff::delay(ends),
     }
 }
 

@@ -7,7 +7,7 @@ const FIRST: Duration = Duration::from_secs(1);
 /// No wait is longer.
 const LONGEST: Duration = Duration::from_secs(300);
 /// Who ran for so long ends for the first time again.
-const HEALTHY: Duration = Duration::from_secs(600);
+pub(crate) const HEALTHY: Duration = Duration::from_secs(600);
 
 /// How often in a row a workload has ended by itself, when it had done so `before` times and now ended
 /// after running for so long.

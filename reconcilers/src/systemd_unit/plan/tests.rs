@@ -179,6 +179,16 @@ fn what_the_agent_cannot_do_without_is_never_touched() {
     }
 }
 
+#[test]
+fn pauses_double_up_to_five_minutes_and_what_went_well_is_forgiven_once() {
+    let seconds = |tries, failed| pause(tries, failed).as_secs();
+    assert_eq!([0, 1, 2, 3].map(|tries| seconds(tries, false)), [0, 1, 2, 4]);
+    assert_eq!(
+        [0, 1, 2, 8, 9, 64, u64::MAX].map(|tries| seconds(tries, true)),
+        [1, 2, 4, 256, 300, 300, 300]
+    );
+}
+
 proptest! {
     #[test]
     fn a_plan_that_is_followed_comes_to_rest(
