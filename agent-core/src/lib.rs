@@ -8,8 +8,8 @@
 //!                                                      ledger
 //! ```
 //!
-//! [`runtime`] joins these into the daemon's loop. No module here names a format or a kind of
-//! workload: both come in through the traits of `agent-model`.
+//! [`runtime`] joins these into the daemon's loop. No module here depends on a format or a
+//! reconciler: both come in through the traits of `agent-model`.
 
 pub mod acceptance;
 pub mod audit;

@@ -1,7 +1,7 @@
 //! What a resource asks of the device besides being there: the questions that a device policy answers.
 //!
-//! A policy knows no kinds of resource: whatever writes a file asks the same question, so that one rule
-//! holds for all of them.
+//! Whatever writes a file asks the same question, of whichever kind it is, so that one rule holds for all of
+//! them.
 
 use std::{borrow::Cow, fmt};
 

@@ -1,7 +1,9 @@
 //! One folder for each kind of resource: how to observe it, plan for it, act on it, and be woken
 //! by it.
 //!
-//! Every kind implements [`agent_model::Reconciler`] and knows nothing of the others.
+//! Every kind implements [`agent_model::Reconciler`] and knows nothing of the others. Beside them lies what
+//! several share: `workload` for all that runs, `held` for what runs under `process-shim`, `mounted_path` for what is
+//! mounted into a container or sandbox, and `refused_by_disk` for what the file system does not do.
 
 mod container;
 #[cfg(test)]

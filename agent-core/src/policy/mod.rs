@@ -6,9 +6,10 @@
 //! ```
 //!
 //! A policy is a file on the device, and nothing that the platform sends can change it: no document may
-//! claim it ([`ProtectedPaths`](crate::protected_paths::ProtectedPaths)). It judges what resources ask for
-//! ([`Ask`](agent_model::Ask)), not of which kind they are, so that one rule holds wherever the same thing
-//! hides. Judging is pure but for whose rights a user has, which the device alone knows ([`Accounts`]).
+//! claim it ([`ProtectedPaths`](crate::protected_paths::ProtectedPaths)). But for the rule `kinds` it judges
+//! what resources ask for ([`Ask`](agent_model::Ask)), not of which kind they are, so that one rule holds
+//! wherever the same thing hides. Judging is pure but for whose rights a user has, which the device alone
+//! knows ([`Accounts`]).
 
 mod accounts;
 mod judgement;

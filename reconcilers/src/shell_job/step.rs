@@ -12,7 +12,7 @@ pub enum ShellJobStep {
     Start {
         /// Names the run.
         run: String,
-        /// The how-manieth for the same declaration, from 1.
+        /// Counts the runs of this declaration, from 1.
         attempt: u64,
         /// The digest of the script.
         script: Digest,

@@ -1,5 +1,5 @@
-//! What all that runs has in common: how its health is found out, and how long it waits when it ends
-//! again and again.
+//! What all that runs has in common: how its health is found out, how long it waits when it ends again and
+//! again, what of its output may leave the device, and whom something happened to.
 
 pub(crate) mod backoff;
 pub(crate) mod health;

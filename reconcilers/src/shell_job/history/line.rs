@@ -26,7 +26,7 @@ pub(super) enum Line {
         script: Digest,
         /// Names the run.
         run: String,
-        /// The how-manieth for the same declaration.
+        /// Counts the runs of this declaration, from 1.
         attempt: u64,
         /// When (RFC 3339), by the clock of that moment: for people.
         at: String,

@@ -57,7 +57,7 @@ pub(super) struct JobRun {
     pub(super) script: Digest,
     /// Names the run.
     pub(super) run: String,
-    /// The how-manieth it is.
+    /// Counts the runs of this declaration, from 1.
     pub(super) attempt: u64,
     /// When it was started (RFC 3339).
     pub(super) at: String,
