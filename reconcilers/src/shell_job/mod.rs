@@ -164,7 +164,7 @@ impl Reconciler for ShellJobReconciler {
         targets: &[Target<ShellJobSpec, ShellJobRecord>],
     ) -> Vec<Result<ShellJobObservation, Failure>> {
         // What is declared next is judged by whether the history was there before it, so it is looked at all the same.
-        if targets.is_empty() && self.device.history.nothing_is_declared() {
+        if targets.is_empty() && self.device.history.forget_declared() {
             self.device.waiting.keep(&BTreeSet::new());
             return Vec::new();
         }

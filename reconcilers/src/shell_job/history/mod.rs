@@ -145,8 +145,9 @@ impl History {
         Ok(())
     }
 
-    /// The same where no job is declared, unless the disk is needed for it: then nothing is done, and false given.
-    pub(super) fn nothing_is_declared(&self) -> bool {
+    /// Forgets what was declared, as nothing is any more, and says so. Where that takes the disk, because the file was
+    /// not read yet or a loss has to be noted, it is left to [`look`](Self::look), and false given.
+    pub(super) fn forget_declared(&self) -> bool {
         let mut state = self.lock();
         let must_tell = state.lost.is_some() || (state.was_missing && state.ledger_was_lost);
         let is_enough = state.is_read && !must_tell;
