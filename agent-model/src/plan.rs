@@ -127,6 +127,11 @@ pub enum Standing {
 }
 
 impl Standing {
+    /// On its way without us.
+    pub fn pending(reason: &'static str, message: impl Into<String>) -> Self {
+        Self::Pending { reason: reason.into(), message: message.into() }
+    }
+
     /// As declared, with nothing more to say.
     pub fn in_sync() -> Self {
         Self::Ready { reason: "InSync".into(), message: String::new(), details: serde_json::Value::Null }

@@ -137,7 +137,7 @@ pub(super) enum Attempt {
 impl PartPlan {
     /// Before there is one: what is held stays as it is.
     fn not_made(entry: Option<&Arc<InventoryEntry>>) -> Self {
-        let then = Standing::Pending { reason: "NotPlanned".into(), message: String::new() };
+        let then = Standing::pending("NotPlanned", "");
         Self::Settled { record: entry.map(|entry| Arc::clone(&entry.record)), then }
     }
 }

@@ -1,6 +1,6 @@
 //! What can go wrong with a container, in words for the status.
 
-use std::{fmt::Display, time::Duration};
+use std::fmt::Display;
 
 use agent_model::{Failure, Retry, TargetPath};
 use serde_json::Value;
@@ -116,17 +116,6 @@ pub(super) fn ran_out_of_space(what: &str, message: &str) -> Failure {
     )
 }
 
-pub(super) fn limits_refused(unenforced: &[String]) -> Failure {
-    Failure::lasting(
-        "PolicyDenied",
-        format!(
-            "limits that cannot be enforced here: {}; unenforceableLimits = \"Refused\" in this device's policy forbids to \
-             run it without them",
-            unenforced.join(", ")
-        ),
-    )
-}
-
 pub(super) fn unmountable(path: &TargetPath, why: Unmountable) -> Failure {
     match why {
         Unmountable::Unreachable(at, error) => Failure::passing(
@@ -173,28 +162,6 @@ pub(super) fn refused(reason: &str, message: &str) -> Failure {
             "{message}; the container before it was brought back, and this is not tried again until its declaration or its image changes"
         ),
         retry: Retry::WhenSomethingChanges,
-        details: Value::Null,
-    }
-}
-
-/// It ended and is not to be started again.
-pub(super) fn ended(how: &str) -> Failure {
-    Failure::lasting(
-        "Exited",
-        format!("{how}, and its restart policy is Never; change what is declared to start it again"),
-    )
-}
-
-/// It ends again and again.
-pub(super) fn crash_loop(how: &str, crashes: u64, left: Duration) -> Failure {
-    let count = match crashes {
-        1 => String::new(),
-        crashes => format!(", {crashes} times in a row"),
-    };
-    Failure {
-        reason: "CrashLoopBackOff".into(),
-        message: format!("{how}{count}; it is started again after a pause; the runtime has what it printed"),
-        retry: Retry::After { delay: left, attempts: crashes },
         details: Value::Null,
     }
 }

@@ -24,7 +24,7 @@ use super::{
     pulling,
     record::ContainerRecord,
 };
-use crate::workload::{health::Health, probing::Known};
+use crate::workload::{health::Health, probing::Known, words};
 
 /// So many containers are looked at at once.
 const AT_ONCE: usize = 8;
@@ -230,7 +230,7 @@ pub(super) async fn complete(
             device.engine.abilities().await.map_err(|refusal| refusal.into_failure("say what it can do"))?;
         observed.unenforced = creation::unenforced(spec, &abilities);
         if !observed.unenforced.is_empty() && !device.tolerates_unenforceable_limits {
-            return Err(failures::limits_refused(&observed.unenforced));
+            return Err(words::limits_refused(&observed.unenforced));
         }
         observed.not_started = device.not_started.of(name, &digest);
         match &mut current {

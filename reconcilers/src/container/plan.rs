@@ -15,8 +15,6 @@ mod rolling_back;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
-
 use agent_model::{ContainerSpec, Digest, Failure, Plan, PullPolicy, RestartPolicy, Retry, Standing};
 use serde_json::json;
 
@@ -26,7 +24,10 @@ use super::{
     record::ContainerRecord,
     step::ContainerStep,
 };
-use crate::workload::{backoff, health::Health};
+use crate::workload::{backoff, health::Health, words};
+
+/// Where there is what it printed.
+const OUTPUT: &str = "the runtime has what it printed";
 
 type ContainerPlan = Plan<ContainerStep, ContainerRecord>;
 
@@ -89,7 +90,7 @@ fn tidy(record: Option<&ContainerRecord>, observed: &ContainerObservation) -> Op
         intent: held(record),
         steps: observed.leftovers.iter().map(remove).collect(),
         record: held(record),
-        then: pending("Tidying", "leftovers of it have been removed"),
+        then: Standing::pending("Tidying", "leftovers of it have been removed"),
     })
 }
 
@@ -126,7 +127,7 @@ impl Case<'_> {
                 intent: held(self.record),
                 steps: vec![ContainerStep::Resume { id: found.id.clone() }],
                 record: held(self.record),
-                then: pending("Resuming", "somebody had paused it; it goes on"),
+                then: Standing::pending("Resuming", "somebody had paused it; it goes on"),
             },
             State::Stopping => wait(self.record, "Stopping", "it is being stopped"),
             State::Leaving => wait(self.record, "Leaving", "the runtime is removing it"),
@@ -196,8 +197,12 @@ impl Case<'_> {
         let record = ContainerRecord { started, stopping: false, refused: None, unenforced, ..record };
         let not_ready = || Some(ContainerRecord { ready: false, ..record.clone() });
         match &running.health {
-            Health::Starting { message } => Plan::nothing(not_ready(), pending("Starting", message)),
-            Health::NotReady { message } => Plan::nothing(not_ready(), pending("NotReady", message)),
+            Health::Starting { message } => {
+                Plan::nothing(not_ready(), Standing::pending("Starting", message))
+            }
+            Health::NotReady { message } => {
+                Plan::nothing(not_ready(), Standing::pending("NotReady", message))
+            }
             Health::Ready => {
                 // Had an agent given it up and ended before it could stop it, then it has recovered since.
                 let record = ContainerRecord { ready: true, given_up: None, ..record };
@@ -206,7 +211,7 @@ impl Case<'_> {
                 if let (Some(how), Some(fields)) = (&record.last_end, details.as_object_mut()) {
                     fields.insert("lastEnd".to_owned(), how.as_str().into());
                 }
-                let message = not_enforced(&record.unenforced);
+                let message = words::not_enforced(&record.unenforced);
                 Plan {
                     intent: Some(record.clone()),
                     steps: remove_previous(self.observed).collect(),
@@ -258,11 +263,13 @@ impl Case<'_> {
             return self.roll_back(Some(found), previous, &failures::did_not_last(&how));
         }
         if self.spec.restart == RestartPolicy::Never {
-            return blocked(self.record, failures::ended(&how));
+            return blocked(self.record, words::ended(&how));
         }
         let crashes = self.crashes(found, ended);
         match backoff::delay(crashes).checked_sub(ended.ended_ago) {
-            Some(left) if !left.is_zero() => blocked(self.record, failures::crash_loop(&how, crashes, left)),
+            Some(left) if !left.is_zero() => {
+                blocked(self.record, words::crash_loop(&how, crashes, left, OUTPUT))
+            }
             _ => again(crashes),
         }
     }
@@ -287,7 +294,7 @@ impl Case<'_> {
                 intent: held(self.record),
                 steps: vec![ContainerStep::Pull { reference: reference.to_owned() }],
                 record: held(self.record),
-                then: pending("Pulling", &format!("the image {reference} is being pulled")),
+                then: Standing::pending("Pulling", format!("the image {reference} is being pulled")),
             }))
         };
         let fails = |failure| Err(Box::new(blocked(self.record, failure)));
@@ -302,7 +309,7 @@ impl Case<'_> {
             }
             Image::Absent | Image::Present { .. } | Image::NotNeeded => pull(),
             Image::Pulling { progress } => {
-                Err(Box::new(Plan::nothing(held(self.record), pending("Pulling", progress))))
+                Err(Box::new(Plan::nothing(held(self.record), Standing::pending("Pulling", progress))))
             }
             Image::NotPulled { wait, .. } if wait.is_zero() => pull(),
             Image::NotPulled { failure, attempts, wait } => {
@@ -340,7 +347,7 @@ impl Case<'_> {
                 last_end,
                 ..ContainerRecord::of_run(None, &self.observed.boot, crashes)
             }),
-            then: pending("Starting", "it has been started"),
+            then: Standing::pending("Starting", "it has been started"),
         }
     }
 
@@ -408,7 +415,7 @@ fn stop_run(
         intent: Some(record.clone()),
         steps: resume.into_iter().chain([ContainerStep::Stop { id: id.clone(), cause }]).collect(),
         record: Some(record),
-        then: pending(reason, message),
+        then: Standing::pending(reason, message),
     }
 }
 
@@ -422,7 +429,7 @@ fn remove_previous(observed: &ContainerObservation) -> impl Iterator<Item = Cont
 /// What it ended like, in words that follow nothing.
 fn how_it_ended(spec: &ContainerSpec, ended: &Ended, given_up: Option<&str>) -> String {
     const KILLED: i64 = 128 + 9;
-    let ran_for = humantime::format_duration(rounded(ended.ran_for));
+    let ran_for = humantime::format_duration(words::rounded(ended.ran_for));
     if let Some(why) = given_up {
         return format!("it was stopped after {ran_for} because of its probe ({why})");
     }
@@ -441,16 +448,8 @@ fn how_it_ended(spec: &ContainerSpec, ended: &Ended, given_up: Option<&str>) -> 
     }
 }
 
-/// Milliseconds are enough, and beyond ten seconds seconds are.
-fn rounded(duration: Duration) -> Duration {
-    match duration.as_secs() {
-        0..10 => Duration::from_millis(duration.as_millis().try_into().unwrap_or(u64::MAX)),
-        seconds => Duration::from_secs(seconds),
-    }
-}
-
 fn wait(record: Option<&ContainerRecord>, reason: &'static str, message: &str) -> ContainerPlan {
-    Plan::nothing(held(record), pending(reason, message))
+    Plan::nothing(held(record), Standing::pending(reason, message))
 }
 
 fn blocked(record: Option<&ContainerRecord>, failure: Failure) -> ContainerPlan {
@@ -460,15 +459,4 @@ fn blocked(record: Option<&ContainerRecord>, failure: Failure) -> ContainerPlan 
 /// What is remembered stays so. What nothing was remembered of is ours from now on.
 fn held(record: Option<&ContainerRecord>) -> Option<ContainerRecord> {
     Some(record.cloned().unwrap_or_default())
-}
-
-fn pending(reason: &'static str, message: &str) -> Standing {
-    Standing::Pending { reason: reason.into(), message: message.to_owned() }
-}
-
-fn not_enforced(limits: &[String]) -> String {
-    match limits {
-        [] => String::new(),
-        limits => format!("not enforced on this device: {}", limits.join("; ")),
-    }
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use agent_model::{Failure, Goal, ProcessSpec, ResourceName, Target};
 
-use super::{Device, failures, observation::ProcessObservation, record::ProcessRecord, supervision::Subject};
+use super::{Device, observation::ProcessObservation, record::ProcessRecord, supervision::Subject};
 use crate::{
     held::{Found, Running, launching::new_run},
-    workload::{health::Health, probing::Known},
+    workload::{health::Health, probing::Known, words},
 };
 
 /// Completes a look with what has been learnt of the process since it runs, and sees to it that more is
@@ -26,7 +26,7 @@ pub(super) fn observe(
         declared.as_ref().map(|(spec, _)| device.control_groups.unenforced(&spec.limits)).unwrap_or_default();
     if !unenforced.is_empty() && !device.tolerates_unenforceable_limits {
         device.supervision.forget(name);
-        return Err(failures::limits_refused(&unenforced));
+        return Err(words::limits_refused(&unenforced));
     }
     let supervise = |subject| {
         drop(device.supervision.supervise(name, &device.folder(name), subject, Known::default()));

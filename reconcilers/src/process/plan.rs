@@ -19,15 +19,17 @@ use process_shim::{End, ProcessIdentity};
 use serde_json::json;
 
 use super::{
-    failures,
     observation::{Ended, Found, ProcessObservation, Running},
     record::ProcessRecord,
     step::ProcessStep,
 };
-use crate::workload::{backoff, health::Health};
+use crate::workload::{backoff, health::Health, words};
 
 /// So long a shim may take to start its process. It waits for nothing but the file system, which may hang.
 const STARTS_WITHIN: Duration = Duration::from_secs(30);
+
+/// Where there is what it printed.
+const OUTPUT: &str = "`harmony-agent logs` shows what it printed";
 
 type ProcessPlan = Plan<ProcessStep, ProcessRecord>;
 
@@ -91,7 +93,7 @@ fn await_start(
             intent: held(record),
             steps: vec![ProcessStep::Kill { shim }],
             record: held(record),
-            then: pending("ShimLost", "its shim did not get to start it, and was killed"),
+            then: Standing::pending("ShimLost", "its shim did not get to start it, and was killed"),
         },
     }
 }
@@ -115,7 +117,7 @@ fn judge(running: &Running, record: Option<&ProcessRecord>, observed: &ProcessOb
             Some(ProcessRecord { ready: true, given_up: None, ..record.clone() }),
             Standing::Ready {
                 reason: "Running".into(),
-                message: not_enforced(&record.unenforced),
+                message: words::not_enforced(&record.unenforced),
                 details: json!({"pid": running.process.pid, "startedAt": running.started_at}),
             },
         ),
@@ -148,7 +150,7 @@ fn start_again(
             let then = Standing::Ready { reason: "Completed".into(), message: how, details: json!({}) };
             Plan::nothing(held(record), then)
         }
-        RestartPolicy::Never => Plan::blocked(held(record), failures::ended(&how)),
+        RestartPolicy::Never => Plan::blocked(held(record), words::ended(&how)),
         RestartPolicy::Always | RestartPolicy::OnFailure => {
             let crashes = match (record, known) {
                 (_, Some(known)) => backoff::crashes(known.crashes, ended.ran_for),
@@ -161,7 +163,7 @@ fn start_again(
             match backoff::delay(crashes).checked_sub(ended.ended_ago) {
                 None => start(record, observed, crashes, true),
                 Some(left) if left.is_zero() => start(record, observed, crashes, true),
-                Some(left) => Plan::blocked(held(record), failures::crash_loop(&how, crashes, left)),
+                Some(left) => Plan::blocked(held(record), words::crash_loop(&how, crashes, left, OUTPUT)),
             }
         }
     }
@@ -169,18 +171,10 @@ fn start_again(
 
 fn how_it_ended(ended: &Ended, given_up: Option<&str>) -> String {
     let memory = if ended.out_of_memory { ", for want of memory" } else { "" };
-    let ran_for = humantime::format_duration(rounded(ended.ran_for));
+    let ran_for = humantime::format_duration(words::rounded(ended.ran_for));
     match given_up {
         Some(why) => format!("it was stopped after {ran_for} because of its probe ({why})"),
         None => format!("it {}{memory} after {ran_for}", ended.end),
-    }
-}
-
-/// Milliseconds are enough, and beyond ten seconds seconds are.
-fn rounded(duration: Duration) -> Duration {
-    match duration.as_secs() {
-        0..10 => Duration::from_millis(duration.as_millis().try_into().unwrap_or(u64::MAX)),
-        seconds => Duration::from_secs(seconds),
     }
 }
 
@@ -197,7 +191,7 @@ fn start(
         intent: held(record),
         steps: vec![ProcessStep::Start { run: observed.next_run.clone(), again }],
         record: Some(next),
-        then: pending("Starting", "it has been started"),
+        then: Standing::pending("Starting", "it has been started"),
     }
 }
 
@@ -213,7 +207,7 @@ fn stop(
         intent: Some(record.clone()),
         steps: vec![ProcessStep::Stop { shim: running.shim, cause }],
         record: Some(record),
-        then: pending(reason, message),
+        then: Standing::pending(reason, message),
     }
 }
 
@@ -222,21 +216,17 @@ fn sweep(run: &str, record: Option<&ProcessRecord>) -> ProcessPlan {
         intent: held(record),
         steps: vec![ProcessStep::Sweep { run: run.to_owned() }],
         record: held(record),
-        then: pending("ShimLost", "its shim was ended, and so what it held is ended as well"),
+        then: Standing::pending("ShimLost", "its shim was ended, and so what it held is ended as well"),
     }
 }
 
 fn wait(record: Option<ProcessRecord>, reason: &'static str, message: &str) -> ProcessPlan {
-    Plan::nothing(record, pending(reason, message))
+    Plan::nothing(record, Standing::pending(reason, message))
 }
 
 /// What is remembered stays so. What nothing was remembered of is ours from now on.
 fn held(record: Option<&ProcessRecord>) -> Option<ProcessRecord> {
     Some(record.cloned().unwrap_or_default())
-}
-
-fn pending(reason: &'static str, message: &str) -> Standing {
-    Standing::Pending { reason: reason.into(), message: message.to_owned() }
 }
 
 /// What is remembered of that run. Of one that the ledger does not know, only what can be seen.
@@ -245,12 +235,5 @@ fn of_run(run: &str, record: Option<&ProcessRecord>) -> ProcessRecord {
     match record {
         Some(record) if record.run.as_deref() == Some(run) => record.clone(),
         _ => ProcessRecord::of_run(run, crashes),
-    }
-}
-
-fn not_enforced(limits: &[String]) -> String {
-    match limits {
-        [] => String::new(),
-        limits => format!("not enforced on this device: {}", limits.join("; ")),
     }
 }

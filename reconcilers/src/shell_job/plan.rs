@@ -68,7 +68,7 @@ pub(super) fn establish(
             let then = if of == key {
                 settled(spec, run, &outcome, observed)
             } else {
-                pending("Starting", "it is run next")
+                Standing::pending("Starting", "it is run next")
             };
             conclude(*of, run, outcome, if of == key { ran(key) } else { held(record) }, then)
         }
@@ -97,7 +97,7 @@ pub(super) fn undo(record: Option<&ShellJobRecord>, observed: &ShellJobObservati
             stop(running, record, "it is declared no longer", "it is being stopped")
         }
         (_, Some((of, run))) => {
-            let then = pending("Stopping", "what is kept of it is removed next");
+            let then = Standing::pending("Stopping", "what is kept of it is removed next");
             conclude(*of, run, outcome_of(run, observed), held(record), then)
         }
         (_, None) => Plan {
@@ -118,7 +118,7 @@ fn wait_for_shim(record: Option<&ShellJobRecord>, observed: &ShellJobObservation
             intent: held(record),
             steps: vec![ShellJobStep::Sweep { run: run.clone() }],
             record: held(record),
-            then: pending("ShimLost", "its shim was ended, and so what it held is ended as well"),
+            then: Standing::pending("ShimLost", "its shim was ended, and so what it held is ended as well"),
         }),
         Found::Running(_) | Found::Nothing | Found::Ended(_) => None,
     }
@@ -131,7 +131,7 @@ fn await_start(shim: Option<ProcessIdentity>, since: Duration, record: Option<&S
             intent: held(record),
             steps: vec![ShellJobStep::Kill { shim }],
             record: held(record),
-            then: pending("ShimLost", "its shim did not get to start it, and was killed"),
+            then: Standing::pending("ShimLost", "its shim did not get to start it, and was killed"),
         },
     }
 }
@@ -214,7 +214,7 @@ fn start(
             run_id: spec.run_id.clone(),
         }],
         record: ran(key),
-        then: pending("Running", "it has been started"),
+        then: Standing::pending("Running", "it has been started"),
     }
 }
 
@@ -223,7 +223,7 @@ fn stop(running: &Running, record: Option<&ShellJobRecord>, cause: &'static str,
         intent: held(record),
         steps: vec![ShellJobStep::Stop { shim: running.shim, cause }],
         record: held(record),
-        then: pending("Stopping", message),
+        then: Standing::pending("Stopping", message),
     }
 }
 
@@ -245,7 +245,7 @@ fn conclude(
 }
 
 fn wait(record: Option<ShellJobRecord>, reason: &'static str, message: &str) -> JobPlan {
-    Plan::nothing(record, pending(reason, message))
+    Plan::nothing(record, Standing::pending(reason, message))
 }
 
 /// What is remembered stays so. What nothing was remembered of is ours from now on.
@@ -255,8 +255,4 @@ fn held(record: Option<&ShellJobRecord>) -> Option<ShellJobRecord> {
 
 fn ran(key: &Digest) -> Option<ShellJobRecord> {
     Some(ShellJobRecord { ran: Some(*key) })
-}
-
-fn pending(reason: &'static str, message: &str) -> Standing {
-    Standing::Pending { reason: reason.into(), message: message.to_owned() }
 }

@@ -302,7 +302,7 @@ fn on_its_way(reason: &'static str, unit: &FoundUnit) -> Standing {
         "" => String::new(),
         active => format!("it was {active} ({}) when it was looked at", unit.sub),
     };
-    Standing::Pending { reason: reason.into(), message }
+    Standing::pending(reason, message)
 }
 
 fn written() -> Standing {

@@ -9,7 +9,7 @@ use super::{
         record::{ContainerRecord, Refused},
         step::ContainerStep,
     },
-    Case, ContainerPlan, backoff, blocked, pending,
+    Case, ContainerPlan, backoff, blocked,
 };
 
 impl Case<'_> {
@@ -64,7 +64,7 @@ impl Case<'_> {
                 ..ContainerRecord::of_run(None, &self.observed.boot, 0)
             }),
             then: refused.map_or_else(
-                || pending("Starting", "the container before it has been started again"),
+                || Standing::pending("Starting", "the container before it has been started again"),
                 |refused| Standing::Failed(refused.failure()),
             ),
         }

@@ -205,7 +205,7 @@ fn each_end_in_a_row_doubles_the_pause_and_says_how_often_and_how_it_was() {
     assert_eq!(failure.retry, Retry::After { delay: Duration::from_secs(3), attempts: 3 });
     assert_eq!(
         failure.message,
-        "it ended with code 7 after 3s, for the 3rd time in a row; it is started again after a pause; \
+        "it ended with code 7 after 3s, 3 times in a row; it is started again after a pause; \
          `harmony-agent logs` shows what it printed"
     );
     assert_eq!(plan.record, Some(record("a", 2)), "the end counts when it is started again");

@@ -84,8 +84,7 @@ pub(super) fn placing(
         return Ok(None);
     }
     record.unread = true;
-    let then =
-        Standing::Pending { reason: "Loading".into(), message: "systemd is about to read its files".into() };
+    let then = Standing::pending("Loading", "systemd is about to read its files");
     Ok(Some(Plan { intent: Some(intent), steps: steps(&spec.unit, actions), record: Some(record), then }))
 }
 

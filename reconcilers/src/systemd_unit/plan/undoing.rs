@@ -87,8 +87,7 @@ fn returning(
     if let Some(run) = done.run.as_mut().filter(|_| changes) {
         run.digest = None;
     }
-    let then =
-        Standing::Pending { reason: "Loading".into(), message: "systemd is about to read its files".into() };
+    let then = Standing::pending("Loading", "systemd is about to read its files");
     let intent = SystemdUnitRecord { unread: true, run: done.run.clone(), ..record.clone() };
     Ok(Some(Plan { intent: Some(intent), steps: steps(name, actions), record: Some(done), then }))
 }
