@@ -45,6 +45,20 @@ pub(crate) fn refused(revision: u64, reason: &str) -> impl Fn(&AgentStatus) -> b
     }
 }
 
+/// What a status counts of a resource: its fields of these names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) changes: u64,
+    pub(crate) restarts: u64,
+    pub(crate) drift_corrections: u64,
+}
+
+/// Those of the resource of that name.
+pub(crate) fn counts(status: &AgentStatus, name: &str) -> Counts {
+    let ResourceStatus { changes, restarts, drift_corrections, .. } = *resource(status, name);
+    Counts { changes, restarts, drift_corrections }
+}
+
 /// The resource of that name.
 pub(crate) fn resource<'a>(status: &'a AgentStatus, name: &str) -> &'a ResourceStatus {
     let found = status.resources.iter().find(|resource| resource.name == name);

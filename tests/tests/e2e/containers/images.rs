@@ -14,8 +14,8 @@ use tests::{
     site::{Access, Site},
 };
 
-use super::{Stage, counts, listed, sleeper, stands};
-use crate::status_words::{converged_at, of_a_later_process};
+use super::{Stage, listed, sleeper, stands};
+use crate::status_words::{Counts, converged_at, counts, of_a_later_process};
 
 /// `web` from that image, by that policy.
 pub(super) fn from(image: &str, policy: &str) -> Value {
@@ -133,23 +133,26 @@ async fn a_tag_that_moves_is_looked_up_before_a_creation_as_the_policy_says_and_
     stage.device.start();
     let is_later = of_a_later_process(&first);
     let status = stage.status("another agent", |it| is_later(it) && converged_at(3)(it)).await;
-    assert_eq!((counts(&status, "web"), stage.runtime.id("web").await), ((1, 0, 0), container));
+    assert_eq!(counts(&status, "web"), Counts { changes: 1, restarts: 0, drift_corrections: 0 });
+    assert_eq!(stage.runtime.id("web").await, container);
 
     stage.put(4, &[web("IfNotPresent", "2")]).await;
     let status = stage.status("the one that is there", converged_at(4)).await;
-    assert_eq!((counts(&status, "web"), image_of(&status)), ((2, 1, 0), one.clone()));
+    assert_eq!(counts(&status, "web"), Counts { changes: 2, restarts: 1, drift_corrections: 0 });
+    assert_eq!(image_of(&status), one);
     stage.put(5, &[web("Always", "2")]).await;
     let status = stage.status("the one that the tag means now", converged_at(5)).await;
     let two = image_of(&status);
-    assert_eq!(counts(&status, "web"), (3, 2, 0));
+    assert_eq!(counts(&status, "web"), Counts { changes: 3, restarts: 2, drift_corrections: 0 });
     assert_ne!(two, one);
 
     // Also where it is made again only because somebody has removed it.
     publish(&stage.runtime, &registry, "app:1").await;
     stage.runtime.podman(&["tag", &two, &image]).await;
     stage.runtime.podman(&["rm", "--force", "--time", "0", "web"]).await;
-    let repaired =
-        |status: &AgentStatus| stands("web", Ready, "Running")(status) && counts(status, "web").2 == 1;
+    let repaired = |status: &AgentStatus| {
+        stands("web", Ready, "Running")(status) && counts(status, "web").drift_corrections == 1
+    };
     let status = stage.status("made again", repaired).await;
     let three = image_of(&status);
     assert!(three != two && three != one, "{three}");
@@ -157,7 +160,8 @@ async fn a_tag_that_moves_is_looked_up_before_a_creation_as_the_policy_says_and_
     stage.runtime.podman(&["tag", &three, &image]).await;
     stage.put(6, &[web("Never", "3")]).await;
     let status = stage.status("what is there, and nobody is asked", converged_at(6)).await;
-    assert_eq!((counts(&status, "web"), image_of(&status)), ((4, 3, 1), three));
+    assert_eq!(counts(&status, "web"), Counts { changes: 4, restarts: 3, drift_corrections: 1 });
+    assert_eq!(image_of(&status), three);
 }
 
 #[tokio::test]

@@ -100,12 +100,6 @@ pub(super) fn stands(
     }
 }
 
-/// Changes, restarts and repairs of the container of that name.
-pub(super) fn counts(status: &AgentStatus, name: &str) -> (u64, u64, u64) {
-    let found = listed(status, name).unwrap_or_else(|| panic!("the status lists no {name}: {status:#?}"));
-    (found.changes, found.restarts, found.drift_corrections)
-}
-
 /// A container that tells of each of its starts, ends when it is asked to, and is ready at once.
 pub(super) fn web(mode: &str) -> Value {
     let mut web = container_script("web", tests::container_runtime::BOX, SCRIPT);

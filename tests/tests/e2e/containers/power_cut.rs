@@ -10,10 +10,10 @@ use tests::{
     site::{Access, Site},
 };
 
-use super::{counts, listed, stands, web};
+use super::{listed, stands, web};
 use crate::{
     crash_walk::{Round, Walker, place, walk},
-    status_words::{accepted, converged_at},
+    status_words::{Counts, accepted, converged_at, counts},
 };
 
 /// So many devices, each with a runtime of its own.
@@ -62,10 +62,10 @@ async fn what_befalls_a_container_survives_a_power_cut_of_the_agent_at_every_ste
         };
         let about = format!("{}, {}\n{}", ROUND[change].0, place(passed), walker.device.log());
         let expected = match change {
-            0 => Some(((1, 0, 0), "started 1\n")),
-            1 => Some(((2, 1, 0), "started 2\n")),
+            0 => Some((Counts { changes: 1, restarts: 0, drift_corrections: 0 }, "started 1\n")),
+            1 => Some((Counts { changes: 2, restarts: 1, drift_corrections: 0 }, "started 2\n")),
             // The log of a container lasts as long as this: it is the same one.
-            2 => Some(((2, 2, 0), "started 2\nstarted 2\n")),
+            2 => Some((Counts { changes: 2, restarts: 2, drift_corrections: 0 }, "started 2\nstarted 2\n")),
             _ => None,
         };
         match expected {

@@ -8,8 +8,8 @@ use tests::{
     nats_server::free_ports,
 };
 
-use super::{Stage, counts, listed, stands};
-use crate::status_words::converged_at;
+use super::{Stage, listed, stands};
+use crate::status_words::{Counts, converged_at, counts};
 
 with_each_runtime!(
     readiness_comes_and_goes_and_a_failed_liveness_probe_restarts,
@@ -40,7 +40,7 @@ async fn ports_are_asked_where_they_are_published_or_at_the_containers_own_addre
                 && listed(status, "unreachable").is_some_and(|it| it.message.contains("not reached"))
         })
         .await;
-    assert_eq!(counts(&status, "published"), (1, 0, 0));
+    assert_eq!(counts(&status, "published"), Counts { changes: 1, restarts: 0, drift_corrections: 0 });
 }
 
 async fn readiness_comes_and_goes_and_a_failed_liveness_probe_restarts(kind: Kind) {
@@ -54,7 +54,7 @@ async fn readiness_comes_and_goes_and_a_failed_liveness_probe_restarts(kind: Kin
     stage.runtime.command(&["exec", "web", "busybox", "rm", "/tmp/ready"]).await;
     let status = stage.status("not ready", stands("web", Pending, "NotReady")).await;
     assert!(listed(&status, "web").unwrap().message.contains("exit code 1"), "{status:#?}");
-    assert_eq!(counts(&status, "web").1, 0);
+    assert_eq!(counts(&status, "web").restarts, 0);
     stage.runtime.command(&["exec", "web", "touch", "/tmp/ready"]).await;
     stage.status("ready again", stands("web", Ready, "Running")).await;
 
@@ -67,7 +67,7 @@ async fn readiness_comes_and_goes_and_a_failed_liveness_probe_restarts(kind: Kin
         .await;
     stage
         .status("started again", |status| {
-            stands("web", Ready, "Running")(status) && counts(status, "web").1 == 1
+            stands("web", Ready, "Running")(status) && counts(status, "web").restarts == 1
         })
         .await;
 }

@@ -8,8 +8,8 @@ use tests::{
     eventually::eventually,
 };
 
-use super::{Stage, counts, listed, sleeper, stands, web};
-use crate::status_words::converged_at;
+use super::{Stage, listed, sleeper, stands, web};
+use crate::status_words::{Counts, converged_at, counts};
 
 with_each_runtime!(
     another_declaration_replaces_it_once_and_leaves_nothing,
@@ -34,7 +34,12 @@ async fn another_declaration_replaces_it_once_and_leaves_nothing(kind: Kind) {
     let first = stage.runtime.id("web").await;
     stage.put(2, &[web("2")]).await;
     let status = stage.status("converged again", converged_at(2)).await;
-    assert_eq!(counts(&status, "web"), (2, 1, 0), "{}", stage.device.log());
+    assert_eq!(
+        counts(&status, "web"),
+        Counts { changes: 2, restarts: 1, drift_corrections: 0 },
+        "{}",
+        stage.device.log()
+    );
     assert_ne!(stage.runtime.id("web").await, first);
     assert_eq!(stage.runtime.names().await, ["web"]);
     assert_eq!(stage.runtime.logs("web").await, "started 2\n");
@@ -52,7 +57,7 @@ async fn what_restarts_it_is_waited_for_and_replaces_it(kind: Kind) {
     let first = stage.runtime.id("web").await;
     stage.put(2, &with("2")).await;
     let status = stage.status("converged again", converged_at(2)).await;
-    assert_eq!(counts(&status, "web"), (2, 1, 0));
+    assert_eq!(counts(&status, "web"), Counts { changes: 2, restarts: 1, drift_corrections: 0 });
     assert_ne!(stage.runtime.id("web").await, first);
 }
 
@@ -74,7 +79,12 @@ async fn what_does_not_start_gives_way_to_the_one_before_and_is_not_tried_again(
     assert_eq!(stage.runtime.names().await, ["other", "web"]);
     assert_eq!(stage.runtime.logs("web").await.matches("started").count(), 2, "once before, once again");
     // It was not applied, and what was started again is the one before.
-    assert_eq!(counts(&status, "web"), (1, 1, 0), "{}", stage.device.log());
+    assert_eq!(
+        counts(&status, "web"),
+        Counts { changes: 1, restarts: 1, drift_corrections: 0 },
+        "{}",
+        stage.device.log()
+    );
 
     // Neither a later agent nor what happens to others tries it again.
     stage.device.kill();
@@ -82,7 +92,7 @@ async fn what_does_not_start_gives_way_to_the_one_before_and_is_not_tried_again(
     stage.runtime.command(&["kill", "other"]).await;
     stage
         .status("the other is back", |status| {
-            counts(status, "other").1 == 1 && stands("other", Ready, "Running")(status)
+            counts(status, "other").restarts == 1 && stands("other", Ready, "Running")(status)
         })
         .await;
     let tries = stage.device.audit().iter().filter(|record| record["step"] == "create it").count();
@@ -91,14 +101,14 @@ async fn what_does_not_start_gives_way_to_the_one_before_and_is_not_tried_again(
     // What was there is declared again: it is there.
     stage.put(3, &[web("1"), sleeper("other")]).await;
     let status = stage.status("converged on what runs", converged_at(3)).await;
-    assert_eq!(counts(&status, "web"), (1, 1, 0));
+    assert_eq!(counts(&status, "web"), Counts { changes: 1, restarts: 1, drift_corrections: 0 });
     assert_eq!(stage.runtime.id("web").await, first);
     assert_eq!(stage.runtime.logs("web").await.matches("started").count(), 2);
 
     // And what does start replaces it.
     stage.put(4, &[web("4"), sleeper("other")]).await;
     let status = stage.status("converged on another one", converged_at(4)).await;
-    assert_eq!(counts(&status, "web"), (2, 2, 0));
+    assert_eq!(counts(&status, "web"), Counts { changes: 2, restarts: 2, drift_corrections: 0 });
     assert_ne!(stage.runtime.id("web").await, first);
     assert_eq!(stage.runtime.names().await, ["other", "web"]);
 }
@@ -135,9 +145,10 @@ async fn what_ends_before_it_was_ready_or_is_given_up_by_its_startup_probe_gives
     never_starts["spec"]["probes"] =
         json!({"startup": {"exec": {"command": ["false"]}, "interval": "1s", "failureThreshold": 1}});
     // Both did start, and then the one before did.
-    for (generation, bad, word, counted) in
-        [(2, ends, "code 7", (2, 2, 0)), (3, never_starts, "startup probe", (3, 4, 0))]
-    {
+    for (generation, bad, word, counted) in [
+        (2, ends, "code 7", Counts { changes: 2, restarts: 2, drift_corrections: 0 }),
+        (3, never_starts, "startup probe", Counts { changes: 3, restarts: 4, drift_corrections: 0 }),
+    ] {
         stage.put(generation, &[bad]).await;
         let brought_back = |status: &_| {
             stands("web", Failed, "NotStarted")(status)

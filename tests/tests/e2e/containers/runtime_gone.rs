@@ -9,8 +9,8 @@ use std::{
 use agent_model::status::ResourceState::{Failed, Ready};
 use tests::document::file;
 
-use super::{Stage, counts, listed, sleeper, stands, web};
-use crate::status_words::converged_at;
+use super::{Stage, listed, sleeper, stands, web};
+use crate::status_words::{Counts, converged_at, counts};
 
 #[tokio::test]
 async fn without_a_runtime_containers_fail_and_all_else_goes_on_until_it_comes() {
@@ -46,14 +46,18 @@ async fn a_runtime_that_restarts_is_listened_to_again_and_restarts_nothing() {
         stage.runtime.serve().await;
         stage
             .status("what died meanwhile is back", |status| {
-                stands("other", Ready, "Running")(status) && counts(status, "other") == (1, 2 * round - 1, 0)
+                stands("other", Ready, "Running")(status)
+                    && counts(status, "other")
+                        == Counts { changes: 1, restarts: 2 * round - 1, drift_corrections: 0 }
             })
             .await;
         // While it is listened to again.
         stage.runtime.podman(&["kill", "other"]).await;
         stage
             .status("what died since is back", |status| {
-                stands("other", Ready, "Running")(status) && counts(status, "other") == (1, 2 * round, 0)
+                stands("other", Ready, "Running")(status)
+                    && counts(status, "other")
+                        == Counts { changes: 1, restarts: 2 * round, drift_corrections: 0 }
             })
             .await;
     }

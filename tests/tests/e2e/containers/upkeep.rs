@@ -7,8 +7,8 @@ use tests::{
     document::container_script,
 };
 
-use super::{Stage, counts, listed, sleeper, stands, web};
-use crate::status_words::converged_at;
+use super::{Stage, listed, sleeper, stands, web};
+use crate::status_words::{Counts, converged_at, counts};
 
 with_each_runtime!(
     what_dies_is_a_restart_and_what_is_removed_by_hand_a_repair,
@@ -26,22 +26,30 @@ async fn what_dies_is_a_restart_and_what_is_removed_by_hand_a_repair(kind: Kind)
     stage.runtime.command(&["kill", "--signal", "KILL", "web"]).await;
     let status = stage.status("it has died", stands("web", Failed, "CrashLoopBackOff")).await;
     assert!(listed(&status, "web").unwrap().message.contains("was killed"), "{status:#?}");
-    let restarted =
-        |status: &_| stands("web", Ready, "Running")(status) && counts(status, "web") == (1, 1, 0);
+    let restarted = |status: &_| {
+        stands("web", Ready, "Running")(status)
+            && counts(status, "web") == Counts { changes: 1, restarts: 1, drift_corrections: 0 }
+    };
     let status = stage.status("it runs again", restarted).await;
     let details = &listed(&status, "web").unwrap().details;
     assert!(details["lastEnd"].as_str().unwrap().contains("was killed"), "{details}");
     assert_eq!(stage.runtime.id("web").await, first, "it is started again as itself");
 
     stage.runtime.remove_by_hand("web").await;
-    let repaired = |status: &_| stands("web", Ready, "Running")(status) && counts(status, "web") == (1, 1, 1);
+    let repaired = |status: &_| {
+        stands("web", Ready, "Running")(status)
+            && counts(status, "web") == Counts { changes: 1, restarts: 1, drift_corrections: 1 }
+    };
     let status = stage.status("it was created again", repaired).await;
     let details = &listed(&status, "web").unwrap().details;
     assert_eq!(details["id"].as_str(), stage.runtime.id("web").await.as_deref());
     assert_ne!(stage.runtime.id("web").await, first);
 
     stage.runtime.command(&["pause", "web"]).await;
-    let repaired = |status: &_| stands("web", Ready, "Running")(status) && counts(status, "web") == (1, 1, 2);
+    let repaired = |status: &_| {
+        stands("web", Ready, "Running")(status)
+            && counts(status, "web") == Counts { changes: 1, restarts: 1, drift_corrections: 2 }
+    };
     stage.status("it goes on", repaired).await;
     let audit = stage.device.audit();
     let steps: Vec<&str> = audit.iter().filter_map(|record| record["step"].as_str()).collect();
@@ -91,13 +99,14 @@ async fn a_container_that_somebody_stopped_or_renamed_comes_back(kind: Kind) {
     stage.runtime.command(&["stop", "web"]).await;
     stage
         .status("started again", |status| {
-            stands("web", Ready, "Running")(status) && counts(status, "web") == (1, 1, 0)
+            stands("web", Ready, "Running")(status)
+                && counts(status, "web") == Counts { changes: 1, restarts: 1, drift_corrections: 0 }
         })
         .await;
     stage.runtime.command(&["rename", "web", "elsewhere"]).await;
     stage
         .status("created again", |status| {
-            stands("web", Ready, "Running")(status) && counts(status, "web").2 == 1
+            stands("web", Ready, "Running")(status) && counts(status, "web").drift_corrections == 1
         })
         .await;
     assert_eq!(stage.runtime.names().await, ["web"]);

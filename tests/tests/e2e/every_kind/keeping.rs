@@ -10,11 +10,11 @@ use tests::{
 };
 
 use super::{
-    LAID_OUT, SETTINGS, UNIT, agent, counts, have_started, identities, installed, resources, stands, starts,
+    LAID_OUT, SETTINGS, UNIT, agent, have_started, identities, installed, resources, stands, starts,
 };
 use crate::{
     service::of_the_next_process,
-    status_words::{converged_at, resource},
+    status_words::{Counts, converged_at, counts, resource},
 };
 
 in_each_format!(each_kind_comes_in_order_is_repaired_and_is_back_after_a_boot_without_a_server);
@@ -34,22 +34,24 @@ async fn each_kind_comes_in_order_is_repaired_and_is_back_after_a_boot_without_a
     ] {
         let it = resource(&status, name);
         assert_eq!((&*it.kind, it.state, &*it.reason), (kind, ResourceState::Ready, reason), "{it:#?}");
-        assert_eq!(counts(&status, name), (1, 0, 0), "{name}");
+        assert_eq!(counts(&status, name), Counts { changes: 1, restarts: 0, drift_corrections: 0 }, "{name}");
     }
     let mut expected = vec!["layout", "web 1", "recorder 1", "watch"];
     have_started(&device, &expected, "all have started").await;
 
     // Each by what the agent hears of it: its timer has an hour to go.
     let pid = &resource(&status, "watch").details["pid"];
-    for (altered, name, repaired, started) in [
-        (&*format!("rm {LAID_OUT}; echo 2 >{SETTINGS}"), "web-settings", (1, 1, 0), None),
-        ("systemctl stop recorder", "recorder", (1, 1, 0), Some("recorder 1")),
-        (&*format!("echo '# more' >>{UNIT}; systemctl daemon-reload"), "recorder", (1, 2, 0), None),
-        ("podman rm --force --time 0 web", "web", (1, 1, 0), Some("web 1")),
-        (&*format!("kill -KILL {pid}"), "watch", (1, 0, 1), Some("watch")),
+    let repaired = |drift_corrections| Counts { changes: 1, restarts: 0, drift_corrections };
+    let restarted = Counts { changes: 1, restarts: 1, drift_corrections: 0 };
+    for (altered, name, counted, started) in [
+        (&*format!("rm {LAID_OUT}; echo 2 >{SETTINGS}"), "web-settings", repaired(1), None),
+        ("systemctl stop recorder", "recorder", repaired(1), Some("recorder 1")),
+        (&*format!("echo '# more' >>{UNIT}; systemctl daemon-reload"), "recorder", repaired(2), None),
+        ("podman rm --force --time 0 web", "web", repaired(1), Some("web 1")),
+        (&*format!("kill -KILL {pid}"), "watch", restarted, Some("watch")),
     ] {
         device.shell(altered).await;
-        site.platform.status_where(DEVICE, altered, stands(name, repaired)).await;
+        site.platform.status_where(DEVICE, altered, stands(name, counted)).await;
         expected.extend(started);
         have_started(&device, &expected, altered).await;
     }
@@ -90,11 +92,11 @@ async fn each_kind_comes_in_order_is_repaired_and_is_back_after_a_boot_without_a
     assert_eq!(after.accepted, before.accepted);
     assert_eq!(starts(&device).await.len(), expected.len() + 3, "{:?}", starts(&device).await);
     for (name, counted) in [
-        ("layout", (1, 0, 0)),
-        ("web-settings", (1, 1, 0)),
-        ("web", (1, 1, 1)),
-        ("recorder", (1, 2, 0)),
-        ("watch", (1, 0, 2)),
+        ("layout", Counts { changes: 1, restarts: 0, drift_corrections: 0 }),
+        ("web-settings", Counts { changes: 1, restarts: 0, drift_corrections: 1 }),
+        ("web", Counts { changes: 1, restarts: 1, drift_corrections: 1 }),
+        ("recorder", Counts { changes: 1, restarts: 0, drift_corrections: 2 }),
+        ("watch", Counts { changes: 1, restarts: 2, drift_corrections: 0 }),
     ] {
         assert_eq!(counts(&after, name), counted, "{name}");
     }

@@ -29,7 +29,10 @@ use tests::{
     systemd_container::{PROGRAMS, SERVICE, SystemdContainer},
 };
 
-use crate::{service::settings, status_words::resource};
+use crate::{
+    service::settings,
+    status_words::{Counts, counts, resource},
+};
 
 /// Where each tells of its starts, in a line.
 const STARTS: &str = "/srv/app/starts";
@@ -137,14 +140,8 @@ async fn agent(device: &SystemdContainer, arguments: &[&str]) -> String {
     device.exec(&command).await.success()
 }
 
-/// Changes, repairs and restarts of a resource.
-fn counts(status: &AgentStatus, name: &str) -> (u64, u64, u64) {
-    let resource = resource(status, name);
-    (resource.changes, resource.drift_corrections, resource.restarts)
-}
-
 /// Whether a resource is ready with these counts, and all others are ready too.
-fn stands(name: &str, expected: (u64, u64, u64)) -> impl Fn(&AgentStatus) -> bool {
+fn stands(name: &str, expected: Counts) -> impl Fn(&AgentStatus) -> bool {
     move |status| {
         counts(status, name) == expected
             && status.resources.iter().all(|resource| resource.state == ResourceState::Ready)

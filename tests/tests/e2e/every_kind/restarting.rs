@@ -7,8 +7,8 @@ use tests::{
     site::{Access, DEVICE, Site},
 };
 
-use super::{counts, have_started, identity, installed, resources};
-use crate::status_words::{converged_at, resource};
+use super::{have_started, identity, installed, resources};
+use crate::status_words::{Counts, converged_at, counts, resource};
 
 #[tokio::test]
 async fn a_change_restarts_what_asked_for_it_and_nothing_else() {
@@ -40,11 +40,11 @@ async fn a_change_restarts_what_asked_for_it_and_nothing_else() {
     assert_ne!(identity(&device, &third, "watch").await, watch);
 
     for (name, counted) in [
-        ("layout", (1, 0, 0)),
-        ("web-settings", (2, 0, 0)),
-        ("web", (2, 0, 1)),
-        ("recorder", (3, 0, 2)),
-        ("watch", (2, 0, 1)),
+        ("layout", Counts { changes: 1, restarts: 0, drift_corrections: 0 }),
+        ("web-settings", Counts { changes: 2, restarts: 0, drift_corrections: 0 }),
+        ("web", Counts { changes: 2, restarts: 1, drift_corrections: 0 }),
+        ("recorder", Counts { changes: 3, restarts: 2, drift_corrections: 0 }),
+        ("watch", Counts { changes: 2, restarts: 1, drift_corrections: 0 }),
     ] {
         assert_eq!(counts(&third, name), counted, "{name}");
     }

@@ -24,7 +24,7 @@ use tests::{
 };
 
 use self::building::OlderAgent;
-use crate::status_words::{accepted, converged_at, of_a_later_process, refused, resource};
+use crate::status_words::{Counts, accepted, converged_at, counts, of_a_later_process, refused};
 
 /// What came with the newer version, which froze the one before.
 const SCHEMA: &str = "schemas/AgentManifest/1.1.0.json";
@@ -65,19 +65,16 @@ fn waiting_for(file: &Path) -> Value {
 struct Traces {
     files: BTreeMap<PathBuf, FileState>,
     shim: ShimRecord,
-    /// Of each resource: changes, repairs, restarts.
-    counters: [(u64, u64, u64); 2],
+    /// Of each resource.
+    counts: [Counts; 2],
 }
 
 impl Traces {
     fn on(device: &Agent, status: &AgentStatus) -> Self {
         let shim = device.shim_record(CLOCK);
         assert!(device.process(CLOCK).is_alive(), "{shim:?}");
-        let counters = [CONFIG, CLOCK].map(|name| {
-            let resource = resource(status, name);
-            (resource.changes, resource.drift_corrections, resource.restarts)
-        });
-        Self { files: snapshot(&device.root()), shim, counters }
+        let counts = [CONFIG, CLOCK].map(|name| counts(status, name));
+        Self { files: snapshot(&device.root()), shim, counts }
     }
 }
 

@@ -18,7 +18,7 @@ use tests::{
 };
 
 use super::{listed, stands};
-use crate::status_words::{converged_at, is, resource};
+use crate::status_words::{Counts, converged_at, counts, is, resource};
 
 fn with(mut process: Value, key: &str, value: Value) -> Value {
     process["spec"][key] = value;
@@ -281,10 +281,6 @@ async fn what_never_started_counts_for_nothing_and_going_back_is_one_change_and_
     let site = Site::start(Access::Open).await;
     let mut device = site.device();
     device.start();
-    let counts = |status: &AgentStatus| {
-        let web = resource(status, "web");
-        (web.changes, web.restarts, web.drift_corrections)
-    };
     site.platform.put(DEVICE, &manifest(DEVICE, 1, &[sleeper("web")])).await;
     site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
     site.platform.put(DEVICE, &manifest(DEVICE, 2, &[process("web", &["no-such-program"])])).await;
@@ -293,8 +289,8 @@ async fn what_never_started_counts_for_nothing_and_going_back_is_one_change_and_
             && resource(status, "web").attempts >= 2
     };
     let status = site.platform.status_where(DEVICE, "not found", tried_again).await;
-    assert_eq!(counts(&status), (1, 0, 0));
+    assert_eq!(counts(&status, "web"), Counts { changes: 1, restarts: 0, drift_corrections: 0 });
     site.platform.put(DEVICE, &manifest(DEVICE, 3, &[sleeper("web")])).await;
     let status = site.platform.status_where(DEVICE, "back", converged_at(3)).await;
-    assert_eq!(counts(&status), (2, 1, 0));
+    assert_eq!(counts(&status, "web"), Counts { changes: 2, restarts: 1, drift_corrections: 0 });
 }

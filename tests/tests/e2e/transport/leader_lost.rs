@@ -13,7 +13,7 @@ use tests::{
 };
 
 use super::stories::assert_one_steady_writer;
-use crate::status_words::{converged_at, resource};
+use crate::status_words::{converged_at, counts};
 
 /// Writes a document, as often as it takes until one attempt is acknowledged; its revision.
 pub(super) async fn put_in_the_end(platform: &Platform, generation: u64, content: &str) -> u64 {
@@ -38,10 +38,7 @@ pub(super) async fn put_in_the_end(platform: &Platform, generation: u64, content
 /// What tells that something was restarted or written without cause.
 fn untouched(device: &Agent, status: &AgentStatus) -> impl PartialEq + std::fmt::Debug + use<> {
     let files = snapshot(&device.path("/etc"));
-    let counts = ["b", "p"].map(|name| {
-        let resource = resource(status, name);
-        (resource.changes, resource.restarts, resource.drift_corrections)
-    });
+    let counts = ["b", "p"].map(|name| counts(status, name));
     (files[std::path::Path::new("b")].clone(), device.process("p"), counts, status.writer.epoch)
 }
 

@@ -6,10 +6,10 @@ use agent_model::status::{AgentStatus, ResourceState};
 use serde_json::json;
 use tests::{site::DEVICE, systemd_container::SERVICE};
 
-use super::{FOLDER, converge, counts, fails, installed, property, starts, unit, until, waiting};
+use super::{FOLDER, converge, fails, installed, property, starts, unit, until, waiting};
 use crate::{
     service::{of_the_next_process, signal},
-    status_words::resource,
+    status_words::{Counts, counts, resource},
 };
 
 #[tokio::test]
@@ -54,7 +54,8 @@ async fn what_somebody_alters_by_hand_is_put_right_and_counted_and_a_boot_starts
     let pid = signal(&device, "KILL").await;
     crate::service::is_up_after(&device, &pid).await;
     let after = of_the_next_process(&site, &before).await;
-    assert_eq!((counts(&after, "app"), starts(&device, "app").await), ((1, 4, 0), 2));
+    assert_eq!(counts(&after, "app"), Counts { changes: 1, restarts: 0, drift_corrections: 4 });
+    assert_eq!(starts(&device, "app").await, 2);
     device.systemctl(&["daemon-reexec"]).await;
     device.systemctl(&["stop", "app"]).await;
     site.platform.status_where(DEVICE, "repaired after the reexec", repaired(5)).await;
@@ -65,7 +66,8 @@ async fn what_somebody_alters_by_hand_is_put_right_and_counted_and_a_boot_starts
     until(&device, "both run", "systemctl is-active app plain").await;
     site.server.start_again().await;
     let booted = of_the_next_process(&site, &after).await;
-    assert_eq!((counts(&booted, "app"), counts(&booted, "plain")), ((1, 5, 0), (1, 0, 1)));
+    assert_eq!(counts(&booted, "app"), Counts { changes: 1, restarts: 0, drift_corrections: 5 });
+    assert_eq!(counts(&booted, "plain"), Counts { changes: 1, restarts: 1, drift_corrections: 0 });
     assert_eq!((starts(&device, "app").await, starts(&device, "plain").await), (4, 2));
 
     // Without its ledger the agent knows its files by their marks, and what nothing declares is gone.
@@ -83,7 +85,7 @@ async fn what_somebody_alters_by_hand_is_put_right_and_counted_and_a_boot_starts
         )],
     )
     .await;
-    assert_eq!(counts(&status, "app").2, 0);
+    assert_eq!(counts(&status, "app").restarts, 0);
     assert_eq!(starts(&device, "app").await, 4);
     until(
         &device,

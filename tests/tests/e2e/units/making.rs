@@ -9,10 +9,10 @@ use tests::{
     systemd_container::SERVICE,
 };
 
-use super::{FOLDER, converge, counts, fails, installed, property, starts, unit, until, waiting};
+use super::{FOLDER, converge, fails, installed, property, starts, unit, until, waiting};
 use crate::{
     service::of_the_next_process,
-    status_words::{refused, resource},
+    status_words::{Counts, counts, refused, resource},
 };
 
 #[tokio::test]
@@ -27,7 +27,7 @@ async fn a_unit_is_made_changed_restarted_once_for_each_change_and_removed_witho
         )
     };
     let status = converge(&site, 1, &[app("one", json!({}))]).await;
-    assert_eq!(counts(&status, "app"), (1, 0, 0));
+    assert_eq!(counts(&status, "app"), Counts { changes: 1, restarts: 0, drift_corrections: 0 });
     assert_eq!(resource(&status, "app").details["activeState"], "active");
     assert_eq!(resource(&status, "app").details["nRestarts"], 0);
     assert_eq!(property(&device, "app.service", "UnitFileState").await, "enabled");
@@ -39,11 +39,13 @@ async fn a_unit_is_made_changed_restarted_once_for_each_change_and_removed_witho
     // Nothing restarts with the agent.
     device.systemctl(&["restart", SERVICE]).await;
     let status = of_the_next_process(&site, &status).await;
-    assert_eq!((counts(&status, "app"), starts(&device, "app").await), ((1, 0, 0), 1));
+    assert_eq!(counts(&status, "app"), Counts { changes: 1, restarts: 0, drift_corrections: 0 });
+    assert_eq!(starts(&device, "app").await, 1);
 
     let limits = json!({"10-limits.conf": "[Service]\nTasksMax=99\n"});
     let status = converge(&site, 2, &[app("two", limits.clone())]).await;
-    assert_eq!((counts(&status, "app"), starts(&device, "app").await), ((2, 0, 1), 2));
+    assert_eq!(counts(&status, "app"), Counts { changes: 2, restarts: 1, drift_corrections: 0 });
+    assert_eq!(starts(&device, "app").await, 2);
     assert_eq!(property(&device, "app.service", "Description").await, "two");
     assert_eq!(property(&device, "app.service", "TasksMax").await, "99");
 
@@ -54,9 +56,11 @@ async fn a_unit_is_made_changed_restarted_once_for_each_change_and_removed_witho
         [file("config", "/etc/app.conf", content), app]
     };
     let status = converge(&site, 3, &with_config("1")).await;
-    assert_eq!((counts(&status, "app"), starts(&device, "app").await), ((3, 0, 2), 3));
+    assert_eq!(counts(&status, "app"), Counts { changes: 3, restarts: 2, drift_corrections: 0 });
+    assert_eq!(starts(&device, "app").await, 3);
     let status = converge(&site, 4, &with_config("2")).await;
-    assert_eq!((counts(&status, "app"), starts(&device, "app").await), ((4, 0, 3), 4));
+    assert_eq!(counts(&status, "app"), Counts { changes: 4, restarts: 3, drift_corrections: 0 });
+    assert_eq!(starts(&device, "app").await, 4);
     let pid = property(&device, "app.service", "MainPID").await;
     let bad = unit(
         "app",
@@ -69,7 +73,8 @@ async fn a_unit_is_made_changed_restarted_once_for_each_change_and_removed_witho
     assert_eq!(property(&device, "app.service", "Description").await, "two");
     assert_eq!((failed.changes, failed.drift_corrections, failed.restarts), (4, 0, 3), "what was refused");
     let status = converge(&site, 6, &with_config("2")).await;
-    assert_eq!((counts(&status, "app"), starts(&device, "app").await), ((4, 0, 3), 4));
+    assert_eq!(counts(&status, "app"), Counts { changes: 4, restarts: 3, drift_corrections: 0 });
+    assert_eq!(starts(&device, "app").await, 4);
 
     converge(&site, 7, &[]).await;
     assert_eq!(device.shell(&format!("find {FOLDER} | sort")).await, before);

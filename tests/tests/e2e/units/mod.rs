@@ -92,9 +92,3 @@ async fn until(device: &SystemdContainer, what: &str, script: &str) {
     })
     .await;
 }
-
-/// Changes, drift corrections and restarts.
-fn counts(status: &AgentStatus, name: &str) -> (u64, u64, u64) {
-    let resource = resource(status, name);
-    (resource.changes, resource.drift_corrections, resource.restarts)
-}

@@ -12,11 +12,11 @@ use tests::{
     systemd_container::{BUILT, PROGRAMS, SERVICE, SystemdContainer},
 };
 
-use super::{FOLDER, counts, property, starts, unit};
+use super::{FOLDER, property, starts, unit};
 use crate::{
     crash_walk::{Round, place, walk},
     service::settings,
-    status_words::converged_at,
+    status_words::{Counts, converged_at, counts},
 };
 
 const ROUND: Round<'static> = &[("first start", 20), ("change", 25), ("removal", 18)];
@@ -129,7 +129,8 @@ async fn what_befalls_a_unit_survives_a_power_cut_of_the_agent_at_every_step() {
         } else {
             let is = (counts(&status, "app"), started, property(device, "app.service", "Description").await);
             let restarts = change as u64;
-            let expected = ((1 + restarts, 0, restarts), 1, mark.to_string());
+            let expected =
+                (Counts { changes: 1 + restarts, restarts, drift_corrections: 0 }, 1, mark.to_string());
             assert_eq!(is, expected, "{about}\n{}", device.journal().await);
         }
         was_killed
