@@ -20,8 +20,8 @@ use tests::{
 };
 
 use crate::{
-    processes::{logged, stands},
-    status_words::converged_at,
+    processes::logged,
+    status_words::{converged_at, stands},
 };
 
 /// Runs `logs` with these arguments on that device's state folder.

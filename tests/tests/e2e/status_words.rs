@@ -1,6 +1,8 @@
 //! What tests ask of a status.
 
-use agent_model::status::{AgentStatus, ConditionStatus, ConditionType, Phase, ResourceStatus};
+use agent_model::status::{
+    AgentStatus, ConditionStatus, ConditionType, Phase, ResourceState, ResourceStatus,
+};
 
 /// Whether this generation is the newest seen, in force and fully applied.
 pub(crate) fn converged_at(generation: u64) -> impl Fn(&AgentStatus) -> bool {
@@ -61,6 +63,21 @@ pub(crate) fn counts(status: &AgentStatus, name: &str) -> Counts {
 
 /// The resource of that name.
 pub(crate) fn resource<'a>(status: &'a AgentStatus, name: &str) -> &'a ResourceStatus {
-    let found = status.resources.iter().find(|resource| resource.name == name);
-    found.unwrap_or_else(|| panic!("the status lists no {name}: {status:#?}"))
+    listed(status, name).unwrap_or_else(|| panic!("the status lists no {name}: {status:#?}"))
+}
+
+/// The same, if the status lists it.
+pub(crate) fn listed<'a>(status: &'a AgentStatus, name: &str) -> Option<&'a ResourceStatus> {
+    status.resources.iter().find(|resource| resource.name == name)
+}
+
+/// Whether the resource of that name is in that state for that reason.
+pub(crate) fn stands(
+    name: &'static str,
+    state: ResourceState,
+    reason: &'static str,
+) -> impl Fn(&AgentStatus) -> bool {
+    move |status| {
+        listed(status, name).is_some_and(|resource| resource.state == state && resource.reason == reason)
+    }
 }

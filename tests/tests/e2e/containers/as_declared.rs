@@ -7,8 +7,8 @@ use tests::{
     nats_server::free_ports,
 };
 
-use super::{Stage, listed};
-use crate::status_words::converged_at;
+use super::Stage;
+use crate::status_words::{converged_at, listed};
 
 with_each_runtime!(every_part_of_a_declaration_arrives,);
 

@@ -10,7 +10,8 @@ use tests::{
     document::container_script,
 };
 
-use super::{Stage, listed, stands};
+use super::Stage;
+use crate::status_words::{listed, stands};
 
 with_each_runtime!(restart_policies_and_growing_pauses);
 

@@ -17,9 +17,9 @@ use tests::{
 use super::{
     Stage,
     images::{from, publish, push},
-    listed, sleeper, stands,
+    sleeper,
 };
-use crate::status_words::{Counts, accepted, converged_at, counts};
+use crate::status_words::{Counts, accepted, converged_at, counts, listed, stands};
 
 const MIB: u64 = 1 << 20;
 

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use tests::eventually::eventually;
 
-use super::{Stage, listed, sleeper, stands, web};
-use crate::status_words::{converged_at, refused};
+use super::{Stage, sleeper, web};
+use crate::status_words::{converged_at, listed, refused, stands};
 
 fn mounting(name: &str, source: &std::path::Path) -> Value {
     let mut sleeper = sleeper(name);

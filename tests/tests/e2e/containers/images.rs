@@ -14,8 +14,8 @@ use tests::{
     site::{Access, Site},
 };
 
-use super::{Stage, listed, sleeper, stands};
-use crate::status_words::{Counts, converged_at, counts, of_a_later_process};
+use super::{Stage, sleeper};
+use crate::status_words::{Counts, converged_at, counts, listed, of_a_later_process, stands};
 
 /// `web` from that image, by that policy.
 pub(super) fn from(image: &str, policy: &str) -> Value {

@@ -32,7 +32,7 @@ mod runtime_gone;
 mod strangers;
 mod upkeep;
 
-use agent_model::status::{AgentStatus, ResourceState, ResourceStatus};
+use agent_model::status::AgentStatus;
 use serde_json::{Value, json};
 use tests::{
     agent::Agent,
@@ -81,22 +81,6 @@ impl Stage {
     /// Waits for a status for which that holds.
     pub(super) async fn status(&self, what: &str, holds: impl Fn(&AgentStatus) -> bool) -> AgentStatus {
         self.site.platform.status_where(self.device.id(), what, holds).await
-    }
-}
-
-/// The container of that name, if the status lists it.
-pub(super) fn listed<'a>(status: &'a AgentStatus, name: &str) -> Option<&'a ResourceStatus> {
-    status.resources.iter().find(|resource| resource.kind == "Container" && resource.name == name)
-}
-
-/// Whether the container of that name is in that state for that reason.
-pub(super) fn stands(
-    name: &'static str,
-    state: ResourceState,
-    reason: &'static str,
-) -> impl Fn(&AgentStatus) -> bool {
-    move |status| {
-        listed(status, name).is_some_and(|resource| resource.state == state && resource.reason == reason)
     }
 }
 

@@ -10,10 +10,10 @@ use tests::{
     site::{Access, Site},
 };
 
-use super::{listed, stands, web};
+use super::web;
 use crate::{
     crash_walk::{Round, Walker, place, walk},
-    status_words::{Counts, accepted, converged_at, counts},
+    status_words::{Counts, accepted, converged_at, counts, listed, stands},
 };
 
 /// So many devices, each with a runtime of its own.

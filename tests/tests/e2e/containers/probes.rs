@@ -8,8 +8,8 @@ use tests::{
     nats_server::free_ports,
 };
 
-use super::{Stage, listed, stands};
-use crate::status_words::{Counts, converged_at, counts};
+use super::Stage;
+use crate::status_words::{Counts, converged_at, counts, listed, stands};
 
 with_each_runtime!(
     readiness_comes_and_goes_and_a_failed_liveness_probe_restarts,

@@ -8,8 +8,8 @@ use tests::{
     eventually::eventually,
 };
 
-use super::{Stage, listed, sleeper, stands, web};
-use crate::status_words::{Counts, converged_at, counts};
+use super::{Stage, sleeper, web};
+use crate::status_words::{Counts, converged_at, counts, listed, stands};
 
 with_each_runtime!(
     another_declaration_replaces_it_once_and_leaves_nothing,

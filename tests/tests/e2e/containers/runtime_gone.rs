@@ -9,8 +9,8 @@ use std::{
 use agent_model::status::ResourceState::{Failed, Ready};
 use tests::document::file;
 
-use super::{Stage, listed, sleeper, stands, web};
-use crate::status_words::{Counts, converged_at, counts};
+use super::{Stage, sleeper, web};
+use crate::status_words::{Counts, converged_at, counts, listed, stands};
 
 #[tokio::test]
 async fn without_a_runtime_containers_fail_and_all_else_goes_on_until_it_comes() {

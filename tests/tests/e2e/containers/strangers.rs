@@ -3,8 +3,8 @@
 use agent_model::status::ResourceState::{Failed, Ready};
 use tests::container_runtime::{BOX, Kind};
 
-use super::{Stage, listed, sleeper, stands};
-use crate::status_words::converged_at;
+use super::{Stage, sleeper};
+use crate::status_words::{converged_at, listed, stands};
 
 with_each_runtime!(a_strangers_container_keeps_its_name_and_runs_on, a_name_that_becomes_free_is_taken,);
 

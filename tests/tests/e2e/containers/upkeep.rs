@@ -7,8 +7,8 @@ use tests::{
     document::container_script,
 };
 
-use super::{Stage, listed, sleeper, stands, web};
-use crate::status_words::{Counts, converged_at, counts};
+use super::{Stage, sleeper, web};
+use crate::status_words::{Counts, converged_at, counts, listed, stands};
 
 with_each_runtime!(
     what_dies_is_a_restart_and_what_is_removed_by_hand_a_repair,

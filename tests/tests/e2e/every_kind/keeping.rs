@@ -10,7 +10,8 @@ use tests::{
 };
 
 use super::{
-    LAID_OUT, SETTINGS, UNIT, agent, have_started, identities, installed, resources, stands, starts,
+    LAID_OUT, SETTINGS, UNIT, agent, have_started, identities, installed, ready_and_counted, resources,
+    starts,
 };
 use crate::{
     service::of_the_next_process,
@@ -51,7 +52,7 @@ async fn each_kind_comes_in_order_is_repaired_and_is_back_after_a_boot_without_a
         (&*format!("kill -KILL {pid}"), "watch", restarted, Some("watch")),
     ] {
         device.shell(altered).await;
-        site.platform.status_where(DEVICE, altered, stands(name, counted)).await;
+        site.platform.status_where(DEVICE, altered, ready_and_counted(name, counted)).await;
         expected.extend(started);
         have_started(&device, &expected, altered).await;
     }

@@ -141,7 +141,7 @@ async fn agent(device: &SystemdContainer, arguments: &[&str]) -> String {
 }
 
 /// Whether a resource is ready with these counts, and all others are ready too.
-fn stands(name: &str, expected: Counts) -> impl Fn(&AgentStatus) -> bool {
+fn ready_and_counted(name: &str, expected: Counts) -> impl Fn(&AgentStatus) -> bool {
     move |status| {
         counts(status, name) == expected
             && status.resources.iter().all(|resource| resource.state == ResourceState::Ready)

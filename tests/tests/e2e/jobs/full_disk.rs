@@ -14,8 +14,8 @@ use tests::{
     small_disk::SmallDisk,
 };
 
-use super::{allowing, lines, listed, open_folder, stands};
-use crate::status_words::{converged_at, is, of_a_later_process};
+use super::{allowing, lines, open_folder};
+use crate::status_words::{converged_at, is, listed, of_a_later_process, stands};
 
 #[tokio::test]
 async fn a_job_whose_start_cannot_be_noted_does_not_run_until_it_can_be() {

@@ -9,8 +9,8 @@ use tests::{
     site::{Access, DEVICE, Site},
 };
 
-use super::{allowing, lines, open_folder, stands};
-use crate::status_words::converged_at;
+use super::{allowing, lines, open_folder};
+use crate::status_words::{converged_at, stands};
 
 #[tokio::test]
 async fn a_job_does_not_run_where_its_history_is_lost_until_it_has_a_new_run_id() {

@@ -17,8 +17,8 @@ use tests::{
     site::{Access, DEVICE, Site},
 };
 
-use super::{allowing, lines, listed, open_folder, stands};
-use crate::status_words::converged_at;
+use super::{allowing, lines, open_folder};
+use crate::status_words::{converged_at, listed, stands};
 
 /// Prints a line for each thing that it could do. Written so that each try may fail.
 const PROBE: &str = r#"#!/bin/bash

@@ -8,8 +8,8 @@ use tests::{
     site::{Access, DEVICE, Site},
 };
 
-use super::{allowing, stands};
-use crate::status_words::refused;
+use super::allowing;
+use crate::status_words::{refused, stands};
 
 #[tokio::test]
 async fn a_bare_command_is_refused_by_naming_the_conversion_and_runs_once_converted() {

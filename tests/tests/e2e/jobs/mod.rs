@@ -9,10 +9,7 @@ mod power_cut;
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use agent_model::{
-    Digest,
-    status::{AgentStatus, ResourceState, ResourceStatus},
-};
+use agent_model::Digest;
 use serde_json::Value;
 use tempfile::TempDir;
 use tests::agent::Agent;
@@ -32,20 +29,6 @@ pub(super) fn allowing(device: Agent, jobs: &[&Value]) -> Agent {
         .map(|script| format!("'{}'", Digest::of_bytes(script.as_bytes())))
         .collect();
     device.with_rule("shellJobs", "'AllowListed'").with_rule("scripts", &format!("[{}]", digests.join(", ")))
-}
-
-/// The job of that name, if the status lists it.
-pub(super) fn listed<'a>(status: &'a AgentStatus, name: &str) -> Option<&'a ResourceStatus> {
-    status.resources.iter().find(|resource| resource.kind == "ShellJob" && resource.name == name)
-}
-
-/// Whether the job of that name is in that state for that reason.
-pub(super) fn stands(
-    name: &'static str,
-    state: ResourceState,
-    reason: &'static str,
-) -> impl Fn(&AgentStatus) -> bool {
-    move |status| listed(status, name).is_some_and(|job| job.state == state && job.reason == reason)
 }
 
 /// The lines of that file, of which each run leaves one.

@@ -11,8 +11,8 @@ use tests::{
     site::{Access, DEVICE, Site},
 };
 
-use super::{allowing, lines, listed, open_folder, stands};
-use crate::status_words::{converged_at, of_a_later_process, refused};
+use super::{allowing, lines, open_folder};
+use crate::status_words::{converged_at, listed, of_a_later_process, refused, stands};
 
 #[tokio::test]
 async fn a_job_runs_once_and_tells_how_it_came_out() {

@@ -16,10 +16,10 @@ use tests::{
     site::{Access, Site},
 };
 
-use super::{allowing, open_folder, stands};
+use super::{allowing, open_folder};
 use crate::{
     crash_walk::{Round, Walker, place, walk},
-    status_words::{accepted, converged_at},
+    status_words::{accepted, converged_at, stands},
 };
 
 /// So many devices.

@@ -19,8 +19,8 @@ use tests::{
     site::{Access, DEVICE, Site},
 };
 
-use super::{listed, logged, stands};
-use crate::status_words::{converged_at, resource};
+use super::logged;
+use crate::status_words::{converged_at, listed, resource, stands};
 
 in_each_format!(a_process_is_started_once_and_the_status_says_which_it_is);
 

@@ -11,8 +11,8 @@ use tests::{
     site::{Access, DEVICE, Site},
 };
 
-use super::{listed, logged, stands};
-use crate::status_words::{converged_at, is, of_a_later_process, resource};
+use super::logged;
+use crate::status_words::{converged_at, is, listed, of_a_later_process, resource, stands};
 
 /// Says when it was started, by the clock that the agent and nobody else can set, and fails.
 const FAILING: &str = "cut -d' ' -f1 /proc/uptime; exit 3";

@@ -17,8 +17,7 @@ use tests::{
     site::{Access, DEVICE, Site},
 };
 
-use super::{listed, stands};
-use crate::status_words::{Counts, converged_at, counts, is, resource};
+use crate::status_words::{Counts, converged_at, counts, is, listed, resource, stands};
 
 fn with(mut process: Value, key: &str, value: Value) -> Value {
     process["spec"][key] = value;

@@ -11,8 +11,8 @@ use tests::{
     site::{Access, DEVICE, Site},
 };
 
-use super::{logged, stands};
-use crate::status_words::converged_at;
+use super::logged;
+use crate::status_words::{converged_at, stands};
 
 /// The sizes of the files of a log, the newest first.
 fn sizes(device: &Agent, name: &str) -> Vec<u64> {

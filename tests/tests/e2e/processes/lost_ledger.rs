@@ -11,8 +11,7 @@ use tests::{
     site::{Access, DEVICE, Site},
 };
 
-use super::listed;
-use crate::status_words::{converged_at, is};
+use crate::status_words::{converged_at, is, listed};
 
 /// What happened to the ledger and its copy.
 const DAMAGES: [fn(&Agent); 3] = [

@@ -18,26 +18,9 @@ mod upkeep;
 
 use std::fs;
 
-use agent_model::status::{AgentStatus, ResourceState, ResourceStatus};
 use process_shim::log_line::LogLine;
 use serde_json::Value;
 use tests::{agent::Agent, document::process};
-
-/// The process of that name, if the status lists it.
-pub(super) fn listed<'a>(status: &'a AgentStatus, name: &str) -> Option<&'a ResourceStatus> {
-    status.resources.iter().find(|resource| resource.kind == "Process" && resource.name == name)
-}
-
-/// Whether the process of that name is in that state for that reason.
-pub(super) fn stands(
-    name: &'static str,
-    state: ResourceState,
-    reason: &'static str,
-) -> impl Fn(&AgentStatus) -> bool {
-    move |status| {
-        listed(status, name).is_some_and(|resource| resource.state == state && resource.reason == reason)
-    }
-}
 
 /// The lines that a process printed, of all its runs whose log is kept.
 pub(super) fn logged(device: &Agent, name: &str) -> Vec<String> {

@@ -11,8 +11,7 @@ use tests::{
     site::{Access, DEVICE, Site},
 };
 
-use super::stands;
-use crate::status_words::{converged_at, of_a_later_process, resource};
+use crate::status_words::{converged_at, of_a_later_process, resource, stands};
 
 /// How an agent ends, and which one comes after it.
 #[derive(Debug, Clone, Copy)]

@@ -12,10 +12,10 @@ use tests::{
     site::{Access, Site},
 };
 
-use super::{listed, logged};
+use super::logged;
 use crate::{
     crash_walk::{Round, Walker, place, walk},
-    status_words::converged_at,
+    status_words::{converged_at, listed},
 };
 
 /// So many devices.

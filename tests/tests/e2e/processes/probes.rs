@@ -17,8 +17,8 @@ use tests::{
     site::{Access, DEVICE, Site},
 };
 
-use super::{listed, logged, stands};
-use crate::status_words::{converged_at, resource};
+use super::logged;
+use crate::status_words::{converged_at, listed, resource, stands};
 
 /// Answers as the file `answer` in its folder says: with a status, not at all, or by closing. Speaks TLS
 /// where it has a certificate.

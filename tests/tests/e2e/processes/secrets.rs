@@ -15,8 +15,7 @@ use tests::{
     site::{Access, DEVICE, Site},
 };
 
-use super::stands;
-use crate::status_words::{refused, resource};
+use crate::status_words::{refused, resource, stands};
 
 const SECRET: &str = "planted-6f1c2a";
 

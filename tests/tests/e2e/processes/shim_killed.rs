@@ -11,8 +11,8 @@ use tests::{
     site::{Access, DEVICE, Site},
 };
 
-use super::{listed, logged, python, stands};
-use crate::status_words::{converged_at, resource};
+use super::{logged, python};
+use crate::status_words::{converged_at, listed, resource, stands};
 
 /// Starts others that do not end with it: a child, one with a session of its own, and one that has
 /// nothing of its environment any more.

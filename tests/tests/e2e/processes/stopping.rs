@@ -14,8 +14,8 @@ use tests::{
     site::{Access, DEVICE, Site},
 };
 
-use super::{listed, logged, python, stands};
-use crate::status_words::{accepted, converged_at, resource};
+use super::{logged, python};
+use crate::status_words::{accepted, converged_at, listed, resource, stands};
 
 /// Does not heed what asks it to stop but says that it was asked, and neither do those that it starts to
 /// get away: a child, one with a session of its own, a daemon, and one that has nothing of its

@@ -14,8 +14,7 @@ use tests::{
     site::{Access, DEVICE, Site},
 };
 
-use super::listed;
-use crate::status_words::{converged_at, resource};
+use crate::status_words::{converged_at, listed, resource};
 
 const OTHER_BOOT: &str = "00000000-0000-4000-8000-000000000000";
 

@@ -12,8 +12,7 @@ use tests::{
     site::{Access, DEVICE, Site},
 };
 
-use super::{listed, stands};
-use crate::status_words::{converged_at, resource};
+use crate::status_words::{converged_at, listed, resource, stands};
 
 #[tokio::test]
 async fn a_process_that_has_started_is_not_asked_again_by_the_next_agent_though_it_is_not_ready() {

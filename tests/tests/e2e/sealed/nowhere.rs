@@ -22,10 +22,8 @@ use tests::{
 
 use super::{SECRET, key_of, sealed, sealed_file, with_variable};
 use crate::{
-    containers,
-    jobs::{self, allowing},
-    processes::stands,
-    status_words::{converged_at, refused, resource},
+    jobs::allowing,
+    status_words::{converged_at, refused, resource, stands},
 };
 
 /// The secret as it is, in hexadecimal, its SHA-256, and what is sure to be in base64 of any text that has it.
@@ -141,7 +139,7 @@ async fn what_was_sealed_is_with_what_it_is_for_and_nowhere_else_in_no_form() {
             && stands("unready", ResourceState::Pending, "NotReady")(status)
             && stands("failing", ResourceState::Failed, "CrashLoopBackOff")(status)
             && stands("missing", ResourceState::Failed, "CommandNotFound")(status)
-            && jobs::stands("sleeping", ResourceState::Pending, "Running")(status)
+            && stands("sleeping", ResourceState::Pending, "Running")(status)
             && resource(status, "conf").reason == "InSync"
             && resource(status, "folder").reason == "NotRegularFile"
     };
@@ -183,7 +181,7 @@ async fn what_was_sealed_is_with_what_it_is_for_and_nowhere_else_in_no_form() {
     device.start();
     // What a job prints lies in its log, which is its own; the status has it masked.
     site.platform.put(DEVICE, &site.document(3, &[token(failing_job)])).await;
-    let over = jobs::stands("printing", ResourceState::Failed, "Failed");
+    let over = stands("printing", ResourceState::Failed, "Failed");
     let status = site.platform.status_where(DEVICE, "the job is over", over).await;
     assert!(resource(&status, "printing").details.to_string().contains("***"), "{status:#?}");
     site.platform.put(DEVICE, &site.document(4, &[])).await;
@@ -214,8 +212,8 @@ async fn what_a_container_has_sealed_is_in_its_runtimes_own_store_and_nowhere_el
     missing["spec"]["pullPolicy"] = json!("Never");
     site.platform.put(DEVICE, &site.document(1, &[web, failing, missing])).await;
     let all = |status: &AgentStatus| {
-        containers::stands("web", ResourceState::Ready, "Running")(status)
-            && containers::stands("failing", ResourceState::Failed, "CrashLoopBackOff")(status)
+        stands("web", ResourceState::Ready, "Running")(status)
+            && stands("failing", ResourceState::Failed, "CrashLoopBackOff")(status)
             && resource(status, "missing").state == ResourceState::Failed
     };
     site.platform.status_where(DEVICE, "all that runs and fails", all).await;

@@ -13,8 +13,8 @@ use tests::{
 use super::{SECRET, environment, key_of, sealed, sealed_file, with_variable};
 use crate::{
     containers::Stage,
-    jobs::{allowing, open_folder, stands},
-    status_words::{converged_at, resource},
+    jobs::{allowing, open_folder},
+    status_words::{converged_at, resource, stands},
 };
 
 in_each_format!(

@@ -7,10 +7,7 @@ use tests::{
     site::{Access, DEVICE, Site},
 };
 
-use crate::{
-    jobs::stands,
-    status_words::{converged_at, refused},
-};
+use crate::status_words::{converged_at, refused, stands};
 
 #[tokio::test]
 async fn a_job_runs_when_a_trusted_key_signed_its_document_and_else_is_denied() {
