@@ -32,6 +32,17 @@ pub struct Ran {
     pub stderr: String,
 }
 
+impl Ran {
+    /// Makes sure that it ended with this exit code.
+    ///
+    /// # Panics
+    /// When it ended in any other way, with all that it printed.
+    #[track_caller]
+    pub fn assert_ended(&self, code: i32) {
+        assert_eq!(self.code, Some(code), "{self:#?}");
+    }
+}
+
 /// A command that goes on until somebody ends it.
 #[derive(Debug)]
 pub struct Running {

@@ -25,7 +25,7 @@ const STATUS: &[u8] = b"NATS/1.0 100\n\n";
 
 #[track_caller]
 fn assert_done(ran: &Ran) {
-    assert_eq!(ran.code, Some(0), "{ran:#?}");
+    ran.assert_ended(0);
 }
 
 fn items(ran: &Ran) -> Vec<Value> {

@@ -90,11 +90,6 @@ fn saved(folder: &TempDir, ran: &Ran) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-#[track_caller]
-fn assert_ended(ran: &Ran, code: i32) {
-    assert_eq!(ran.code, Some(code), "{ran:#?}");
-}
-
 /// Each line's words, however they are spaced.
 fn words(text: &str) -> Vec<String> {
     text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
@@ -112,7 +107,7 @@ async fn files_come_out_as_documents_of_scores_that_are_valid_in_both_notations(
     let documents = [first, authored("edge-2", &[])];
     let path = shell.file(&documents);
     let json = shell.run(&["convert", "--to", "Score", "-f", &path, "-o", "json"]).await;
-    assert_ended(&json, 0);
+    json.assert_ended(0);
     let list: Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!(list["kind"], "List");
     let (one, two) = (&list["items"][0], &list["items"][1]);
@@ -123,13 +118,13 @@ async fn files_come_out_as_documents_of_scores_that_are_valid_in_both_notations(
     assert_eq!(two["spec"], json!({"scores": []}));
 
     let yaml = shell.run(&["convert", "-f", &path]).await;
-    assert_ended(&yaml, 0);
+    yaml.assert_ended(0);
     for printed in [&json, &yaml] {
         let again = shell.run(&["convert", "-o", "json", "-f", &saved(&folder, printed)]).await;
-        assert_ended(&again, 0);
+        again.assert_ended(0);
         assert_eq!(again.stdout, json.stdout, "Scores stay as they are, in whatever notation");
         let ran = shell.run(&["validate", "-f", &saved(&folder, printed)]).await;
-        assert_ended(&ran, 0);
+        ran.assert_ended(0);
         assert_eq!(ran.stdout.lines().filter(|line| line.ends_with(": valid")).count(), 2, "{ran:#?}");
     }
     let single = shell.run(&["convert", "-o", "json", "-f", &shell.file(&documents[..1])]).await;
@@ -147,7 +142,7 @@ async fn nothing_is_printed_when_any_document_cannot_be_converted_and_all_proble
     newer["spec"]["resources"][0]["colour"] = json!("red");
     let documents = [authored("edge-1", &[]), authored("edge-2", &[misspelt]), newer];
     let ran = shell.run(&["convert", "-f", &shell.file(&documents)]).await;
-    assert_ended(&ran, 2);
+    ran.assert_ended(2);
     assert_eq!(ran.stdout, "");
     for said in [
         "document 2 (agent/edge-2): /spec/resources/0/spec/mdoe: unknown key",
@@ -158,7 +153,7 @@ async fn nothing_is_printed_when_any_document_cannot_be_converted_and_all_proble
     }
     for usage in [&["convert"][..], &["convert", "agents", "-f", "-"], &["convert", "-o", "table", "agents"]]
     {
-        assert_ended(&shell.run(usage).await, 2);
+        shell.run(usage).await.assert_ended(2);
     }
 }
 
@@ -171,10 +166,10 @@ async fn the_entry_of_a_device_is_converted_and_applied_in_its_place() {
     desk.site.platform.put("edge-1", &document).await;
     desk.report("edge-1", BUILT_IN).await;
     let converted = desk.shell.run(&["convert", "agent", "edge-1"]).await;
-    assert_ended(&converted, 0);
+    converted.assert_ended(0);
     let path = desk.saved(&converted);
     let ran = desk.shell.run(&["apply", "--no-wait", "-f", &path]).await;
-    assert_ended(&ran, 0);
+    ran.assert_ended(0);
     assert_eq!(ran.stdout, "agent/edge-1 configured (generation 8)\n");
     let entry = desk.entry("edge-1").await.unwrap();
     assert_eq!((&entry["kind"], &entry["schemaVersion"]), (&json!("Score"), &json!("0.1.1")));
@@ -183,20 +178,20 @@ async fn the_entry_of_a_device_is_converted_and_applied_in_its_place() {
 
     // What is there already says the same again.
     let again = desk.shell.run(&["convert", "agents"]).await;
-    assert_ended(&again, 0);
+    again.assert_ended(0);
     let ran = desk.shell.run(&["apply", "--no-wait", "-f", &desk.saved(&again)]).await;
     assert_eq!(ran.stdout, "agent/edge-1 unchanged (generation 8)\n", "{ran:#?}");
 
     desk.report("edge-2", BUILT_IN).await;
     for (agent, said) in [("edge-2", "has no document"), ("edge-404", "is not known here")] {
         let ran = desk.shell.run(&["convert", "agent", "edge-1", agent]).await;
-        assert_ended(&ran, 1);
+        ran.assert_ended(1);
         assert_eq!(ran.stdout, "", "{ran:#?}");
         assert!(ran.stderr.contains(&format!("agent/{agent} {said}")), "{ran:#?}");
     }
     desk.site.platform.put_bytes("edge-3", b"{\"command\": \"reboot\"}".to_vec()).await;
     let ran = desk.shell.run(&["convert", "agents"]).await;
-    assert_ended(&ran, 2);
+    ran.assert_ended(2);
     assert_eq!(ran.stdout, "", "{ran:#?}");
     assert!(ran.stderr.contains("the entry of agent/edge-3: "), "{ran:#?}");
 }
@@ -208,7 +203,7 @@ async fn check_tells_of_each_device_whether_its_scores_would_change_anything() {
     desk.device("edge-1", &resources).await;
     desk.report("edge-2", BUILT_IN).await;
     let ran = desk.shell.run(&["convert", "--check"]).await;
-    assert_ended(&ran, 0);
+    ran.assert_ended(0);
     assert_eq!(
         words(&ran.stdout),
         ["NAME PARITY RESOURCES READS-SCORES MESSAGE", "edge-1 Identical 2 yes", "edge-2 - - yes"]
@@ -220,7 +215,7 @@ async fn check_tells_of_each_device_whether_its_scores_would_change_anything() {
     other[1]["spec"]["mode"] = json!("0600");
     let given = desk.shell.file(&[authored("edge-1", &resources), authored("edge-3", &other)]);
     let ran = desk.shell.run(&["convert", "--check", "-f", &given]).await;
-    assert_ended(&ran, 3);
+    ran.assert_ended(3);
     assert_eq!(
         words(&ran.stdout)[1..],
         [
@@ -237,7 +232,7 @@ async fn check_tells_of_each_device_whether_its_scores_would_change_anything() {
     // Changed since the device accepted it.
     desk.site.platform.put("edge-1", &manifest("edge-1", 2, &resources)).await;
     let ran = desk.shell.run(&["convert", "--check", "agents", "-o", "json"]).await;
-    assert_ended(&ran, 1);
+    ran.assert_ended(1);
     let list: Value = serde_json::from_str(&ran.stdout).unwrap();
     let item =
         |name: &str| list["items"].as_array().unwrap().iter().find(|item| item["name"] == name).unwrap();
@@ -258,9 +253,9 @@ async fn check_tells_of_each_device_whether_its_scores_would_change_anything() {
 
     // What cannot be judged outweighs what differs.
     let given = desk.shell.file(&[authored("edge-3", &other), authored("edge-4", &[])]);
-    assert_ended(&desk.shell.run(&["convert", "--check", "-f", &given]).await, 1);
-    assert_ended(&desk.shell.run(&["convert", "--check", "agent/edge-3"]).await, 0);
-    assert_ended(&desk.shell.run(&["convert", "--check", "agent/edge-404"]).await, 1);
+    desk.shell.run(&["convert", "--check", "-f", &given]).await.assert_ended(1);
+    desk.shell.run(&["convert", "--check", "agent/edge-3"]).await.assert_ended(0);
+    desk.shell.run(&["convert", "--check", "agent/edge-404"]).await.assert_ended(1);
 }
 
 #[tokio::test]
@@ -280,7 +275,7 @@ async fn check_renders_scores_with_the_facts_that_each_device_publishes() {
         given.push(document);
     }
     let ran = desk.shell.run(&["convert", "--check", "-f", &desk.shell.file(&given)]).await;
-    assert_ended(&ran, 3);
+    ran.assert_ended(3);
     let lines = words(&ran.stdout);
     assert_eq!(lines[1..3], ["edge-1 Identical 1 yes", "edge-2 Different 1 yes"], "{ran:#?}");
     assert!(lines[3].starts_with("app-main: content is \"sha256:"), "{ran:#?}");
@@ -319,21 +314,21 @@ async fn apply_refuses_before_writing_what_a_device_says_it_could_not_accept() {
     ] {
         let path = desk.shell.file(&[document("edge-1", entry), document("edge-2", &tea)]);
         let ran = desk.shell.run(&["validate", "-f", &path]).await;
-        assert_ended(&ran, 0);
+        ran.assert_ended(0);
         assert!(ran.stdout.contains("valid as far as can be told here; "), "{ran:#?}");
         assert!(ran.stdout.contains("Tea ^0.3.0 (/spec/scores/0)"), "{ran:#?}");
         let ran = desk.shell.run(&["apply", "--no-wait", "-f", &path]).await;
-        assert_ended(&ran, 2);
+        ran.assert_ended(2);
         assert!(ran.stderr.contains(&format!("(agent/edge-1): {said}")), "{ran:#?}");
         assert!(!ran.stderr.contains("(agent/edge-2)"), "{ran:#?}");
         assert_eq!((desk.entry("edge-1").await, desk.entry("edge-2").await), (None, None));
     }
     // The device that has the Score gets it, though it is not known here.
     let path = desk.shell.file(&[document("edge-2", &tea)]);
-    assert_ended(&desk.shell.run(&["apply", "--no-wait", "-f", &path]).await, 0);
-    assert_ended(&desk.shell.run(&["diff", "-f", &path]).await, 0);
+    desk.shell.run(&["apply", "--no-wait", "-f", &path]).await.assert_ended(0);
+    desk.shell.run(&["diff", "-f", &path]).await.assert_ended(0);
     // An entry of Scores is its own conversion, whatever they come to.
     let ran = desk.shell.run(&["convert", "--check", "agent/edge-2"]).await;
-    assert_ended(&ran, 0);
+    ran.assert_ended(0);
     assert!(ran.stdout.contains("Identical") && ran.stdout.contains("Tea ^0.3.0"), "{ran:#?}");
 }

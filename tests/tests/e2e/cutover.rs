@@ -84,7 +84,7 @@ async fn a_converted_document_takes_over_a_live_device_in_zero_steps_and_so_does
     let shell = Harmonyctl::new(site.server.url_with_credentials());
     let manifest = Format::AgentManifest.authored(DEVICE, &resources());
     let ran = shell.apply(std::slice::from_ref(&manifest)).await;
-    assert_eq!(ran.code, Some(0), "{ran:#?}");
+    ran.assert_ended(0);
     let before = site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
     let traces = Traces::on(&device);
     assert_eq!(traces.files[Path::new("opt/app/etc/key")].content, [0, 255, 16, 128]);
@@ -93,11 +93,11 @@ async fn a_converted_document_takes_over_a_live_device_in_zero_steps_and_so_does
 
     let file = shell.file(std::slice::from_ref(&manifest));
     let ran = shell.run(&["convert", "--to", "Score", "-f", &file, "-o", "json"]).await;
-    assert_eq!(ran.code, Some(0), "{ran:#?}");
+    ran.assert_ended(0);
     let converted: Value = serde_json::from_str(&ran.stdout).unwrap();
     for (generation, document) in [(2, &converted), (3, &manifest), (4, &converted)] {
         let ran = shell.apply(std::slice::from_ref(document)).await;
-        assert_eq!(ran.code, Some(0), "{ran:#?}");
+        ran.assert_ended(0);
         let status = site.platform.status_where(DEVICE, "converged", converged_at(generation)).await;
         let kind = document["kind"].as_str().unwrap();
         // Who names no version gets the newest that harmonyctl knows, as this agent does.

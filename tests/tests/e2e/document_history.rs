@@ -18,13 +18,8 @@ fn holding(agent: &str, content: &str) -> Value {
 }
 
 #[track_caller]
-fn assert_ended(ran: &Ran, code: i32) {
-    assert_eq!(ran.code, Some(code), "{ran:#?}");
-}
-
-#[track_caller]
 fn assert_refused(ran: &Ran, code: i32, said: &[&str]) {
-    assert_ended(ran, code);
+    ran.assert_ended(code);
     assert_eq!(ran.stdout, "", "{ran:#?}");
     for said in said {
         assert!(ran.stderr.contains(said), "no {said:?}: {ran:#?}");
@@ -48,7 +43,7 @@ fn cells(ran: &Ran) -> Vec<Vec<&str>> {
 
 async fn apply(shell: &Harmonyctl, document: Value, options: &[&str]) {
     let path = shell.file(&[document]);
-    assert_ended(&shell.run(&[&["apply", "--no-wait", "-f", &path], options].concat()).await, 0);
+    shell.run(&[&["apply", "--no-wait", "-f", &path], options].concat()).await.assert_ended(0);
 }
 
 /// The document in force.
@@ -77,7 +72,7 @@ async fn an_earlier_document_is_listed_printed_and_applied_again_as_a_newer_one(
 
         for words in [&["get", "documents", DEVICE][..], &["get", "document/edge-0001"]] {
             let ran = shell.run(words).await;
-            assert_ended(&ran, 0);
+            ran.assert_ended(0);
             let cells = cells(&ran);
             assert_eq!(cells[0], ["REVISION", "GENERATION", "KIND", "SIGNER", "AGE"]);
             let rows: Vec<_> = cells[1..].iter().map(|cells| &cells[..4]).collect();
@@ -92,17 +87,17 @@ async fn an_earlier_document_is_listed_printed_and_applied_again_as_a_newer_one(
             );
         }
         let printed = shell.run(&["get", "document", DEVICE, "-o", "json"]).await;
-        assert_ended(&printed, 0);
+        printed.assert_ended(0);
         assert_eq!(serde_json::from_str::<Value>(&printed.stdout).unwrap(), newest(&site, DEVICE).await);
 
         let printed = shell.run(&["get", "document", DEVICE, "--revision", "3", "-o", "yaml"]).await;
-        assert_ended(&printed, 0);
+        printed.assert_ended(0);
         assert!(printed.stdout.starts_with("apiVersion: harmony/v1\n"), "{printed:#?}");
         let path = shell.text("before.yaml", &printed.stdout);
         let ran = shell.run(&["diff", "-f", &path]).await;
         assert!(ran.code == Some(3) && ran.stdout.contains("content: \"2\""), "{ran:#?}");
         let ran = shell.run(&["apply", "--no-wait", "-f", &path]).await;
-        assert_ended(&ran, 0);
+        ran.assert_ended(0);
         assert_eq!(ran.stdout, "agent/edge-0001 configured (generation 4)\n");
         let document = newest(&site, DEVICE).await;
         assert_eq!(document["metadata"]["generation"], 4);
@@ -133,9 +128,9 @@ async fn a_deleted_document_is_marked_and_those_before_it_can_be_had() {
     let site = Site::start(Access::Restricted).await;
     let shell = Harmonyctl::new(site.server.url_with_credentials());
     three_documents(&shell).await;
-    assert_ended(&shell.run(&["delete", "agent", DEVICE]).await, 0);
+    shell.run(&["delete", "agent", DEVICE]).await.assert_ended(0);
     let ran = shell.run(&["get", "document", DEVICE]).await;
-    assert_ended(&ran, 0);
+    ran.assert_ended(0);
     assert_eq!(cells(&ran)[4][..4], ["5", "-", "<deleted>", "-"]);
     for options in [&["-o", "yaml"][..], &["--raw"], &["-o", "yaml", "--revision", "5"]] {
         let ran = shell.run(&[&["get", "document", DEVICE], options].concat()).await;
@@ -143,9 +138,9 @@ async fn a_deleted_document_is_marked_and_those_before_it_can_be_had() {
         assert_refused(&ran, 1, &[said, "--revision N prints one"]);
     }
     let ran = shell.run(&["get", "document", DEVICE, "-o", "yaml", "--revision", "4"]).await;
-    assert_ended(&ran, 0);
+    ran.assert_ended(0);
     let path = shell.text("before.yaml", &ran.stdout);
-    assert_ended(&shell.run(&["apply", "--no-wait", "-f", &path]).await, 0);
+    shell.run(&["apply", "--no-wait", "-f", &path]).await.assert_ended(0);
     assert_eq!(newest(&site, DEVICE).await["spec"], holding(DEVICE, "3")["spec"]);
 }
 
@@ -159,19 +154,19 @@ async fn a_signed_document_is_printed_to_be_applied_or_raw_to_be_verified() {
     assert_eq!(cells(&ran)[1][..4], ["1", "1", "AgentManifest", key.key_id()], "{ran:#?}");
 
     let raw = shell.run(&["get", "document", DEVICE, "--raw"]).await;
-    assert_ended(&raw, 0);
+    raw.assert_ended(0);
     let entry = site.platform.entry(DESIRED_STATE, DEVICE).await.unwrap().unwrap();
     assert_eq!(raw.stdout.as_bytes(), entry.value);
     let path = shell.text("raw.json", &raw.stdout);
     let ran = shell.run(&["verify", "-f", &path, "--key", &key.public_key()]).await;
-    assert_ended(&ran, 0);
+    ran.assert_ended(0);
     assert!(ran.stdout.contains(&format!("signed by {}", key.key_id())), "{ran:#?}");
 
     let printed = shell.run(&["get", "document", DEVICE, "-o", "yaml"]).await;
-    assert_ended(&printed, 0);
+    printed.assert_ended(0);
     let path = shell.text("before.yaml", &printed.stdout);
     let ran = shell.run(&["apply", "--no-wait", "-f", &path, "--sign-key", &key.private_key()]).await;
-    assert_ended(&ran, 0);
+    ran.assert_ended(0);
     assert_eq!(ran.stdout, "agent/edge-0001 unchanged (generation 1)\n");
 }
 
@@ -185,7 +180,7 @@ async fn an_entry_that_is_no_document_is_listed_and_printed_raw_only() {
     let ran = shell.run(&["get", "document", DEVICE, "-o", "json"]).await;
     assert_refused(&ran, 2, &["revision 1 of agent/edge-0001 is no document", "--raw"]);
     let ran = shell.run(&["get", "document", DEVICE, "--raw"]).await;
-    assert_ended(&ran, 0);
+    ran.assert_ended(0);
     assert_eq!(ran.stdout, "\treboot now\r\n");
 }
 

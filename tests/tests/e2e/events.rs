@@ -92,11 +92,6 @@ fn numbers_of_lines(text: &str) -> Vec<u64> {
     text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["seq"].as_u64().unwrap()).collect()
 }
 
-#[track_caller]
-fn assert_ended(ran: &Ran, code: i32) {
-    assert_eq!(ran.code, Some(code), "{ran:#?}");
-}
-
 #[tokio::test]
 async fn each_event_is_listed_once_in_order_and_what_is_none_is_passed_over_with_a_warning() {
     let workplace = Workplace::start().await;
@@ -114,7 +109,7 @@ async fn each_event_is_listed_once_in_order_and_what_is_none_is_passed_over_with
     workplace.publish(&last).await;
 
     let ran = workplace.events(&[]).await;
-    assert_ended(&ran, 0);
+    ran.assert_ended(0);
     let lines: Vec<Vec<&str>> = ran
         .stdout
         .lines()
@@ -163,7 +158,7 @@ async fn events_are_chosen_by_age_type_and_number() {
         (&["--type", "Gap"], &[]),
     ] {
         let ran = workplace.events(&[arguments, &["-o", "json"]].concat()).await;
-        assert_ended(&ran, 0);
+        ran.assert_ended(0);
         assert_eq!(numbers_of_list(&ran), expected, "{arguments:?}");
         assert_eq!(ran.stderr.contains("no events"), expected.is_empty(), "{ran:#?}");
     }
@@ -174,14 +169,14 @@ async fn a_stranger_is_an_error_and_a_device_without_events_is_none() {
     let workplace = Workplace::start().await;
     for arguments in [&[][..], &["--watch"]] {
         let ran = workplace.events(arguments).await;
-        assert_ended(&ran, 1);
+        ran.assert_ended(1);
         assert!(ran.stderr.contains(&format!("agent/{DEVICE} is not known here")), "{ran:#?}");
     }
 
     workplace.site.platform.put(DEVICE, &workplace.site.document(1, &[file("a", "/etc/a", "1")])).await;
     for words in [&[DEVICE][..], &["agent", DEVICE], &[&format!("agent/{DEVICE}")]] {
         let ran = workplace.shell.run(&[&["events"], words].concat()).await;
-        assert_ended(&ran, 0);
+        ran.assert_ended(0);
         assert_eq!((ran.stdout.as_str(), ran.stderr.contains("no events")), ("", true), "{ran:#?}");
     }
     assert_eq!(numbers_of_list(&workplace.events(&["-o", "json"]).await), [0; 0]);
@@ -194,7 +189,7 @@ async fn a_stranger_is_an_error_and_a_device_without_events_is_none() {
 async fn without_the_stream_it_is_said_what_makes_it() {
     let server = NatsServer::start(Settings::default()).await;
     let ran = Harmonyctl::new(server.url()).run(&["events", DEVICE]).await;
-    assert_ended(&ran, 1);
+    ran.assert_ended(1);
     assert!(ran.stderr.contains("the stream AGENT_EVENTS does not exist"), "{ran:#?}");
     assert!(ran.stderr.contains("`harmonyctl init`"), "{ran:#?}");
 }
@@ -228,7 +223,7 @@ async fn a_watch_goes_on_over_a_restart_of_the_server_and_neither_loses_nor_repe
     until_printed(&watch, &[3, 4, 5]).await;
 
     let ran = watch.interrupt().await;
-    assert_ended(&ran, 130);
+    ran.assert_ended(130);
     assert!(ran.stderr.contains("is no event"), "{ran:#?}");
 }
 
@@ -251,7 +246,7 @@ async fn a_watch_misses_nothing_when_the_server_comes_back_with_an_older_store()
     // It gets a place in the stream that was read already.
     workplace.publish_again(&event(4, "Drift", MINUTE)).await;
     until_printed(&watch, &[2, 3, 4]).await;
-    assert_ended(&watch.interrupt().await, 130);
+    watch.interrupt().await.assert_ended(130);
 }
 
 #[tokio::test]
@@ -264,7 +259,7 @@ async fn a_watch_that_is_ended_leaves_no_consumer() {
         printed.contains("number 1").then_some(()).ok_or(printed)
     })
     .await;
-    assert_ended(&watch.interrupt().await, 130);
+    watch.interrupt().await.assert_ended(130);
     workplace.assert_no_consumer_is_left().await;
 }
 
@@ -276,7 +271,7 @@ async fn describe_ends_with_the_last_ten_events() {
         workplace.publish(&event(seq, "Drift", MINUTE)).await;
     }
     let ran = workplace.shell.run(&["describe", "agent", DEVICE]).await;
-    assert_ended(&ran, 0);
+    ran.assert_ended(0);
     let (_, events) = ran.stdout.split_once("\nEvents:\n").unwrap_or_else(|| panic!("{ran:#?}"));
     let lines: Vec<&str> = events.lines().collect();
     assert!(lines[0].starts_with("  LAST-SEEN "), "{ran:#?}");
@@ -302,7 +297,7 @@ async fn who_may_not_read_events_gets_all_else_of_a_description() {
 
     let url = format!("nats://reader:reader@{}:{}", server.address(), server.port());
     let ran = Harmonyctl::new(url).run(&["describe", "agent", DEVICE]).await;
-    assert_ended(&ran, 0);
+    ran.assert_ended(0);
     assert!(ran.stdout.starts_with(&format!("Name:        {DEVICE}\n")), "{ran:#?}");
     let last = ran.stdout.lines().last().unwrap();
     assert!(

@@ -49,7 +49,7 @@ impl Workplace {
     /// Starts with the device converged at generation 1, with `/etc/a` holding `1`.
     async fn converged() -> Self {
         let workplace = Self::start().await;
-        assert_ended(&workplace.shell.apply(&[holding("1")]).await, 0);
+        workplace.shell.apply(&[holding("1")]).await.assert_ended(0);
         workplace
     }
 
@@ -67,11 +67,6 @@ impl Workplace {
 /// A document of one file, `/etc/a`.
 fn holding(content: &str) -> Value {
     authored(DEVICE, &[file("a", "/etc/a", content)])
-}
-
-#[track_caller]
-fn assert_ended(ran: &Ran, code: i32) {
-    assert_eq!(ran.code, Some(code), "{ran:#?}");
 }
 
 #[track_caller]
@@ -97,7 +92,7 @@ async fn init_makes_everything_once_and_then_says_unchanged() {
     };
     for change in ["created", "unchanged", "unchanged"] {
         let ran = shell.run(&["init"]).await;
-        assert_ended(&ran, 0);
+        ran.assert_ended(0);
         let mut lines: Vec<&str> = ran.stdout.lines().collect();
         lines.sort_unstable();
         let mut expected = said(change);
@@ -110,7 +105,7 @@ async fn init_makes_everything_once_and_then_says_unchanged() {
 async fn apply_writes_a_document_once_and_counts_the_generation_up_only_when_it_changed() {
     let workplace = Workplace::start().await;
     let ran = workplace.shell.apply(&[holding("1")]).await;
-    assert_ended(&ran, 0);
+    ran.assert_ended(0);
     assert_printed(
         &ran,
         &["agent/edge-0001 created (generation 1)", "agent/edge-0001 converged (generation 1)"],
@@ -121,7 +116,7 @@ async fn apply_writes_a_document_once_and_counts_the_generation_up_only_when_it_
     assert_eq!(written.1["metadata"]["generation"], 1);
 
     let ran = workplace.shell.apply(&[holding("1")]).await;
-    assert_ended(&ran, 0);
+    ran.assert_ended(0);
     assert_printed(
         &ran,
         &["agent/edge-0001 unchanged (generation 1)", "agent/edge-0001 converged (generation 1)"],
@@ -130,7 +125,7 @@ async fn apply_writes_a_document_once_and_counts_the_generation_up_only_when_it_
     assert!(converged_at(1)(&workplace.status().await));
 
     let ran = workplace.shell.apply(&[holding("2")]).await;
-    assert_ended(&ran, 0);
+    ran.assert_ended(0);
     assert_printed(
         &ran,
         &["agent/edge-0001 configured (generation 2)", "agent/edge-0001 converged (generation 2)"],
@@ -145,7 +140,7 @@ async fn apply_ends_with_3_when_the_device_cannot_make_what_is_declared() {
     let workplace = Workplace::start().await;
     fs::create_dir_all(workplace.device.path("/etc/a/in-the-way")).unwrap();
     let ran = workplace.shell.apply(&[holding("1")]).await;
-    assert_ended(&ran, 3);
+    ran.assert_ended(3);
     assert_printed(&ran, &["agent/edge-0001 created (generation 1)"]);
     assert!(ran.stderr.contains("cannot apply generation 1"), "{ran:#?}");
     assert!(ran.stderr.contains("NotRegularFile"), "it does not say why: {ran:#?}");
@@ -159,10 +154,10 @@ async fn apply_ends_with_3_when_the_device_refuses_the_document() {
     // Below the root, so that a document can name what no document may.
     let state_dir = device.path("/var/lib/harmony-agent");
     let workplace = Workplace::with(site, device.with_state_dir(state_dir)).await;
-    assert_ended(&workplace.shell.apply(&[holding("1")]).await, 0);
+    workplace.shell.apply(&[holding("1")]).await.assert_ended(0);
     let ledger = authored(DEVICE, &[file("ledger", "/var/lib/harmony-agent/ledger.json", "{}")]);
     let ran = workplace.shell.apply(&[ledger]).await;
-    assert_ended(&ran, 3);
+    ran.assert_ended(3);
     assert_printed(&ran, &["agent/edge-0001 configured (generation 2)"]);
     assert!(ran.stderr.contains("the device refuses generation 2: PolicyDenied: "), "{ran:#?}");
     assert!(ran.stderr.contains("What it had before stays in force."), "{ran:#?}");
@@ -181,7 +176,7 @@ async fn one_invalid_document_among_several_keeps_all_from_being_written_and_all
     for command in [&["apply", "-f", &path][..], &["apply", "--dry-run", "-f", &path], &["diff", "-f", &path]]
     {
         let ran = workplace.shell.run(command).await;
-        assert_ended(&ran, 2);
+        ran.assert_ended(2);
         assert_printed(&ran, &[]);
         for problem in [
             "/spec/resources/0/spec/mdoe: unknown key \"mdoe\"; did you mean \"mode\"?",
@@ -202,7 +197,7 @@ async fn apply_for_devices_that_are_offline_ends_with_6_without_waiting_and_has_
     let mut workplace = Workplace::converged().await;
     // It would wait for an hour for a device that is online: that it ends says that it is not.
     let ran = workplace.shell.apply(&[authored(STRANGER, &[file("a", "/etc/a", "1")])]).await;
-    assert_ended(&ran, 6);
+    ran.assert_ended(6);
     assert_printed(&ran, &["agent/edge-0009 created (generation 1)"]);
     assert!(ran.stderr.contains("the device is offline (was never seen)"), "{ran:#?}");
     assert_eq!(workplace.desired(STRANGER).await.unwrap().1["metadata"]["generation"], 1);
@@ -211,7 +206,7 @@ async fn apply_for_devices_that_are_offline_ends_with_6_without_waiting_and_has_
     let path = workplace.shell.file(&[holding("2")]);
     let arguments = ["apply", "--timeout", "1h", "--offline-after", "1s", "-f", &path];
     let ran = workplace.shell.run(&arguments).await;
-    assert_ended(&ran, 6);
+    ran.assert_ended(6);
     assert_printed(&ran, &["agent/edge-0001 configured (generation 2)"]);
     assert!(ran.stderr.contains("the device is offline (was last seen"), "{ran:#?}");
     assert_eq!(workplace.device.read("/etc/a"), "1");
@@ -228,7 +223,7 @@ async fn apply_ends_with_4_when_a_device_that_is_online_does_not_get_there_in_ti
     // It was seen a moment ago, and nothing can tell yet that it is gone.
     let path = workplace.shell.file(&[holding("2")]);
     let ran = workplace.shell.run(&["apply", "--timeout", "1s", "--offline-after", "1h", "-f", &path]).await;
-    assert_ended(&ran, 4);
+    ran.assert_ended(4);
     assert_printed(&ran, &["agent/edge-0001 configured (generation 2)"]);
     assert!(ran.stderr.contains("agent/edge-0001: timed out after 1s"), "{ran:#?}");
 }
@@ -236,11 +231,11 @@ async fn apply_ends_with_4_when_a_device_that_is_online_does_not_get_there_in_ti
 #[tokio::test]
 async fn get_lists_every_device_that_any_bucket_knows_in_every_format() {
     let workplace = Workplace::converged().await;
-    assert_ended(&workplace.shell.apply(&[authored(STRANGER, &[])]).await, 6);
+    workplace.shell.apply(&[authored(STRANGER, &[])]).await.assert_ended(6);
     // The heartbeat takes its own way.
     let lines = eventually("the device was seen", async || {
         let ran = workplace.shell.run(&["get", "agents"]).await;
-        assert_ended(&ran, 0);
+        ran.assert_ended(0);
         let lines: Vec<Vec<String>> = ran
             .stdout
             .lines()
@@ -258,7 +253,7 @@ async fn get_lists_every_device_that_any_bucket_knows_in_every_format() {
     assert_eq!(lines[2], ["edge-0009", "Unknown", "1", "-", "-", "never"]);
 
     let ran = workplace.shell.run(&["get", "agents", "-o", "name"]).await;
-    assert_ended(&ran, 0);
+    ran.assert_ended(0);
     assert_printed(&ran, &["agent/edge-0001", "agent/edge-0009"]);
 
     let entry = workplace.site.platform.entry(ACTUAL_STATE, DEVICE).await.unwrap().unwrap();
@@ -266,13 +261,13 @@ async fn get_lists_every_device_that_any_bucket_knows_in_every_format() {
     for arguments in [&["get", "agent", DEVICE, "-o", "json"][..], &["get", "agent/edge-0001", "-o", "json"]]
     {
         let ran = workplace.shell.run(arguments).await;
-        assert_ended(&ran, 0);
+        ran.assert_ended(0);
         let printed: Value = serde_json::from_str(&ran.stdout).unwrap();
         assert_eq!(printed, status, "one device is its status as the device wrote it");
     }
 
     let ran = workplace.shell.run(&["get", "agents", "-o", "json"]).await;
-    assert_ended(&ran, 0);
+    ran.assert_ended(0);
     let list: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!((&list["apiVersion"], &list["kind"]), (&json!("harmony/v1"), &json!("List")));
     assert_eq!(list["items"].as_array().map(Vec::len), Some(2), "{list:#}");
@@ -280,7 +275,7 @@ async fn get_lists_every_device_that_any_bucket_knows_in_every_format() {
     assert_eq!(list["items"][1]["agent"], STRANGER);
 
     let ran = workplace.shell.run(&["get", "agent", "edge-0404"]).await;
-    assert_ended(&ran, 1);
+    ran.assert_ended(1);
     assert_printed(&ran, &[]);
     assert!(ran.stderr.contains("agent/edge-0404 is not known here"), "{ran:#?}");
 }
@@ -289,7 +284,7 @@ async fn get_lists_every_device_that_any_bucket_knows_in_every_format() {
 async fn describe_tells_all_of_a_device() {
     let workplace = Workplace::converged().await;
     let ran = workplace.shell.run(&["describe", "agent", DEVICE]).await;
-    assert_ended(&ran, 0);
+    ran.assert_ended(0);
     let words: Vec<String> =
         ran.stdout.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
     for beginning in [
@@ -308,7 +303,7 @@ async fn describe_tells_all_of_a_device() {
     ] {
         assert!(words.iter().any(|line| line.starts_with(beginning)), "no {beginning:?}: {}", ran.stdout);
     }
-    assert_ended(&workplace.shell.run(&["describe", "agent", "edge-0404"]).await, 1);
+    workplace.shell.run(&["describe", "agent", "edge-0404"]).await.assert_ended(1);
 }
 
 #[tokio::test]
@@ -328,7 +323,7 @@ async fn a_document_from_which_a_device_went_back_is_told_of_and_waited_for_no_l
         &["wait", &agent, "--timeout", "1h"],
     ] {
         let ran = workplace.shell.run(waiting).await;
-        assert_ended(&ran, 3);
+        ran.assert_ended(3);
         assert!(ran.stderr.contains(&told), "{ran:#?}");
     }
     assert_eq!(
@@ -340,13 +335,13 @@ async fn a_document_from_which_a_device_went_back_is_told_of_and_waited_for_no_l
     let ran = workplace.shell.run(&["get", "agents"]).await;
     assert!(ran.stdout.contains("RolledBack"), "{ran:#?}");
     let ran = workplace.shell.run(&["describe", "agent", DEVICE]).await;
-    assert_ended(&ran, 0);
+    ran.assert_ended(0);
     for part in ["generation 2, sha256:", "DeadlineExceeded", "Last lines of Process/web:", "  no way on"] {
         assert!(ran.stdout.contains(part), "no {part:?}: {}", ran.stdout);
     }
 
     // What comes after it is waited for as ever.
-    assert_ended(&workplace.shell.apply(&[holding("3")]).await, 0);
+    workplace.shell.apply(&[holding("3")]).await.assert_ended(0);
     assert!(workplace.status().await.rolled_back.is_none());
     let ran = workplace.shell.run(&["describe", "agent", DEVICE]).await;
     assert!(!ran.stdout.contains("Rolled back:"), "{}", ran.stdout);
@@ -357,11 +352,11 @@ async fn diff_ends_with_3_where_apply_would_change_something_and_writes_nothing(
     let workplace = Workplace::converged().await;
     let before = workplace.desired(DEVICE).await;
     let ran = workplace.shell.run(&["diff", "-f", &workplace.shell.file(&[holding("1")])]).await;
-    assert_ended(&ran, 0);
+    ran.assert_ended(0);
     assert_printed(&ran, &[]);
 
     let ran = workplace.shell.run(&["diff", "-f", &workplace.shell.file(&[holding("2")])]).await;
-    assert_ended(&ran, 3);
+    ran.assert_ended(3);
     let changed: Vec<&str> = ran
         .stdout
         .lines()
@@ -378,30 +373,30 @@ async fn wait_ends_when_the_device_got_there() {
     let workplace = Workplace::converged().await;
     let path = workplace.shell.file(&[holding("2")]);
     let ran = workplace.shell.run(&["apply", "--no-wait", "-f", &path]).await;
-    assert_ended(&ran, 0);
+    ran.assert_ended(0);
     assert_printed(&ran, &["agent/edge-0001 configured (generation 2)"]);
     let ran = workplace.shell.run(&["wait", "agent/edge-0001", "--timeout", "1h"]).await;
-    assert_ended(&ran, 0);
+    ran.assert_ended(0);
     assert_printed(&ran, &["agent/edge-0001 converged (generation 2)"]);
     assert_eq!(workplace.device.read("/etc/a"), "2");
-    assert_ended(&workplace.shell.run(&["wait", "agent/edge-0404"]).await, 1);
+    workplace.shell.run(&["wait", "agent/edge-0404"]).await.assert_ended(1);
 }
 
 #[tokio::test]
 async fn delete_unassigns_and_teardown_removes() {
     let workplace = Workplace::converged().await;
     let ran = workplace.shell.run(&["delete", "agent", DEVICE]).await;
-    assert_ended(&ran, 0);
+    ran.assert_ended(0);
     assert_printed(&ran, &["agent/edge-0001 unassigned"]);
     let ran = workplace.shell.run(&["wait", "agent/edge-0001", "--for=Unassigned", "--timeout", "1h"]).await;
-    assert_ended(&ran, 0);
+    ran.assert_ended(0);
     assert_eq!(workplace.status().await.phase, Phase::Unassigned);
     fs::write(workplace.device.path("/etc/a"), "by hand").unwrap();
     workplace.device.eventually_holds("/etc/a", "1").await;
-    assert_ended(&workplace.shell.run(&["delete", "agent", DEVICE]).await, 1);
+    workplace.shell.run(&["delete", "agent", DEVICE]).await.assert_ended(1);
 
     let ran = workplace.shell.run(&["delete", "agent", DEVICE, "--teardown", "--timeout", "1h"]).await;
-    assert_ended(&ran, 0);
+    ran.assert_ended(0);
     assert_printed(
         &ran,
         &["agent/edge-0001 created (generation 2)", "agent/edge-0001 converged (generation 2)"],
@@ -414,14 +409,14 @@ async fn delete_unassigns_and_teardown_removes() {
 async fn documents_are_validated_without_a_server() {
     let shell = Harmonyctl::new(NOBODY);
     let ran = shell.run(&["validate", "-f", &shell.file(&[holding("1")])]).await;
-    assert_ended(&ran, 0);
+    ran.assert_ended(0);
     assert!(ran.stdout.trim_end().ends_with("document 1 (agent/edge-0001): valid"), "{ran:#?}");
 
     let mut misspelt = file("a", "/etc/a", "1");
     misspelt["dependson"] = json!([]);
     let documents = [authored(DEVICE, &[misspelt, file("b", "/etc/../b", "1")]), authored(STRANGER, &[])];
     let ran = shell.run(&["validate", "-f", &shell.file(&documents)]).await;
-    assert_ended(&ran, 2);
+    ran.assert_ended(2);
     for said in [
         "document 1 (agent/edge-0001): invalid",
         "/spec/resources/0/dependson: unknown key \"dependson\"; did you mean \"dependsOn\"?",
@@ -439,7 +434,7 @@ async fn where_no_server_answers_every_command_ends_with_1_and_names_the_address
     for command in [&["get", "agents"][..], &["init"], &["apply", "-f", &path], &["delete", "agent", DEVICE]]
     {
         let ran = shell.run(command).await;
-        assert_ended(&ran, 1);
+        ran.assert_ended(1);
         assert_printed(&ran, &[]);
         assert!(ran.stderr.contains(&format!("no NATS server answers at {NOBODY}")), "{ran:#?}");
     }
@@ -448,11 +443,11 @@ async fn where_no_server_answers_every_command_ends_with_1_and_names_the_address
 #[tokio::test]
 async fn the_environment_names_the_server_and_the_command_line_wins() {
     let server = NatsServer::start(Settings::default()).await;
-    assert_ended(&Harmonyctl::new(server.url()).run(&["init"]).await, 0);
+    Harmonyctl::new(server.url()).run(&["init"]).await.assert_ended(0);
     let astray = Harmonyctl::new(NOBODY);
-    assert_ended(&astray.run(&["get", "agents"]).await, 1);
+    astray.run(&["get", "agents"]).await.assert_ended(1);
     let ran = astray.run(&["get", "agents", "--nats-url", &server.url()]).await;
-    assert_ended(&ran, 0);
+    ran.assert_ended(0);
     assert_eq!(ran.stderr, "No agents found.\n");
 }
 
@@ -467,7 +462,7 @@ async fn a_reader_who_has_enough_ends_a_command_quietly() {
         &["validate", "-f", &path],
     ] {
         let ran = workplace.shell.run_unread(command).await;
-        assert_ended(&ran, 0);
+        ran.assert_ended(0);
         assert_eq!(ran.stderr, "", "{command:?}");
     }
 }
@@ -494,7 +489,7 @@ async fn what_a_newer_agent_said_is_shown_as_far_as_it_is_known_and_an_older_one
     let agent = format!("agent/{DEVICE}");
     for arguments in [vec!["get", "agents", "-o", "wide"], vec!["describe", &agent]] {
         let ran = workplace.shell.run(&arguments).await;
-        assert_ended(&ran, 0);
+        ran.assert_ended(0);
         assert!(ran.stdout.contains("Levitating"), "{ran:#?}");
     }
     let printed = workplace.shell.run(&["get", &agent, "-o", "json"]).await;
@@ -503,11 +498,11 @@ async fn what_a_newer_agent_said_is_shown_as_far_as_it_is_known_and_an_older_one
     // Before the older agent starts: from then on its own ledger says what it accepted.
     let path = workplace.shell.file(&[holding("2")]);
     let ran = workplace.shell.run(&["apply", "--no-wait", "-f", &path]).await;
-    assert_ended(&ran, 0);
+    ran.assert_ended(0);
     assert_printed(&ran, &["agent/edge-0001 configured (generation 10)"]);
     let mut told = workplace.site.platform.listen(DEVICE).await;
     workplace.device.start();
-    assert_ended(&workplace.shell.run(&["wait", &agent, "--timeout", "1h"]).await, 0);
+    workplace.shell.run(&["wait", &agent, "--timeout", "1h"]).await.assert_ended(0);
     let status = workplace.site.platform.status_where(DEVICE, "converged at 10", converged_at(10)).await;
     assert_eq!((status.writer.epoch, &*status.schema_version), (8, "1.1.0"));
     let told = told.up_to(&status).await;

@@ -117,7 +117,7 @@ async fn a_device_that_started_on_an_empty_store_goes_on_reporting_when_a_backup
 async fn apply_gets_through(site: &Site, device: &Agent, told: &[&str]) {
     let shell = Harmonyctl::new(site.server.url_with_credentials());
     let ran = shell.apply(&[authored(DEVICE, &[file("a", "/etc/a", "newest")])]).await;
-    assert_eq!(ran.code, Some(0), "{ran:#?}");
+    ran.assert_ended(0);
     assert_eq!(ran.stdout.lines().collect::<Vec<_>>(), told, "{ran:#?}");
     assert!(converged_at(4)(&site.platform.status(DEVICE).await.unwrap()));
     assert_eq!(device.read("/etc/a"), "newest");

@@ -25,11 +25,6 @@ fn committed(kind: &str, version: &str) -> String {
     fs::read_to_string(path).unwrap()
 }
 
-#[track_caller]
-fn assert_ended(ran: &Ran, code: i32) {
-    assert_eq!(ran.code, Some(code), "{ran:#?}");
-}
-
 /// The rows of what was printed, each cell parted from the next by one space.
 fn rows(ran: &Ran) -> Vec<String> {
     ran.stdout.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
@@ -39,7 +34,7 @@ fn rows(ran: &Ran) -> Vec<String> {
 async fn kinds_and_versions_are_listed_and_printed_byte_for_byte_without_a_server() {
     let shell = Harmonyctl::new(NOBODY);
     let ran = shell.run(&["schema", "list"]).await;
-    assert_ended(&ran, 0);
+    ran.assert_ended(0);
     assert_eq!(
         rows(&ran),
         [
@@ -67,14 +62,14 @@ async fn kinds_and_versions_are_listed_and_printed_byte_for_byte_without_a_serve
     ] {
         let arguments: Vec<&str> = ["schema", "print"].into_iter().chain(name).collect();
         let ran = shell.run(&arguments).await;
-        assert_ended(&ran, 0);
+        ran.assert_ended(0);
         assert!(ran.stdout == committed(kind, version), "{name:?} is not printed as it is committed");
     }
     for (name, told) in
         [("Tea", "AgentManifest, Score"), ("AgentManifest@7.0.0", "this harmonyctl has 1.0.0, 1.1.0")]
     {
         let ran = shell.run(&["schema", "print", name]).await;
-        assert_ended(&ran, 2);
+        ran.assert_ended(2);
         assert!(ran.stdout.is_empty() && ran.stderr.contains(told), "{ran:#?}");
     }
 }
@@ -89,7 +84,7 @@ async fn what_a_newer_schema_has_is_told_by_path_with_whether_an_old_reader_stil
         path
     };
     let ran = shell.run(&["schema", "diff", "AgentManifest", "AgentManifest@1.1.0"]).await;
-    assert_ended(&ran, 0);
+    ran.assert_ended(0);
     assert!(ran.stdout.is_empty(), "{ran:#?}");
 
     let mut newer: Value = serde_json::from_str(&committed("AgentManifest", "1.1.0")).unwrap();
@@ -97,7 +92,7 @@ async fn what_a_newer_schema_has_is_told_by_path_with_whether_an_old_reader_stil
     let old = "AgentManifest@1.0.0";
     for new in ["AgentManifest@1.1.0", &path] {
         let ran = shell.run(&["schema", "diff", old, new]).await;
-        assert_ended(&ran, 3);
+        ran.assert_ended(3);
         let told = rows(&ran);
         assert_eq!(told[..3], ["PATH CHANGE WAS IS", "spec.rollback added - object", ""]);
         assert_eq!(
@@ -110,7 +105,7 @@ async fn what_a_newer_schema_has_is_told_by_path_with_whether_an_old_reader_stil
             ]
         );
         let ran = shell.run(&["schema", "diff", old, new, "-o", "json"]).await;
-        assert_ended(&ran, 3);
+        ran.assert_ended(3);
         let told: Value = serde_json::from_str(&ran.stdout).unwrap();
         assert_eq!(told["differences"][0]["path"], "spec.rollback");
         assert_eq!(
@@ -126,14 +121,14 @@ async fn what_a_newer_schema_has_is_told_by_path_with_whether_an_old_reader_stil
     stranger["title"] = json!("AgentManifest 2.0.0");
     let stranger = write("stranger.json", &stranger);
     let ran = shell.run(&["schema", "diff", old, &stranger]).await;
-    assert_ended(&ran, 3);
+    ran.assert_ended(3);
     assert!(ran.stdout.starts_with("No reader of ") && !ran.stderr.contains("accept the same"), "{ran:#?}");
     let ran = shell.run(&["schema", "diff", old, &stranger, "-o", "json"]).await;
-    assert_ended(&ran, 3);
+    ran.assert_ended(3);
     for (name, told) in [("Tea", "there is no schema of a kind"), ("./none.json", "cannot read ./none.json")]
     {
         let ran = shell.run(&["schema", "diff", "AgentManifest", name]).await;
-        assert_ended(&ran, 2);
+        ran.assert_ended(2);
         assert!(ran.stderr.contains(told), "{ran:#?}");
     }
 }
@@ -181,7 +176,7 @@ async fn skew_shows_what_a_mixed_fleet_reads_and_who_would_refuse_a_document_and
     unreadable.unwrap().await.unwrap();
 
     let ran = shell.run(&["schema", "skew"]).await;
-    assert_ended(&ran, 0);
+    ran.assert_ended(0);
     let told = rows(&ran);
     assert_eq!(told[0], "AGENTS VERSION AgentManifest Score Tea SCORES");
     for row in [
@@ -199,7 +194,7 @@ async fn skew_shows_what_a_mixed_fleet_reads_and_who_would_refuse_a_document_and
     // Whatever device it names: a single document is judged for all.
     let scores = shell.file(&[Format::Score.authored("edge-0099", &[file("a", "/etc/a", "x")])]);
     let ran = shell.run(&["schema", "skew", "--file", &scores, "--all"]).await;
-    assert_ended(&ran, 3);
+    ran.assert_ended(3);
     let told = rows(&ran);
     assert_eq!(told[0], "NAME VERSION AgentManifest Score Tea SCORES ACCEPTS PROBLEMS");
     assert_eq!(told[1], "edge-0001 0.1.0 1.0.0,1.1.0 0.1.0,0.1.1 - 8 yes");
@@ -208,7 +203,7 @@ async fn skew_shows_what_a_mixed_fleet_reads_and_who_would_refuse_a_document_and
 
     let manifest = shell.file(&[authored(DEVICE, &[file("a", "/etc/a", "x")])]);
     let ran = shell.run(&["schema", "skew", "-f", &manifest]).await;
-    assert_ended(&ran, 3);
+    ran.assert_ended(3);
     for reason in [
         "1 0.0.9 edge-0003 the device cannot read it: AgentManifest 1.1.0 is of another version line than this reader, \
          which reads 0.9.0",
@@ -218,7 +213,7 @@ async fn skew_shows_what_a_mixed_fleet_reads_and_who_would_refuse_a_document_and
         assert!(rows(&ran).iter().any(|row| row == reason), "no {reason}: {ran:#?}");
     }
     let ran = shell.run(&["schema", "skew", "agents", DEVICE, PLAIN, "-f", &manifest, "-o", "json"]).await;
-    assert_ended(&ran, 0);
+    ran.assert_ended(0);
     let told: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!((&told["agents"], &told["refusals"], &told["unknown"]), (&json!(2), &json!([]), &json!([])));
     assert_eq!(told["devices"][1]["accepts"], true);
@@ -230,21 +225,21 @@ async fn skew_shows_what_a_mixed_fleet_reads_and_who_would_refuse_a_document_and
         authored("edge-0004", &[process("a", &["true"])]),
     ]);
     let ran = shell.run(&["schema", "skew", "-f", &both]).await;
-    assert_ended(&ran, 0);
+    ran.assert_ended(0);
     assert!(ran.stdout.ends_with("Nobody would refuse it.\n"), "{ran:#?}");
     let more = shell.file(&[
         Format::Score.authored(DEVICE, &[file("a", "/etc/a", "x")]),
         authored("edge-0404", &[process("a", &["true"])]),
     ]);
     let ran = shell.run(&["schema", "skew", "-f", &more]).await;
-    assert_ended(&ran, 0);
+    ran.assert_ended(0);
     assert!(ran.stdout.ends_with("Nobody is known to refuse it.\n"), "{ran:#?}");
     assert!(ran.stderr.contains("not among those shown were not judged: edge-0404"), "{ran:#?}");
     let ran = shell.run(&["schema", "skew", "agent", PLAIN, "-f", &more, "-o", "json"]).await;
     let told: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!((&told["refusals"], &told["unknown"]), (&json!([]), &json!([DEVICE, "edge-0404"])));
     let ran = shell.run(&["schema", "skew", "agent/edge-0404"]).await;
-    assert_ended(&ran, 1);
+    ran.assert_ended(1);
 }
 
 #[tokio::test]
@@ -253,7 +248,7 @@ async fn apply_refuses_what_a_device_could_not_accept_unless_it_is_forced_to() {
     let documents = [DEVICE, PLAIN].map(|id| Format::Score.authored(id, &[file("a", "/etc/a", "x")]));
     for more in [&["--dry-run"] as &[&str], &[]] {
         let ran = shell.run(&[&["apply", "-f", &shell.file(&documents)], more].concat()).await;
-        assert_ended(&ran, 2);
+        ran.assert_ended(2);
         let told = "document 2 (agent/edge-0002): the device reads no Score, only AgentManifest";
         assert!(ran.stderr.contains(told) && ran.stderr.contains("apply --force"), "{ran:#?}");
         for id in [DEVICE, PLAIN] {
@@ -261,7 +256,7 @@ async fn apply_refuses_what_a_device_could_not_accept_unless_it_is_forced_to() {
         }
     }
     let ran = shell.run(&["apply", "--force", "-f", &shell.file(&documents)]).await;
-    assert_ended(&ran, 3);
+    ran.assert_ended(3);
     assert!(ran.stderr.contains("warning: ") && !ran.stderr.contains("nothing was done"), "{ran:#?}");
     let entry = site.platform.entry(DESIRED_STATE, PLAIN).await.unwrap().unwrap();
     site.platform.status_where(PLAIN, "a refusal", refused(entry.revision, "UnsupportedKind")).await;
@@ -280,11 +275,11 @@ async fn what_only_a_newer_version_can_say_is_given_to_no_device_that_is_too_old
     });
     let refusal = "the device cannot read it: AgentManifest 1.1.0 needs a reader of at least 1.1.0; this one reads 1.0.0";
     let ran = shell.run(&["apply", "--no-wait", "-f", &shell.file(&going_back)]).await;
-    assert_ended(&ran, 2);
+    ran.assert_ended(2);
     assert!(ran.stderr.contains(&format!("document 2 (agent/{PLAIN}): {refusal}")), "{ran:#?}");
     assert!(!ran.stderr.contains("document 1"), "{ran:#?}");
     let ran = shell.run(&["schema", "skew", "-f", &shell.file(&going_back[..1])]).await;
-    assert_ended(&ran, 3);
+    ran.assert_ended(3);
     assert!(rows(&ran).contains(&format!("1 0.0.9 {PLAIN} {refusal}")), "{ran:#?}");
     let written = async |id: &str| {
         let entry = site.platform.entry(DESIRED_STATE, id).await.unwrap()?;
@@ -295,10 +290,10 @@ async fn what_only_a_newer_version_can_say_is_given_to_no_device_that_is_too_old
 
     // The same tools, and a document that says nothing new.
     let ran = shell.run(&["apply", "--no-wait", "-f", &shell.file(&documents)]).await;
-    assert_ended(&ran, 0);
+    ran.assert_ended(0);
     assert_eq!(written(PLAIN).await, Some((json!("1.1.0"), json!("1.0.0"))));
     let ran = shell.run(&["apply", "--no-wait", "-f", &shell.file(&going_back[..1])]).await;
-    assert_ended(&ran, 0);
+    ran.assert_ended(0);
     assert_eq!(written(DEVICE).await, Some((json!("1.1.0"), Value::Null)), "the default says it");
 }
 
@@ -308,7 +303,7 @@ async fn a_teardown_that_a_device_cannot_read_is_refused_with_what_does_it_inste
     let shell = Harmonyctl::new(site.server.url_with_credentials());
     claim(&site, DEVICE, json!({"Score": ["0.1.0"]}), json!(["File"])).await;
     let ran = shell.run(&["delete", "agent", DEVICE, "--teardown"]).await;
-    assert_ended(&ran, 2);
+    ran.assert_ended(2);
     for told in ["reads no AgentManifest, only Score", "a document of the kind Score"] {
         assert!(ran.stderr.contains(told), "no {told:?}: {ran:#?}");
     }
@@ -321,7 +316,7 @@ async fn a_device_that_has_never_reported_is_warned_about_and_gets_its_document(
     let site = Site::start(Access::Open).await;
     let shell = Harmonyctl::new(site.server.url_with_credentials());
     let ran = shell.run(&["apply", "--no-wait", "-f", &shell.file(&[authored(DEVICE, &[])])]).await;
-    assert_ended(&ran, 0);
+    ran.assert_ended(0);
     assert!(ran.stderr.contains("has said nothing that can be read here: edge-0001"), "{ran:#?}");
     assert!(site.platform.entry(DESIRED_STATE, DEVICE).await.unwrap().is_some());
 }
@@ -335,7 +330,7 @@ async fn the_smallest_version_is_written_and_a_document_from_before_that_counts_
     let mut document = authored(DEVICE, &resources);
     let apply = async |document: &Value| {
         let ran = shell.run(&["apply", "--no-wait", "-f", &shell.file(std::slice::from_ref(document))]).await;
-        assert_ended(&ran, 0);
+        ran.assert_ended(0);
         let entry = site.platform.entry(DESIRED_STATE, DEVICE).await.unwrap().unwrap();
         (ran.stdout, serde_json::from_slice::<Value>(&entry.value).unwrap())
     };
@@ -354,7 +349,7 @@ async fn the_smallest_version_is_written_and_a_document_from_before_that_counts_
     assert_eq!(versions(&written), (json!("1.6.0"), json!("1.0.0")));
 
     let ran = shell.run(&["convert", "-f", &shell.file(std::slice::from_ref(&document)), "-o", "json"]).await;
-    assert_ended(&ran, 0);
+    ran.assert_ended(0);
     let converted: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!((&converted["kind"], &converted["minSchemaVersion"]), (&json!("Score"), &json!("0.1.0")));
 }

@@ -158,13 +158,13 @@ async fn harmonyctl_judges_templates_with_the_facts_of_the_very_device() {
         json!({"apiVersion": "harmony/v1", "kind": "Score", "metadata": {"name": DEVICE}, "spec": spec})
     };
     let ran = shell.apply(&[rendering("{{ facts.hostnam }}\n")]).await;
-    assert_eq!(ran.code, Some(2), "{ran:#?}");
+    ran.assert_ended(2);
     assert!(ran.stderr.contains("/spec/scores/0/with/files/0/template: "), "{ran:#?}");
     let entry = site.platform.entry(DESIRED_STATE, DEVICE).await.unwrap();
     assert!(entry.is_none(), "{entry:?}");
 
     let ran = shell.apply(&[rendering(MAIN.2)]).await;
-    assert_eq!(ran.code, Some(0), "{ran:#?}");
+    ran.assert_ended(0);
     assert_eq!(device.read("/etc/collector/main.toml"), rendered_main());
     site.assert_nothing_was_forbidden();
 }

@@ -94,23 +94,23 @@ async fn cutting_over_to_scores_and_back_takes_no_step_whichever_scores_say_the_
     let shell = Harmonyctl::new(site.server.url_with_credentials());
     let manifest = authored(DEVICE, &resources("1", "first"));
     let ran = shell.apply(std::slice::from_ref(&manifest)).await;
-    assert_eq!(ran.code, Some(0), "{ran:#?}");
+    ran.assert_ended(0);
     let before = site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
     have_started(&device, &["layout", "web 1", "recorder 1", "watch"], "all have started").await;
     let traces = Traces::on(&device, &before).await;
 
     let file = shell.file(std::slice::from_ref(&manifest));
     let ran = shell.run(&["convert", "--to", "Score", "-f", &file, "-o", "json"]).await;
-    assert_eq!(ran.code, Some(0), "{ran:#?}");
+    ran.assert_ended(0);
     let converted: Value = serde_json::from_str(&ran.stdout).unwrap();
     let by_hand = by_hand();
     let ran = shell.run(&["convert", "--check", "-f", &shell.file(std::slice::from_ref(&by_hand))]).await;
-    assert_eq!(ran.code, Some(0), "{ran:#?}");
+    ran.assert_ended(0);
 
     let mut last = before.clone();
     for (generation, document) in [(2, &converted), (3, &manifest), (4, &by_hand), (5, &manifest)] {
         let ran = shell.apply(std::slice::from_ref(document)).await;
-        assert_eq!(ran.code, Some(0), "{ran:#?}");
+        ran.assert_ended(0);
         last = site.platform.status_where(DEVICE, "converged", converged_at(generation)).await;
         assert_eq!(last.accepted.as_ref().unwrap().kind, document["kind"].as_str().unwrap());
         assert_eq!(by_name(&last), by_name(&before), "nothing about any resource changed");
@@ -120,7 +120,7 @@ async fn cutting_over_to_scores_and_back_takes_no_step_whichever_scores_say_the_
 
     // What the manifest put there, a Score document can take away; what the job did stays done.
     let ran = shell.apply(&[Format::Score.authored(DEVICE, &[])]).await;
-    assert_eq!(ran.code, Some(0), "{ran:#?}");
+    ran.assert_ended(0);
     assert_eq!(device.shell("podman ps --all --quiet; pidof process-shim || true").await, "");
     for path in ["/etc/app", UNIT] {
         assert!(!device.path(path).exists(), "{path} is left");

@@ -24,7 +24,7 @@ async fn each_kind_comes_in_order_is_repaired_and_is_back_after_a_boot_without_a
     let mut device = installed(site).await;
     let shell = Harmonyctl::new(site.server.url_with_credentials());
     let ran = shell.apply(&[site.format().authored(DEVICE, &resources("1", "first"))]).await;
-    assert_eq!(ran.code, Some(0), "{ran:#?}");
+    ran.assert_ended(0);
     let status = site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
     for (kind, name, reason) in [
         ("ShellJob", "layout", "Succeeded"),

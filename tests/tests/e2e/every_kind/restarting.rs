@@ -17,7 +17,7 @@ async fn a_change_restarts_what_asked_for_it_and_nothing_else() {
     let shell = Harmonyctl::new(site.server.url_with_credentials());
     let apply = async |generation: u64, resources: &[Value]| {
         let ran = shell.apply(&[authored(DEVICE, resources)]).await;
-        assert_eq!(ran.code, Some(0), "{ran:#?}");
+        ran.assert_ended(0);
         site.platform.status_where(DEVICE, "converged", converged_at(generation)).await
     };
     let first = apply(1, &resources("1", "first")).await;

@@ -17,7 +17,7 @@ use tests::{
     agent::Agent,
     document::{authored, file, process},
     eventually::eventually,
-    harmonyctl::{Harmonyctl, Ran},
+    harmonyctl::Harmonyctl,
     platform::DESIRED_STATE,
     site::{Access, DEVICE, Site},
     snapshot::{FileState, snapshot},
@@ -128,11 +128,6 @@ async fn replace(
     (device, status)
 }
 
-#[track_caller]
-fn assert_ended(ran: &Ran, code: i32) {
-    assert_eq!(ran.code, Some(code), "{ran:#?}");
-}
-
 async fn entry(site: &Site) -> (u64, Value) {
     let entry = site.platform.entry(DESIRED_STATE, DEVICE).await.unwrap().unwrap();
     (entry.revision, serde_json::from_slice(&entry.value).unwrap())
@@ -151,7 +146,7 @@ async fn an_agent_from_before_a_schema_takes_what_it_knows_refuses_the_rest_and_
     site.device_was_seen().await;
 
     // What uses nothing new is for it too, though it was written against the newer version.
-    assert_ended(&shell.apply(&[plain()]).await, 0);
+    shell.apply(&[plain()]).await.assert_ended(0);
     let (_, written) = entry(&site).await;
     assert_eq!((&written["schemaVersion"], &written["minSchemaVersion"]), (&json!(NEWER), &json!(OLDER)));
     let first = site.platform.status_where(DEVICE, "converged", converged_at(1)).await;
@@ -163,15 +158,15 @@ async fn an_agent_from_before_a_schema_takes_what_it_knows_refuses_the_rest_and_
     let needs = format!("needs a reader of at least {NEWER}; this one reads {OLDER}");
     let file = shell.file(&[with_rollback()]);
     let ran = shell.run(&["schema", "skew", "--file", &file]).await;
-    assert_ended(&ran, 3);
+    ran.assert_ended(3);
     assert!(ran.stdout.contains(DEVICE) && ran.stdout.contains(&needs), "{ran:#?}");
     let ran = shell.run(&["apply", "-f", &file]).await;
-    assert_ended(&ran, 2);
+    ran.assert_ended(2);
     assert!(ran.stderr.contains(&format!("agent/{DEVICE}")) && ran.stderr.contains(&needs), "{ran:#?}");
     assert_eq!(entry(&site).await.1, written);
 
     // … and by the device, where it is written all the same.
-    assert_ended(&shell.run(&["apply", "--force", "-f", &file]).await, 3);
+    shell.run(&["apply", "--force", "-f", &file]).await.assert_ended(3);
     let (revision, written) = entry(&site).await;
     assert_eq!(written.get("minSchemaVersion").unwrap_or(&written["schemaVersion"]), NEWER);
     let status =
@@ -186,7 +181,7 @@ async fn an_agent_from_before_a_schema_takes_what_it_knows_refuses_the_rest_and_
     assert!(status.agent_info.formats["AgentManifest"].iter().any(|version| version == NEWER));
     assert_eq!(Traces::on(&device, &status), traces);
     let ran = shell.apply(&[with_rollback()]).await;
-    assert_ended(&ran, 0);
+    ran.assert_ended(0);
     assert!(ran.stdout.contains("unchanged (generation 2)"), "{ran:#?}");
 
     // Back and forth with a document that the older one cannot read, while it has not converged …
@@ -196,7 +191,7 @@ async fn an_agent_from_before_a_schema_takes_what_it_knows_refuses_the_rest_and_
         move |status: &AgentStatus| status.phase == phase && accepted(status) == Some(generation)
     };
     let file = shell.file(&[waiting_for(&go)]);
-    assert_ended(&shell.run(&["apply", "--no-wait", "-f", &file]).await, 0);
+    shell.run(&["apply", "--no-wait", "-f", &file]).await.assert_ended(0);
     site.platform.status_where(DEVICE, "on its way", in_force(3, Phase::Converging)).await;
     let before = ledger(&device);
     let mut noted = BTreeMap::new();
@@ -214,7 +209,7 @@ async fn an_agent_from_before_a_schema_takes_what_it_knows_refuses_the_rest_and_
     site.platform.status_where(DEVICE, "converged at 3", converged_at(3)).await;
 
     // … and with one that it can.
-    assert_ended(&shell.apply(&[plain()]).await, 0);
+    shell.apply(&[plain()]).await.assert_ended(0);
     let mut device = device;
     for program in [&older, &newer] {
         let status;

@@ -24,7 +24,7 @@ async fn apply_gets_through(site: &Site, content: &str) {
     site.device_was_seen().await;
     let shell = Harmonyctl::new(site.server.url_with_credentials());
     let ran = shell.apply(&[authored(DEVICE, &[file("a", "/etc/a", content)])]).await;
-    assert_eq!(ran.code, Some(0), "{ran:#?}");
+    ran.assert_ended(0);
 }
 
 async fn a_server_with_the_store_of_an_hour_ago_gets_the_status_back_and_takes_nothing_back(site: &mut Site) {
