@@ -41,6 +41,11 @@ impl Ran {
     pub fn assert_ended(&self, code: i32) {
         assert_eq!(self.code, Some(code), "{self:#?}");
     }
+
+    /// The rows of its data, each cell parted from the next by one space.
+    pub fn rows(&self) -> Vec<String> {
+        self.stdout.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+    }
 }
 
 /// A command that goes on until somebody ends it.

@@ -90,11 +90,6 @@ fn saved(folder: &TempDir, ran: &Ran) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// Each line's words, however they are spaced.
-fn words(text: &str) -> Vec<String> {
-    text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
-}
-
 #[tokio::test]
 async fn files_come_out_as_documents_of_scores_that_are_valid_in_both_notations() {
     let shell = Harmonyctl::new(NOBODY);
@@ -205,7 +200,7 @@ async fn check_tells_of_each_device_whether_its_scores_would_change_anything() {
     let ran = desk.shell.run(&["convert", "--check"]).await;
     ran.assert_ended(0);
     assert_eq!(
-        words(&ran.stdout),
+        ran.rows(),
         ["NAME PARITY RESOURCES READS-SCORES MESSAGE", "edge-1 Identical 2 yes", "edge-2 - - yes"]
     );
 
@@ -217,7 +212,7 @@ async fn check_tells_of_each_device_whether_its_scores_would_change_anything() {
     let ran = desk.shell.run(&["convert", "--check", "-f", &given]).await;
     ran.assert_ended(3);
     assert_eq!(
-        words(&ran.stdout)[1..],
+        ran.rows()[1..],
         [
             "edge-1 Identical 2 yes",
             "edge-3 Different 2 no the device reads no Score, only AgentManifest",
@@ -276,7 +271,7 @@ async fn check_renders_scores_with_the_facts_that_each_device_publishes() {
     }
     let ran = desk.shell.run(&["convert", "--check", "-f", &desk.shell.file(&given)]).await;
     ran.assert_ended(3);
-    let lines = words(&ran.stdout);
+    let lines = ran.rows();
     assert_eq!(lines[1..3], ["edge-1 Identical 1 yes", "edge-2 Different 1 yes"], "{ran:#?}");
     assert!(lines[3].starts_with("app-main: content is \"sha256:"), "{ran:#?}");
     assert_eq!(lines.len(), 4, "{ran:#?}");

@@ -285,8 +285,7 @@ async fn describe_tells_all_of_a_device() {
     let workplace = Workplace::converged().await;
     let ran = workplace.shell.run(&["describe", "agent", DEVICE]).await;
     ran.assert_ended(0);
-    let words: Vec<String> =
-        ran.stdout.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    let rows = ran.rows();
     for beginning in [
         "Name: edge-0001",
         "Phase: Converged",
@@ -301,7 +300,7 @@ async fn describe_tells_all_of_a_device() {
         "File a Ready InSync",
         "Formats: AgentManifest 1.0.0, 1.1.0",
     ] {
-        assert!(words.iter().any(|line| line.starts_with(beginning)), "no {beginning:?}: {}", ran.stdout);
+        assert!(rows.iter().any(|row| row.starts_with(beginning)), "no {beginning:?}: {}", ran.stdout);
     }
     workplace.shell.run(&["describe", "agent", "edge-0404"]).await.assert_ended(1);
 }

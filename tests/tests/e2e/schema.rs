@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use tests::{
     agent::{Agent, Bridge},
     document::{Format, authored, file, process},
-    harmonyctl::{Harmonyctl, Ran},
+    harmonyctl::Harmonyctl,
     platform::{ACTUAL_STATE, DESIRED_STATE},
     site::{Access, DEVICE, Site},
 };
@@ -25,18 +25,13 @@ fn committed(kind: &str, version: &str) -> String {
     fs::read_to_string(path).unwrap()
 }
 
-/// The rows of what was printed, each cell parted from the next by one space.
-fn rows(ran: &Ran) -> Vec<String> {
-    ran.stdout.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
-}
-
 #[tokio::test]
 async fn kinds_and_versions_are_listed_and_printed_byte_for_byte_without_a_server() {
     let shell = Harmonyctl::new(NOBODY);
     let ran = shell.run(&["schema", "list"]).await;
     ran.assert_ended(0);
     assert_eq!(
-        rows(&ran),
+        ran.rows(),
         [
             "KIND VERSION NEWEST",
             "AgentManifest 1.0.0 no",
@@ -93,7 +88,7 @@ async fn what_a_newer_schema_has_is_told_by_path_with_whether_an_old_reader_stil
     for new in ["AgentManifest@1.1.0", &path] {
         let ran = shell.run(&["schema", "diff", old, new]).await;
         ran.assert_ended(3);
-        let told = rows(&ran);
+        let told = ran.rows();
         assert_eq!(told[..3], ["PATH CHANGE WAS IS", "spec.rollback added - object", ""]);
         assert_eq!(
             told[3..],
@@ -177,7 +172,7 @@ async fn skew_shows_what_a_mixed_fleet_reads_and_who_would_refuse_a_document_and
 
     let ran = shell.run(&["schema", "skew"]).await;
     ran.assert_ended(0);
-    let told = rows(&ran);
+    let told = ran.rows();
     assert_eq!(told[0], "AGENTS VERSION AgentManifest Score Tea SCORES");
     for row in [
         "1 0.1.0 1.0.0,1.1.0 0.1.0,0.1.1 - 8",
@@ -195,7 +190,7 @@ async fn skew_shows_what_a_mixed_fleet_reads_and_who_would_refuse_a_document_and
     let scores = shell.file(&[Format::Score.authored("edge-0099", &[file("a", "/etc/a", "x")])]);
     let ran = shell.run(&["schema", "skew", "--file", &scores, "--all"]).await;
     ran.assert_ended(3);
-    let told = rows(&ran);
+    let told = ran.rows();
     assert_eq!(told[0], "NAME VERSION AgentManifest Score Tea SCORES ACCEPTS PROBLEMS");
     assert_eq!(told[1], "edge-0001 0.1.0 1.0.0,1.1.0 0.1.0,0.1.1 - 8 yes");
     assert_eq!(told[2], "edge-0002 0.1.0 1.0.0,1.1.0 - - 0 no the device reads no Score, only AgentManifest");
@@ -210,7 +205,7 @@ async fn skew_shows_what_a_mixed_fleet_reads_and_who_would_refuse_a_document_and
         "1 0.0.9 edge-0004 the device cannot make it: \"a\" is a File, for which this agent has no reconciler; it has \
          Process",
     ] {
-        assert!(rows(&ran).iter().any(|row| row == reason), "no {reason}: {ran:#?}");
+        assert!(ran.rows().iter().any(|row| row == reason), "no {reason}: {ran:#?}");
     }
     let ran = shell.run(&["schema", "skew", "agents", DEVICE, PLAIN, "-f", &manifest, "-o", "json"]).await;
     ran.assert_ended(0);
@@ -280,7 +275,7 @@ async fn what_only_a_newer_version_can_say_is_given_to_no_device_that_is_too_old
     assert!(!ran.stderr.contains("document 1"), "{ran:#?}");
     let ran = shell.run(&["schema", "skew", "-f", &shell.file(&going_back[..1])]).await;
     ran.assert_ended(3);
-    assert!(rows(&ran).contains(&format!("1 0.0.9 {PLAIN} {refusal}")), "{ran:#?}");
+    assert!(ran.rows().contains(&format!("1 0.0.9 {PLAIN} {refusal}")), "{ran:#?}");
     let written = async |id: &str| {
         let entry = site.platform.entry(DESIRED_STATE, id).await.unwrap()?;
         let document: Value = serde_json::from_slice(&entry.value).unwrap();
