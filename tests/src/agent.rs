@@ -332,6 +332,16 @@ impl Agent {
         self.finish(arguments.iter().map(|&argument| argument.to_owned()).chain(file)).await
     }
 
+    /// Runs a command on the state folder that has to succeed; returns what was printed.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub async fn told(&self, arguments: &[&str]) -> String {
+        let (code, printed) = self.command(arguments).await;
+        assert_eq!(code, Some(0), "{arguments:?}: {printed}");
+        printed
+    }
+
     /// Runs the command that checks this device, with all that the agent would be started with.
     pub async fn check(&self) -> (Option<i32>, String) {
         self.finish(["check".to_owned()].into_iter().chain(self.settings_of_run())).await

@@ -22,13 +22,6 @@ fn is_paused(status: &AgentStatus) -> bool {
     is(status, ConditionType::Paused, ConditionStatus::True, "Paused")
 }
 
-/// Runs a command of the agent that must succeed; returns what it printed.
-async fn told(device: &Agent, arguments: &[&str]) -> String {
-    let (code, printed) = device.command(arguments).await;
-    assert_eq!(code, Some(0), "{arguments:?}: {printed}");
-    printed
-}
-
 async fn converged_device(site: &Site) -> Agent {
     let mut device = site.device();
     device.start();
@@ -39,7 +32,7 @@ async fn converged_device(site: &Site) -> Agent {
 
 async fn nothing_is_changed_during_a_pause_and_all_of_it_afterwards(site: &mut Site) {
     let device = converged_device(site).await;
-    let printed = told(&device, &["pause"]).await;
+    let printed = device.told(&["pause"]).await;
     assert!(printed.contains("until `harmony-agent resume`"), "{printed}");
     // The command returns when nothing is changed any more, so this stays.
     device.write_by_hand("/etc/a", "by hand");
@@ -50,19 +43,19 @@ async fn nothing_is_changed_during_a_pause_and_all_of_it_afterwards(site: &mut S
     assert!(is_paused(&status));
     assert!(status.resources.iter().all(|resource| resource.reason == "Paused"), "{:?}", status.resources);
     assert_eq!(snapshot(&device.root()), before);
-    assert!(told(&device, &["status"]).await.contains("Paused       True"));
+    assert!(device.told(&["status"]).await.contains("Paused       True"));
 
-    assert!(told(&device, &["resume"]).await.contains("resumed"));
+    assert!(device.told(&["resume"]).await.contains("resumed"));
     let status = site.platform.status_where(DEVICE, "converged", converged_at(2)).await;
     assert!(!is_paused(&status));
     assert_eq!((device.read("/etc/a"), device.read("/etc/b")), ("1".into(), "2".into()));
-    assert!(told(&device, &["resume"]).await.contains("no pause"));
+    assert!(device.told(&["resume"]).await.contains("no pause"));
 }
 
 async fn a_pause_survives_a_restart_and_may_begin_before_the_agent(site: &mut Site) {
     let mut device = converged_device(site).await;
     device.stop().await;
-    assert!(told(&device, &["pause"]).await.contains("no agent runs"));
+    assert!(device.told(&["pause"]).await.contains("no agent runs"));
     device.write_by_hand("/etc/a", "by hand");
     for _ in 0..2 {
         device.start();
@@ -73,13 +66,13 @@ async fn a_pause_survives_a_restart_and_may_begin_before_the_agent(site: &mut Si
         device.kill();
     }
     device.start();
-    told(&device, &["resume"]).await;
+    device.told(&["resume"]).await;
     device.eventually_holds("/etc/a", "1").await;
 }
 
 async fn a_pause_with_an_end_ends_by_itself(site: &mut Site) {
     let device = converged_device(site).await;
-    let printed = told(&device, &["pause", "--for", "2s"]).await;
+    let printed = device.told(&["pause", "--for", "2s"]).await;
     assert!(printed.contains("held back until 20"), "{printed}");
     device.write_by_hand("/etc/a", "by hand");
     tokio::time::sleep(Duration::from_secs(1)).await;

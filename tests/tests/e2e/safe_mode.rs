@@ -165,29 +165,22 @@ async fn the_first_document_of_a_device_is_left_alone_too(site: &mut Site) {
     a_newer_one_is_applied(site, &mut device).await;
 }
 
-/// Runs a command of the agent that must succeed; returns what it printed.
-async fn told(device: &Agent, arguments: &[&str]) -> String {
-    let (code, printed) = device.command(arguments).await;
-    assert_eq!(code, Some(0), "{arguments:?}: {printed}");
-    printed
-}
-
 #[tokio::test]
 async fn resume_lets_a_running_agent_try_the_document_again_at_once() {
     for place in [OBSERVING, APPLYING] {
         let site = Site::start(Access::Restricted).await;
         let mut device = left_alone(&site, place).await;
-        let printed = told(&device, &["status"]).await;
+        let printed = device.told(&["status"]).await;
         for part in ["SafeMode     True", "generation 2", "5 times", "`harmony-agent resume`"] {
             assert!(printed.contains(part), "{part} is missing: {printed}");
         }
         let checked = device.check().await.1;
         assert!(checked.contains("warning  safe mode      the agent crashed 5 times"), "{checked}");
 
-        let printed = told(&device, &["resume"]).await;
+        let printed = device.told(&["resume"]).await;
         assert!(printed.contains("safe mode is ended: generation 2"), "{printed}");
         assert!(crashed(device.end().await), "it was not tried again\n{}", device.log());
-        assert!(told(&device, &["resume"]).await.contains("no safe mode"));
+        assert!(device.told(&["resume"]).await.contains("no safe mode"));
 
         // With an agent that has not this defect nothing is in the way.
         device.start();
@@ -202,13 +195,13 @@ async fn resume_lets_a_running_agent_try_the_document_again_at_once() {
 async fn resume_also_ends_safe_mode_while_no_agent_runs_and_a_pause_with_it() {
     let site = Site::start(Access::Restricted).await;
     let mut device = left_alone(&site, APPLYING).await;
-    told(&device, &["pause"]).await;
+    device.told(&["pause"]).await;
     let both = |status: &AgentStatus| {
         is_safe(status) && is(status, ConditionType::Paused, ConditionStatus::True, "Paused")
     };
     site.platform.status_where(DEVICE, "paused in safe mode", both).await;
     device.stop().await;
-    let printed = told(&device, &["resume"]).await;
+    let printed = device.told(&["resume"]).await;
     assert!(printed.contains("safe mode is ended") && printed.contains("resumed"), "{printed}");
     device.start();
     site.platform.status_where(DEVICE, "converged", converged_at(2)).await;
