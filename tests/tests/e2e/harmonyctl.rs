@@ -10,7 +10,7 @@ use tests::{
     eventually::eventually,
     harmonyctl::{Harmonyctl, Ran},
     nats_server::{NatsServer, Settings},
-    platform::{ACTUAL_STATE, DESIRED_STATE, HEARTBEAT},
+    platform::{ACTUAL_STATE, DESIRED_STATE},
     site::{Access, DEVICE, Site},
 };
 
@@ -38,10 +38,7 @@ impl Workplace {
     async fn with(site: Site, mut device: Agent) -> Self {
         device.start();
         // Before its first sign of life it would be offline, which nobody waits for.
-        eventually("the device was seen", async || {
-            site.platform.entry(HEARTBEAT, DEVICE).await?.ok_or("there is no heartbeat yet".to_owned())
-        })
-        .await;
+        site.device_was_seen().await;
         let shell = Harmonyctl::new(site.server.url_with_credentials());
         Self { site, device, shell }
     }
