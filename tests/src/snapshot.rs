@@ -52,6 +52,12 @@ pub fn snapshot(folder: &Path) -> BTreeMap<PathBuf, FileState> {
     found
 }
 
+/// All files below `folder`.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
 /// What an atomic replacement leaves behind when it is interrupted and nobody cleans up.
 pub fn temporary_files(folder: &Path) -> Vec<PathBuf> {
     let is_temporary = |path: &Path| {

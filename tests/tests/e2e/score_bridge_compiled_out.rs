@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use tests::process::built;
+use tests::{process::built, snapshot::files};
 
 /// What only an agent with the bridge has, as symbols and paths of the compiler spell it.
 const ONLY_IN_THE_BRIDGE: [&str; 2] = ["agent_score_bridge", "minijinja"];
@@ -41,12 +41,6 @@ fn contains(program: &str, text: &str) -> bool {
 fn speaks_of_scores(line: &str) -> bool {
     let rest = FIELD_OF_THE_STATUS.iter().fold(line.to_owned(), |line, field| line.replace(field, ""));
     rest.to_lowercase().contains("score")
-}
-
-/// All files below a folder.
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
 #[test]

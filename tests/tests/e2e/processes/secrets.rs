@@ -1,9 +1,6 @@
 //! What a document declares as environment or content is known where it was declared for, and nowhere else.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::fs;
 
 use agent_model::status::{AgentStatus, Event, ResourceState};
 use futures_util::StreamExt as _;
@@ -13,17 +10,12 @@ use tests::{
     harmonyctl::Harmonyctl,
     platform::ACTUAL_STATE,
     site::{Access, DEVICE, Site},
+    snapshot::files,
 };
 
 use crate::status_words::{refused, resource, stands};
 
 const SECRET: &str = "planted-6f1c2a";
-
-/// All files below a folder.
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
-}
 
 fn contains(bytes: &[u8]) -> bool {
     bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes())
