@@ -487,7 +487,10 @@ mod tests {
             assert!(ground.own_files.contains(&path.into()), "{:?}", ground.own_files);
         }
         let error = load(&["--policy", "/nonexistent"], &in_file).unwrap_err();
-        assert_eq!(error, "cannot read /nonexistent: No such file or directory (os error 2)");
+        assert_eq!(
+            error,
+            "the policy cannot be used: cannot read /nonexistent: No such file or directory (os error 2)"
+        );
     }
 
     #[test]

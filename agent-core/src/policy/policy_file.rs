@@ -13,7 +13,7 @@ pub const MAX_POLICY_BYTES: u64 = 256 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
     /// It cannot be read, or somebody else can write it.
-    #[error(transparent)]
+    #[error("the policy cannot be used")]
     File(#[from] GuardedFileError),
     /// It is not one of ours.
     #[error("the policy {path} is wrong:\n{problem}")]

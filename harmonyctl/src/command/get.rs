@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use agent_model::{
     AgentId, Digest, Timestamp,
     status::{API_VERSION, AgentStatus, ConditionStatus, ConditionType, KIND, SCHEMA_VERSION},
+    with_causes,
 };
 use fleet::{Agent, Roster};
 use serde_json::{Value, json};
@@ -13,7 +14,7 @@ use super::{connect, documents, found, selection};
 use crate::{
     agent_words::{self, Shown, Wanted},
     cli::{Connection, Format, Get},
-    failure::{Failure, with_causes},
+    failure::Failure,
     notation::Notation,
     outcome::Outcome,
     output::Output,

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use agent_model::with_causes;
 use fleet::{
     Fleet,
     enrollment::{Asking, Follower},
@@ -9,12 +10,7 @@ use fleet::{
 };
 
 use super::{Office, approve::approve, for_each, known::Known, owners::Owners, serials::Serials};
-use crate::{
-    command::REQUEST_TIMEOUT,
-    failure::{Failure, with_causes},
-    outcome::Outcome,
-    output::Output,
-};
+use crate::{command::REQUEST_TIMEOUT, failure::Failure, outcome::Outcome, output::Output};
 
 pub(super) async fn run(
     fleet: &Fleet,
