@@ -45,6 +45,9 @@ const LASTING: Duration = Duration::from_secs(30);
 const LOG_BURST: u32 = 10;
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
+/// What the client's error says, which has no type, where a server lets nobody in with these credentials.
+const REFUSED_LOGIN: &str = "authorization violation";
+
 /// Why a connection cannot even be tried. Only other settings help; a server that is out of reach
 /// is no error.
 #[derive(Debug, thiserror::Error)]
@@ -274,6 +277,7 @@ fn is_minor(event: &Event) -> bool {
 /// A missing permission or a revoked user shows up here and nowhere else: to whoever asked, it
 /// looks like a time-out.
 fn log(event: &Event, unlogged: u64) {
+    let unlogged = (unlogged > 0).then_some(unlogged);
     match event {
         Event::Connected => tracing::info!(unlogged, "connected to NATS"),
         Event::Disconnected => tracing::warn!(unlogged, "lost the connection to NATS; trying again"),
@@ -281,6 +285,12 @@ fn log(event: &Event, unlogged: u64) {
             unlogged,
             %error,
             "the NATS server refused something; check this device's permissions and credentials"
+        ),
+        Event::ClientError(ClientError::Other(error)) if error.contains(REFUSED_LOGIN) => tracing::error!(
+            unlogged,
+            error,
+            "the NATS server refuses this device's login; trying again. Was the device revoked, or are these the \
+             credentials for another server?"
         ),
         Event::ClientError(ClientError::Other(error)) => {
             tracing::warn!(unlogged, error, "cannot reach NATS; trying again")
