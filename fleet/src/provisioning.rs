@@ -11,7 +11,7 @@ mod server_version;
 use agent_core::kv::names;
 use async_nats::jetstream::{
     context::{CreateStreamError, CreateStreamErrorKind, GetStreamErrorKind, RequestErrorKind},
-    stream::Config,
+    stream::{Config, Info},
 };
 
 use self::{
@@ -26,14 +26,18 @@ pub(crate) const STREAMS: usize = STORES.len();
 /// Total size of the event stream unless somebody says otherwise or the server has no room for it, in bytes: 10 GiB.
 pub const DEFAULT_EVENTS_MAX_BYTES: i64 = 10 << 30;
 
+/// Smallest total size of the event stream that anybody means, in bytes: 1 MiB, some 1,500 events.
+pub const LEAST_EVENTS_MAX_BYTES: i64 = 1 << 20;
+
 /// What may be chosen about the buckets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Layout {
     /// Copies of each entry in a cluster, 1 to 5; `None` leaves existing buckets as they are and
     /// makes new ones with a single copy.
     pub replicas: Option<usize>,
-    /// Total size of the event stream in bytes; `None` keeps an existing bound, else
-    /// [`DEFAULT_EVENTS_MAX_BYTES`], or what a server with less room has.
+    /// Total size of the event stream in bytes, at least [`LEAST_EVENTS_MAX_BYTES`]; `None` keeps the bound of an
+    /// existing stream. One that is made, or has no bound, gets [`DEFAULT_EVENTS_MAX_BYTES`]; one that is made on a server
+    /// with less room, a quarter of that, or a quarter again.
     pub events_max_bytes: Option<i64>,
 }
 
@@ -106,6 +110,20 @@ pub enum ProvisioningError {
         /// The server's words.
         said: String,
     },
+    /// The stream holds more than it would be allowed to: the server would drop what is too much.
+    #[error(
+        "{name} holds {held} bytes: with {wanted} at most, its oldest events would go. Nothing was changed; ask for {} or \
+         more with `init --events-max-bytes`",
+        in_mebibytes(*.held)
+    )]
+    TooSmall {
+        /// The stream.
+        name: &'static str,
+        /// What it holds now, in bytes.
+        held: u64,
+        /// What it was to hold at most, in bytes.
+        wanted: u64,
+    },
     /// Copies need servers to lie on.
     #[error(
         "{name} cannot have {replicas} copies: the server is not part of a cluster. Run init with --replicas 1, \
@@ -159,6 +177,10 @@ pub async fn provision(fleet: &Fleet, layout: &Layout) -> Result<Vec<Provisioned
     if !is_safe(&found) {
         return Err(ProvisioningError::ServerTooOld { found });
     }
+    // Before anything is changed.
+    for store in &STORES {
+        keeps_what_it_holds(fleet, store, layout).await?;
+    }
     let mut done = Vec::with_capacity(STORES.len());
     for store in &STORES {
         done.push(Provisioned { name: store.name, change: bring_about(fleet, store, layout).await? });
@@ -173,7 +195,7 @@ pub async fn provision(fleet: &Fleet, layout: &Layout) -> Result<Vec<Provisioned
 pub async fn plan(fleet: &Fleet, layout: &Layout) -> Result<Vec<Provisioned>, ProvisioningError> {
     let mut planned = Vec::with_capacity(STORES.len());
     for store in &STORES {
-        let change = match existing(fleet, store).await? {
+        let change = match existing(fleet, store).await?.map(|existing| existing.config) {
             None => Change::Created,
             Some(existing) if existing == store.config(Some(&existing), layout) => Change::Unchanged,
             Some(_) => Change::Updated,
@@ -188,8 +210,27 @@ pub(crate) fn is_safe(version: &str) -> bool {
     ServerVersion::parse(version).is_some_and(ServerVersion::is_safe)
 }
 
+/// Refuses a bound below what is there, where the bound is somebody's choice.
+async fn keeps_what_it_holds(fleet: &Fleet, store: &Store, layout: &Layout) -> Result<(), ProvisioningError> {
+    if !store.has_chosen_size() {
+        return Ok(());
+    }
+    let Some(existing) = existing(fleet, store).await? else { return Ok(()) };
+    let held = existing.state.bytes;
+    let wanted = store.config(Some(&existing.config), layout).max_bytes;
+    match u64::try_from(wanted) {
+        Ok(wanted) if held > wanted => Err(ProvisioningError::TooSmall { name: store.name, held, wanted }),
+        _ => Ok(()),
+    }
+}
+
+/// So many bytes as somebody writes them who asks for enough.
+fn in_mebibytes(bytes: u64) -> String {
+    format!("{}Mi", bytes.div_ceil(1 << 20))
+}
+
 async fn bring_about(fleet: &Fleet, store: &Store, layout: &Layout) -> Result<Change, ProvisioningError> {
-    let existing = existing(fleet, store).await?;
+    let existing = existing(fleet, store).await?.map(|existing| existing.config);
     let wanted = store.config(existing.as_ref(), layout);
     match existing {
         None => create(fleet, store, layout, wanted).await,
@@ -240,11 +281,11 @@ fn refusal(fleet: &Fleet, store: &Store, wanted: &Config, error: CreateStreamErr
     }
 }
 
-/// The settings of a bucket's or the events' stream, where there is one that can serve.
-async fn existing(fleet: &Fleet, store: &Store) -> Result<Option<Config>, ProvisioningError> {
+/// The settings and the state of a bucket's or the events' stream, where there is one that can serve.
+async fn existing(fleet: &Fleet, store: &Store) -> Result<Option<Info>, ProvisioningError> {
     let stream = store.stream();
     let existing = match fleet.jetstream().get_stream(&stream).await {
-        Ok(stream) => Some(stream.cached_info().config.clone()),
+        Ok(stream) => Some(stream.cached_info().clone()),
         Err(error) => match error.kind() {
             GetStreamErrorKind::JetStream(error) if error.error_code().0 == STREAM_NOT_FOUND => None,
             GetStreamErrorKind::JetStream(error) if is_not_enabled(error.error_code().0) => {
@@ -256,7 +297,7 @@ async fn existing(fleet: &Fleet, store: &Store) -> Result<Option<Config>, Provis
             _ => return Err(no_answer(fleet, store, error)),
         },
     };
-    match existing.as_ref().and_then(unusable) {
+    match existing.as_ref().and_then(|existing| unusable(&existing.config)) {
         Some(why) => Err(ProvisioningError::Unusable { name: store.name, stream, why }),
         None => Ok(existing),
     }

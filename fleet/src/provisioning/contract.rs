@@ -115,7 +115,7 @@ pub(super) const STORES: [Store; 7] = [
 const HEADERS: usize = 1 << 10;
 
 /// Some 100,000 events as devices usually send them. A server with less room is none to begin a fleet on.
-const LEAST_EVENTS_MAX_BYTES: i64 = 64 << 20;
+const LEAST_TRIED_BYTES: i64 = 64 << 20;
 
 const EVENTS_MAX_AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
@@ -126,6 +126,11 @@ impl Store {
             Shape::Bucket { .. } => names::bucket_stream(self.name),
             Shape::Events | Shape::Enrollment { .. } => self.name.to_owned(),
         }
+    }
+
+    /// Whether somebody may choose how much its stream holds.
+    pub(super) fn has_chosen_size(&self) -> bool {
+        matches!(self.shape, Shape::Events)
     }
 
     /// What the stream's settings should be. Settings that the wire contract does not speak of
@@ -212,8 +217,8 @@ impl Store {
     /// The bound to try next on a server that has no room for one of `refused` bytes, where nobody has chosen it. A
     /// quarter, so that the buckets, which have no bound, seldom have to live on what was just not enough.
     pub(super) fn smaller(&self, refused: i64, layout: &Layout) -> Option<i64> {
-        let may_shrink = matches!(self.shape, Shape::Events) && layout.events_max_bytes.is_none();
-        Some(refused / 4).filter(|bytes| may_shrink && *bytes >= LEAST_EVENTS_MAX_BYTES)
+        let may_shrink = self.has_chosen_size() && layout.events_max_bytes.is_none();
+        Some(refused / 4).filter(|bytes| may_shrink && *bytes >= LEAST_TRIED_BYTES)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueHint};
+use fleet::provisioning::LEAST_EVENTS_MAX_BYTES;
 use nats_operator::OwnUser;
 
 use crate::quantity;
@@ -21,9 +22,21 @@ pub(crate) struct Init {
     /// Copies of each entry in a cluster (default: 1, or as it is)
     #[arg(long, env = "HARMONYCTL_REPLICAS", value_name = "N", value_parser = clap::value_parser!(u8).range(1..=5))]
     pub(crate) replicas: Option<u8>,
-    /// Total size of the event stream (default: 10Gi, or what there is room for, or as it is)
-    #[arg(long, env = "HARMONYCTL_EVENTS_MAX_BYTES", value_name = "SIZE", value_parser = quantity::parse_size)]
+    /// Total size of the event stream, at least 1Mi and what it holds (default: 10Gi, or what there is room for, or as it
+    /// is)
+    #[arg(long, env = "HARMONYCTL_EVENTS_MAX_BYTES", value_name = "SIZE", value_parser = events_max_bytes)]
     pub(crate) events_max_bytes: Option<i64>,
+}
+
+fn events_max_bytes(text: &str) -> Result<i64, String> {
+    let bytes = quantity::parse_size(text)?;
+    if bytes < LEAST_EVENTS_MAX_BYTES {
+        return Err(format!(
+            "{bytes} bytes hold next to no events: give at least {}Mi; a number alone counts bytes, Ki, Mi and Gi are units",
+            LEAST_EVENTS_MAX_BYTES >> 20
+        ));
+    }
+    Ok(bytes)
 }
 
 #[derive(Debug, Subcommand)]

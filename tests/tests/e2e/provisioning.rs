@@ -200,3 +200,42 @@ async fn a_cluster_without_room_for_the_usual_event_stream_gets_a_smaller_one_an
     let servers = cluster([(); 3].map(|()| settings.clone())).await;
     makes_do_with_4_gb(&servers[0], "3").await;
 }
+
+#[tokio::test]
+async fn the_event_stream_never_gets_smaller_than_what_it_holds() {
+    let server = NatsServer::start(Settings::default()).await;
+    provision_all(&server).await;
+    let platform = Platform::connect(&server).await;
+    for _ in 0..300 {
+        let event = vec![b'x'; 4 << 10].into();
+        platform.jetstream.publish(format!("agent-events.{DEVICE}"), event).await.unwrap().await.unwrap();
+    }
+    // Something that init would bring up to date, to see whether it does.
+    let stream = async |name: &str| platform.jetstream.get_stream(name).await.unwrap().cached_info().clone();
+    let outdated = Config { description: None, ..stream("KV_agents").await.config };
+    platform.jetstream.update_stream(&outdated).await.unwrap();
+    let before = stream("AGENT_EVENTS").await;
+    let held = before.state.bytes;
+    assert!(held > 1 << 20, "{held}");
+
+    let shell = Harmonyctl::new(server.url());
+    let tiny = shell.run(&["init", "--events-max-bytes", "10"]).await;
+    assert_eq!(tiny.code, Some(2), "{tiny:?}");
+    for part in ["--events-max-bytes", "10 bytes", "1Mi"] {
+        assert!(tiny.stderr.contains(part), "{part:?} is missing: {tiny:?}");
+    }
+    let small = shell.run(&["init", "--events-max-bytes", "1Mi"]).await;
+    assert_eq!((small.code, small.stdout.as_str()), (Some(1), ""), "{small:?}");
+    for part in [&format!("AGENT_EVENTS holds {held} bytes"), "oldest events would go", "2Mi or more"] {
+        assert!(small.stderr.contains(part), "{part:?} is missing: {small:?}");
+    }
+    let after = stream("AGENT_EVENTS").await;
+    assert_eq!((after.config, after.state.messages), (before.config, 300));
+    assert_eq!(stream("KV_agents").await.config.description, None, "something was changed all the same");
+
+    let enough = shell.run(&["init", "--events-max-bytes", "2Mi"]).await;
+    assert_eq!(enough.code, Some(0), "{enough:?}");
+    let after = stream("AGENT_EVENTS").await;
+    assert_eq!((after.config.max_bytes, after.state.messages), (2 << 20, 300));
+    assert!(stream("KV_agents").await.config.description.is_some());
+}
