@@ -106,6 +106,9 @@ Events are listed in the order in which they reached the server, which keeps the
 device for 30 days. LAST-SEEN and --since go by the device's clock. One that cannot be read is
 passed over with a warning.
 
+Types: Accepted, Applied, Drift, DuplicateIdentity, Failed, Gap, Job, LogRecovered, Rejected,
+Removed, Restarted, RolledBack, SafeMode; newer agents may send others.
+
 Examples:
   harmonyctl events edge-0042
   harmonyctl events edge-0042 --since 1h --type Drift --type Failed

@@ -13,6 +13,7 @@ use fleet::{Endpoint, Fleet};
 use crate::{
     access,
     cli::{Connection, Shell},
+    command::KNOWN_TYPES,
     failure::Failure,
     nats_context, schemas,
 };
@@ -179,6 +180,15 @@ pub(crate) fn schema_names(current: &OsStr) -> Vec<CompletionCandidate> {
     names.into_iter().map(CompletionCandidate::new).collect()
 }
 
+/// Completes a type of events.
+pub(crate) fn event_types(current: &OsStr) -> Vec<CompletionCandidate> {
+    let Some(current) = current.to_str() else { return Vec::new() };
+    let begins = |name: &&str| {
+        name.get(..current.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(current))
+    };
+    KNOWN_TYPES.into_iter().filter(begins).map(CompletionCandidate::new).collect()
+}
+
 /// Completes the name of a context of the NATS command line.
 pub(crate) fn contexts(current: &OsStr) -> Vec<CompletionCandidate> {
     let Some(current) = current.to_str() else { return Vec::new() };
@@ -222,6 +232,18 @@ mod tests {
         };
         assert_eq!(names("Agent"), ["AgentManifest", "AgentManifest@1.0.0", "AgentManifest@1.1.0"]);
         assert_eq!(names("Score@"), ["Score@0.1.0", "Score@0.1.1"]);
+    }
+
+    #[test]
+    fn types_of_events_are_completed_and_told_in_the_help() {
+        let names = event_types(OsStr::new("a")).into_iter();
+        let names: Vec<_> = names.map(|name| name.get_value().to_str().unwrap().to_owned()).collect();
+        assert_eq!(names, ["Accepted", "Applied"]);
+        let mut program = <crate::cli::Cli as clap::CommandFactory>::command();
+        let help = program.find_subcommand_mut("events").unwrap().render_long_help().to_string();
+        for name in KNOWN_TYPES {
+            assert!(help.contains(name), "{name} is missing: {help}");
+        }
     }
 
     #[test]

@@ -53,8 +53,15 @@ pub(crate) struct Events {
     /// Only the last so many, and all that come with --watch
     #[arg(short = 'n', long, env = "HARMONYCTL_TAIL", value_name = "N")]
     pub(crate) tail: Option<usize>,
-    /// Only events of this type; may be repeated
-    #[arg(long = "type", env = "HARMONYCTL_TYPE", value_name = "TYPE", value_delimiter = ',')]
+    /// Only events of this type, in capitals or not; may be repeated
+    // Not a fixed list: newer agents send others.
+    #[arg(
+        long = "type",
+        env = "HARMONYCTL_TYPE",
+        value_name = "TYPE",
+        value_delimiter = ',',
+        add = ArgValueCompleter::new(completion::event_types)
+    )]
     pub(crate) types: Vec<String>,
 }
 

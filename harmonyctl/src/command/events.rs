@@ -1,6 +1,8 @@
 //! `events`: what happened on a device, as far as it told.
 
-use agent_model::{AgentId, Timestamp, status::Event};
+use std::collections::BTreeSet;
+
+use agent_model::{AgentId, Suggestions, Timestamp, status::Event};
 use fleet::{StoredEvent, roster};
 use serde_json::Value;
 
@@ -19,6 +21,23 @@ use crate::{
 
 /// What the documents are, for a message.
 const WHAT: &str = "the event";
+
+/// The types that agents of this version send (wire contract: Events). Newer ones may have others.
+pub(crate) const KNOWN_TYPES: [&str; 13] = [
+    "Accepted",
+    "Applied",
+    "Drift",
+    "DuplicateIdentity",
+    "Failed",
+    "Gap",
+    "Job",
+    "LogRecovered",
+    "Rejected",
+    "Removed",
+    "Restarted",
+    "RolledBack",
+    "SafeMode",
+];
 
 pub(crate) async fn run(
     connection: &Connection,
@@ -56,17 +75,23 @@ impl Listing<'_> {
         if stored.is_empty() && roster::read_one(fleet, agent).await?.is_none() {
             return Ok(not_found(output, agent));
         }
-        let mut present: Vec<_> = stored.into_iter().filter_map(|stored| readable(stored, output)).collect();
-        present.retain(|(event, _)| self.is_asked_for(event));
-        if let Some(since) = self.arguments.since {
-            let now = Timestamp::now();
-            present.retain(|(event, _)| now.since(event.time) <= since);
-        }
+        let all: Vec<_> = stored.into_iter().filter_map(|stored| readable(stored, output)).collect();
+        let now = Timestamp::now();
+        let is_recent =
+            |event: &Event| self.arguments.since.is_none_or(|since| now.since(event.time) <= since);
+        let is_chosen = |event: &Event| self.is_asked_for(event) && is_recent(event);
+        let mut present: Vec<_> = all.iter().filter(|(event, _)| is_chosen(event)).cloned().collect();
         if let Some(tail) = self.arguments.tail {
             present.drain(..present.len().saturating_sub(tail));
         }
-        if present.is_empty() && !self.arguments.watch {
-            output.message(format_args!("no events of agent/{agent}"));
+        if present.is_empty() {
+            let events: Vec<&Event> = all.iter().map(|(event, _)| event).collect();
+            match hidden(self.arguments, &events, now) {
+                // That there are some, and why none is shown, also tells who waits for more that a word may be wrong.
+                Some(why) => output.message(format_args!("no events of agent/{agent} are shown: {why}")),
+                None if self.arguments.watch => {}
+                None => output.message(format_args!("no events of agent/{agent}")),
+            }
         }
         self.print_present(&present, output)?;
         if self.arguments.watch {
@@ -141,6 +166,38 @@ impl Listing<'_> {
     }
 }
 
+/// Most types that a message names: a device may write what it likes.
+const MAX_TYPES_NAMED: usize = 20;
+
+/// Why none of these events is shown; `None` where there are none.
+fn hidden(arguments: &Events, events: &[&Event], now: Timestamp) -> Option<String> {
+    let newest = events.iter().map(|event| event.time).max()?;
+    let there: BTreeSet<&str> = events.iter().map(|event| event.event_type.as_str()).collect();
+    let types = &arguments.types;
+    let why = if !types.is_empty() && !types.iter().any(|wanted| is_among(wanted, there.iter().copied())) {
+        let named: Vec<&str> = there.iter().take(MAX_TYPES_NAMED).copied().collect();
+        format!("of the type {}; there are {}{}", types.join(" or "), named.join(", "), meant(types, &there))
+    } else if let Some(since) = arguments.since.filter(|since| now.since(newest) > *since) {
+        let (since, age) = (humantime::format_duration(since), words::age(now.since(newest)));
+        format!("of the last {since}; the newest is {age} old by the device's clock")
+    } else {
+        "that all the options choose".to_owned()
+    };
+    Some(format!("it has {}, and none {why}", events.len()))
+}
+
+fn is_among<'a>(wanted: &str, mut types: impl Iterator<Item = &'a str>) -> bool {
+    types.any(|one| wanted.eq_ignore_ascii_case(one))
+}
+
+/// Which types those may be that nobody knows.
+fn meant(types: &[String], there: &BTreeSet<&str>) -> String {
+    let known = || there.iter().copied().chain(KNOWN_TYPES);
+    let mut suggestions = Suggestions::default();
+    let unknown = types.iter().filter(|wanted| !is_among(wanted, known()));
+    unknown.map(|wanted| suggestions.hint(wanted, known())).collect()
+}
+
 /// The event, with the document that it was read from; says so where it cannot be read.
 pub(super) fn readable(stored: StoredEvent, output: &mut Output) -> Option<(Event, Value)> {
     let StoredEvent { sequence, bytes, event } = stored;
@@ -180,6 +237,8 @@ pub(super) fn cells(event: &Event, now: Timestamp, is_wide: bool) -> Vec<String>
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use agent_model::status::ResourceRef;
 
     use super::*;
@@ -198,7 +257,7 @@ mod tests {
 
     #[test]
     fn every_row_has_a_cell_for_each_column() {
-        let now = Timestamp::UNIX_EPOCH.saturating_add(std::time::Duration::from_secs(300));
+        let now = Timestamp::UNIX_EPOCH.saturating_add(Duration::from_secs(300));
         assert_eq!(
             cells(&event(), now, false),
             row(["5m", "Drift", "Repaired", "File/motd", "3", "by hand"])
@@ -207,6 +266,37 @@ mod tests {
         assert_eq!(header(true)[1..3], row(["TIME", "SEQ"]));
         for is_wide in [false, true] {
             assert_eq!(header(is_wide).len(), cells(&event(), now, is_wide).len());
+        }
+    }
+
+    #[test]
+    fn it_is_told_why_the_options_hide_all_that_there_is() {
+        use clap::Parser as _;
+
+        use crate::cli::{Cli, Command};
+
+        let now = Timestamp::UNIX_EPOCH.saturating_add(Duration::from_secs(300));
+        let told = |events: &[&Event], options: &str| {
+            let words = format!("harmonyctl events a {options}");
+            let Command::Events(arguments) = Cli::parse_from(words.split_whitespace()).command else {
+                panic!("{words}");
+            };
+            hidden(&arguments, events, now)
+        };
+        let other = Event { event_type: "Levitated".to_owned(), ..event() };
+        let all = [&event(), &other, &event()];
+        assert_eq!(told(&[], "--type Drift"), None);
+        let why = told(&all, "--type Acepted --since 1s").unwrap();
+        let expected =
+            "it has 3, and none of the type Acepted; there are Drift, Levitated; did you mean \"Accepted\"?";
+        assert_eq!(why, expected);
+        let why = told(&all, "--type levitatd,Failed").unwrap();
+        assert!(why.contains("levitatd or Failed") && why.ends_with("did you mean \"Levitated\"?"), "{why}");
+        assert!(!told(&all, "--type Failed").unwrap().contains("did you mean"));
+        let why = told(&all, "--type drift --since 1s").unwrap();
+        assert_eq!(why, "it has 3, and none of the last 1s; the newest is 5m old by the device's clock");
+        for options in ["--tail 0", "--type Drift --since 1h --tail 0"] {
+            assert!(told(&all, options).unwrap().ends_with("none that all the options choose"), "{options}");
         }
     }
 

@@ -20,6 +20,7 @@ mod validate;
 mod verify;
 mod wait;
 
+pub(crate) use self::events::KNOWN_TYPES;
 #[cfg(test)]
 pub(crate) use self::get::tests::newer_agent;
 

@@ -162,6 +162,17 @@ async fn events_are_chosen_by_age_type_and_number() {
         assert_eq!(numbers_of_list(&ran), expected, "{arguments:?}");
         assert_eq!(ran.stderr.contains("no events"), expected.is_empty(), "{ran:#?}");
     }
+    for (arguments, why) in [
+        (
+            &["--type", "Faild"][..],
+            "it has 5, and none of the type Faild; there are Applied, Drift, Failed; did you mean",
+        ),
+        (&["--since", "1s"], "it has 5, and none of the last 1s; the newest is "),
+    ] {
+        let ran = workplace.events(arguments).await;
+        assert_ended(&ran, 0);
+        assert!(ran.stderr.contains(why), "a false all-clear: {ran:#?}");
+    }
 }
 
 #[tokio::test]
