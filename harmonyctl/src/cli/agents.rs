@@ -84,12 +84,14 @@ Examples:
     Retire(Retire),
     /// Set, change and remove labels of devices
     #[command(after_help = "\
-KEY=VALUE sets a label, KEY- removes one. A label that has another value is changed with --overwrite only.
+KEY=VALUE sets a label, KEY- removes one. A label that has another value is changed with --overwrite only. An id
+of which nothing is known, not even a request, is an error (1); --in-advance labels a device that is still to come.
 
 Examples:
   harmonyctl agents label edge-0042 site=bern ring=canary
   harmonyctl agents label edge-0042 edge-0043 ring=stable --overwrite
-  harmonyctl agents label edge-0042 ring-")]
+  harmonyctl agents label edge-0042 ring-
+  harmonyctl agents label edge-0044 site=bern --in-advance")]
     Label(Label),
 }
 
@@ -215,6 +217,10 @@ pub(crate) struct Label {
     // Not in the environment: it would have every `label` replace values.
     #[arg(long)]
     pub(crate) overwrite: bool,
+    /// Label devices of which nothing is known yet, too
+    // Not in the environment: it would have every misspelt id make an entry.
+    #[arg(long)]
+    pub(crate) in_advance: bool,
 }
 
 /// The beginning of a public key: so long that nobody makes another key that begins so, which takes a try in 2^75.

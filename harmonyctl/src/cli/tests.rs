@@ -40,7 +40,7 @@ fn documented_examples_are_accepted() {
 
 /// Options that are given on the command line or not at all. A variable is set once and meant for many commands: it must
 /// not make another command of one, nor have it replace, remove or let in more than its words say.
-const NOT_IN_THE_ENVIRONMENT: [(&str, &str); 17] = [
+const NOT_IN_THE_ENVIRONMENT: [(&str, &str); 18] = [
     ("apply", "force"),
     ("approve", "all"),
     ("approve", "from"),
@@ -54,6 +54,7 @@ const NOT_IN_THE_ENVIRONMENT: [(&str, &str); 17] = [
     ("get", "revision"),
     ("init", "operator"),
     ("keygen", "force"),
+    ("label", "in-advance"),
     ("label", "overwrite"),
     ("replace", "key"),
     ("revoke", "key"),

@@ -24,7 +24,8 @@ pub(crate) use self::events::KNOWN_TYPES;
 #[cfg(test)]
 pub(crate) use self::get::tests::newer_agent;
 
-use fleet::{Agent, Endpoint, Fleet, Roster, Selection};
+use agent_model::{AgentId, Suggestions};
+use fleet::{Agent, Endpoint, Fleet, Roster, Selection, roster};
 
 use crate::{
     access,
@@ -122,10 +123,20 @@ pub(crate) fn read_or_not(printed: Result<(), Failure>) -> Result<(), Failure> {
     }
 }
 
-fn not_found(output: &mut Output, agent: &agent_model::AgentId) -> Outcome {
+fn not_found(output: &mut Output, agent: &AgentId) -> Outcome {
     output
         .error(format_args!("agent/{agent} is not known here; `harmonyctl get agents` lists those that are"));
     Outcome::Error
+}
+
+/// The end of a message about a device that is not known: the known one whose name is nearest, if one is near.
+///
+/// # Errors
+/// The names cannot be read.
+async fn nearest_known(fleet: &Fleet, agent: &AgentId) -> Result<String, Failure> {
+    let ids = roster::ids(fleet).await?;
+    let others = ids.iter().filter(|id| *id != agent).map(AgentId::as_str);
+    Ok(Suggestions::default().hint(agent.as_str(), others))
 }
 
 #[cfg(test)]

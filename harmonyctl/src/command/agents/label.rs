@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use agent_model::AgentId;
 use fleet::{
     Fleet,
+    enrollment::Requests,
     registry::{self, Registration},
+    roster,
 };
 
 use super::{connect, for_each, ids};
 use crate::{
     cli::{Connection, agents::Label},
-    command::read_or_not,
+    command::{nearest_known, read_or_not},
     failure::Failure,
     outcome::Outcome,
     output::Output,
@@ -35,10 +38,8 @@ pub(super) async fn run(
     let agents = ids(&agents)?;
     let changes = Changes::parse(&changes).map_err(Failure::Usage)?;
     let fleet = connect(connection, None).await?;
-    for_each(&agents, output, async |agent, output| {
-        label(&fleet, agent, &changes, arguments.overwrite, output).await
-    })
-    .await
+    for_each(&agents, output, async |agent, output| label(&fleet, agent, &changes, arguments, output).await)
+        .await
 }
 
 /// Whether a word says what to do, and not to which device.
@@ -48,14 +49,22 @@ fn is_change(word: &str) -> bool {
 
 async fn label(
     fleet: &Fleet,
-    agent: &agent_model::AgentId,
+    agent: &AgentId,
     changes: &Changes,
-    overwrites: bool,
+    arguments: &Label,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let (read, _) = registry::read(fleet, agent).await?;
+    let (read, exists) = registry::read(fleet, agent).await?;
+    // An entry never goes away by itself, and would keep a misspelt id among the devices.
+    if !exists && !arguments.in_advance && !is_known(fleet, agent).await? {
+        return Err(Failure::Refused(format!(
+            "agent/{agent} is not known here (`harmonyctl agents list` and `harmonyctl get agents` list those that are); \
+             --in-advance labels one that is still to come{}",
+            nearest_known(fleet, agent).await?
+        )));
+    }
     let labels = changes
-        .apply(&read.registration.labels, overwrites)
+        .apply(&read.registration.labels, arguments.overwrite)
         .map_err(|why| Failure::Refused(format!("agent/{agent}: {why}")))?;
     if labels == read.registration.labels {
         return read_or_not(output.line(format_args!("agent/{agent} not labeled")));
@@ -63,6 +72,14 @@ async fn label(
     let registration = Registration { labels, ..read.registration.clone() };
     registry::write(fleet, agent, &read, &registration).await?;
     read_or_not(output.line(format_args!("agent/{agent} labeled")))
+}
+
+/// Whether there is anything about it but an entry of the registry.
+async fn is_known(fleet: &Fleet, agent: &AgentId) -> Result<bool, Failure> {
+    if roster::read_one(fleet, agent).await?.is_some() {
+        return Ok(true);
+    }
+    Ok(Requests::read_of(fleet, agent).await?.iter().next().is_some())
 }
 
 /// What to set, and what to remove (`None`).
