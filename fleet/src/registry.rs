@@ -182,6 +182,11 @@ fn read_entry(entry: &Entry) -> Result<Registered, RegistryError> {
     Ok(Registered { revision: entry.revision, registration })
 }
 
+/// How the device of an entry stands, as far as that can be read.
+pub(crate) fn state_of(entry: &Entry) -> State {
+    read_entry(entry).map(|registered| registered.registration.state).unwrap_or_default()
+}
+
 /// The entry of a device, and whether there is one.
 ///
 /// # Errors

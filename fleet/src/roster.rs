@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use crate::{
     DesiredEntry, Fleet, StoreError,
+    registry::{self, State},
     store::{self, Entry},
 };
 
@@ -75,8 +76,8 @@ pub struct Agent {
     pub report: Option<Report>,
     /// When its last heartbeat was stored, by the server's clock.
     pub last_heartbeat: Option<Timestamp>,
-    /// Whether the platform's registry has it.
-    pub is_registered: bool,
+    /// How it stands in the platform's registry, if that has it; [`State::Pending`] where the entry cannot be read.
+    pub registered: Option<State>,
 }
 
 /// A status as it lies in the bucket.
@@ -92,7 +93,7 @@ pub struct Report {
 
 impl Agent {
     fn unknown(id: AgentId) -> Self {
-        Self { id, desired: None, report: None, last_heartbeat: None, is_registered: false }
+        Self { id, desired: None, report: None, last_heartbeat: None, registered: None }
     }
 
     /// Its status, if there is one and it can be read.
@@ -125,10 +126,15 @@ impl Agent {
         self.last_seen().is_some_and(|seen| now.since(seen) <= offline_after)
     }
 
+    /// Whether it was heard of, or the registry has it: somebody means this name.
+    pub fn is_seen_or_registered(&self) -> bool {
+        self.last_seen().is_some() || self.registered.is_some()
+    }
+
     /// Whether there is anything about it but the traces of what was deleted.
     fn is_known(&self) -> bool {
         let has_document = self.desired.as_ref().is_some_and(|entry| entry.document.is_some());
-        has_document || self.last_seen().is_some() || self.is_registered
+        has_document || self.is_seen_or_registered()
     }
 
     fn take_in(&mut self, entry: &Entry) {
@@ -141,7 +147,7 @@ impl Agent {
             names::HEARTBEAT_BUCKET => {
                 self.last_heartbeat = entry.value.as_ref().map(|_| entry.stored_at);
             }
-            _ => self.is_registered = entry.value.is_some(),
+            _ => self.registered = entry.value.is_some().then(|| registry::state_of(entry)),
         }
     }
 }
@@ -320,6 +326,19 @@ mod tests {
             assert!(agent.is_known(), "{bucket}");
             agent.take_in(&entry(bucket, None));
             assert!(!agent.is_known(), "{bucket}");
+        }
+    }
+
+    #[test]
+    fn how_a_device_stands_is_that_of_its_entry_and_pending_where_that_cannot_be_read() {
+        for (value, state) in [
+            (None, None),
+            (Some(r#"{"state": "Retired"}"#), Some(State::Retired)),
+            (Some("no JSON"), Some(State::Pending)),
+        ] {
+            let mut agent = Agent::unknown("a".parse().unwrap());
+            agent.take_in(&entry(names::REGISTRY_BUCKET, value));
+            assert_eq!((agent.registered, agent.is_seen_or_registered()), (state, state.is_some()));
         }
     }
 

@@ -217,7 +217,7 @@ pub(crate) fn refusals<'a>(devices: &'a [Device<'a>]) -> Vec<Refusal<'a>> {
 pub(crate) mod tests {
     use std::time::Duration;
 
-    use fleet::roster::Report;
+    use fleet::{registry::State, roster::Report};
     use serde_json::json;
 
     use super::*;
@@ -241,7 +241,13 @@ pub(crate) mod tests {
             let text = status(version).to_string();
             Report::read(agent_model::Timestamp::UNIX_EPOCH, text.into())
         });
-        Agent { id: id.parse().unwrap(), desired: None, report, last_heartbeat: None, is_registered: true }
+        Agent {
+            id: id.parse().unwrap(),
+            desired: None,
+            report,
+            last_heartbeat: None,
+            registered: Some(State::Approved),
+        }
     }
 
     pub(crate) fn manifest() -> Manifest {

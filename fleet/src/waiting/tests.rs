@@ -59,7 +59,7 @@ fn agent(status: Option<Value>) -> Agent {
         desired: None,
         report: status.map(|document| Report::read(LONG_AGO, document.to_string().into())),
         last_heartbeat: Some(now()),
-        is_registered: false,
+        registered: None,
     }
 }
 

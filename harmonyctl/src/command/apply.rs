@@ -9,10 +9,11 @@ use agent_model::{AgentId, with_causes};
 use fleet::{
     Agent, Roster, Selection, desired_state,
     generation::Writing,
+    registry::State,
     waiting::{Goal, Target},
 };
 
-use super::{all_valid, connect, read_or_not};
+use super::{all_valid, connect, nearest_known, read_or_not};
 use crate::{
     cli::{Apply, Connection, Waiting},
     failure::Failure,
@@ -49,7 +50,7 @@ pub(crate) async fn run(
         false => Unfit::Refused("`harmonyctl apply --force` writes them all the same"),
     };
     if arguments.dry_run {
-        for (manifest, writing) in plan(&manifests, &sealing, &roster, unfit, output)? {
+        for (manifest, writing) in plan(&manifests, &sealing, &roster, unfit, output).await? {
             output.line(format_args!("agent/{} {} (dry run)", manifest.agent, told(writing)))?;
         }
         return Ok(Outcome::Done);
@@ -68,7 +69,7 @@ pub(super) async fn submit(
     waiting: &Waiting,
     output: &mut Output,
 ) -> Result<Outcome, Failure> {
-    let planned = plan(manifests, sealing, &roster, unfit, output)?;
+    let planned = plan(manifests, sealing, &roster, unfit, output).await?;
     let mut outcome = Outcome::Done;
     let mut goals = BTreeMap::new();
     for (manifest, writing) in planned {
@@ -104,7 +105,7 @@ pub(super) async fn submit(
 
 /// Decides about every document, once it is sure that all devices can accept theirs, each with its own
 /// Scores, reconcilers and facts, or that they are to get them all the same.
-fn plan<'a>(
+async fn plan<'a>(
     manifests: &'a [Manifest],
     sealing: &Sealing,
     roster: &Roster,
@@ -112,7 +113,6 @@ fn plan<'a>(
     output: &mut Output,
 ) -> Result<Vec<(&'a Manifest, Writing)>, Failure> {
     let mut refused = 0;
-    let mut unknown = Vec::new();
     let mut planned = Vec::with_capacity(manifests.len());
     for manifest in manifests {
         let status = roster.get(&manifest.agent).and_then(Agent::status);
@@ -123,9 +123,6 @@ fn plan<'a>(
                 Unfit::Written => output.message(format_args!("warning: {}: {problem}", manifest.place())),
                 Unfit::Refused(_) => output.error(format_args!("{}: {problem}", manifest.place())),
             }
-        }
-        if status.is_none() {
-            unknown.push(&manifest.agent);
         }
         let entry = roster.entry(&manifest.agent);
         let writing = sealing.decide(manifest, entry, status)?;
@@ -138,19 +135,67 @@ fn plan<'a>(
         }
         planned.push((manifest, writing));
     }
-    if !unknown.is_empty() {
-        output.message(format_args!(
-            "warning: whether it can accept its document is not known of a device that has said nothing that can be read \
-             here: {}",
-            words::some_of(&unknown)
-        ));
-    }
+    warn_of_strangers(manifests, roster, output).await?;
     match unfit {
         Unfit::Refused(hint) if refused > 0 => {
             Err(Failure::InvalidDocuments(format!("{refused} cannot be accepted by their devices; {hint}")))
         }
         Unfit::Written | Unfit::Refused(_) => Ok(planned),
     }
+}
+
+/// Tells of devices that may never read their documents, or of which it is not known whether they can accept them.
+async fn warn_of_strangers(
+    manifests: &[Manifest],
+    roster: &Roster,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let those = |is_one: fn(Option<&Agent>) -> bool| {
+        let ids = manifests.iter().map(|manifest| &manifest.agent);
+        ids.filter(|id| is_one(roster.get(id))).collect::<Vec<_>>()
+    };
+    match those(|agent| !agent.is_some_and(Agent::is_seen_or_registered)).as_slice() {
+        [] => {}
+        [agent] => {
+            let hint = nearest_known(roster.fleet(), agent).await?;
+            output.message(format_args!(
+                "warning: no device {agent} was ever seen here; check metadata.name{hint}"
+            ));
+        }
+        several => output.message(format_args!(
+            "warning: no devices of these names were ever seen here; check metadata.name: {}",
+            words::some_of(several)
+        )),
+    }
+    for (these, what) in [
+        (
+            those(has_no_status),
+            "has no status that can be read here, so that nobody knows whether it accepts its document",
+        ),
+        (
+            those(|agent| stands(agent) == Some(State::Retired)),
+            "is retired: no device reads its document any more",
+        ),
+        (
+            those(|agent| stands(agent) == Some(State::Revoked)),
+            "is revoked: no device reads its document until `harmonyctl agents replace` gives the id to one",
+        ),
+    ] {
+        if !these.is_empty() {
+            output.message(format_args!("warning: {} {what}", words::some_of(&these)));
+        }
+    }
+    Ok(())
+}
+
+fn stands(agent: Option<&Agent>) -> Option<State> {
+    agent?.registered
+}
+
+/// Whether it may well read its document, and has not said what it reads.
+fn has_no_status(agent: Option<&Agent>) -> bool {
+    agent.is_some_and(|it| it.is_seen_or_registered() && it.status().is_none())
+        && !matches!(stands(agent), Some(State::Retired | State::Revoked))
 }
 
 /// Brings the entry about, and returns what to wait for.

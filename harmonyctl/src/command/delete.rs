@@ -69,9 +69,12 @@ async fn unassign(roster: &Roster, agent: &AgentId, output: &mut Output) -> Resu
     match desired_state::delete(roster.fleet(), agent, entry).await {
         Ok(_) => {
             read_or_not(output.line(format_args!("agent/{agent} unassigned")))?;
-            output.message(format_args!(
-                "What is on {agent} stays and is enforced; `harmonyctl delete agent {agent} --teardown` removes it."
-            ));
+            // Of a name under which nobody was ever heard, that would tell of a device that there is not.
+            if roster.get(agent).is_some_and(|known| known.last_seen().is_some()) {
+                output.message(format_args!(
+                    "What is on {agent} stays and is enforced; `harmonyctl delete agent {agent} --teardown` removes it."
+                ));
+            }
             Ok(Outcome::Done)
         }
         Err(error) => {

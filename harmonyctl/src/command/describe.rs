@@ -262,6 +262,7 @@ fn agent_info(status: &AgentStatus, now: Timestamp) -> Vec<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
+    use fleet::registry::State;
     use serde_json::json;
 
     use super::*;
@@ -319,7 +320,7 @@ mod tests {
             desired: None,
             report: None,
             last_heartbeat: None,
-            is_registered: true,
+            registered: Some(State::Approved),
         };
         let lines = description(&agent, Timestamp::UNIX_EPOCH, Duration::from_secs(300));
         assert_eq!(

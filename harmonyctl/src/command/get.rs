@@ -288,7 +288,7 @@ fn document(agent: &Agent) -> Value {
 pub(super) mod tests {
     use std::time::Duration;
 
-    use fleet::roster::Report;
+    use fleet::{registry::State, roster::Report};
 
     use super::*;
 
@@ -317,7 +317,7 @@ pub(super) mod tests {
             desired: None,
             report: None,
             last_heartbeat: None,
-            is_registered: true,
+            registered: Some(State::Approved),
         }
     }
 

@@ -1,6 +1,6 @@
 use agent_core::{authoring::read_documents, envelope::Glance};
 use agent_model::Timestamp;
-use fleet::{DesiredEntry, roster::Report};
+use fleet::{DesiredEntry, registry::State, roster::Report};
 
 use super::*;
 
@@ -52,7 +52,13 @@ fn status(scores: &[&str], entry: &DesiredEntry) -> Value {
 
 fn agent(desired: Option<DesiredEntry>, status: Option<&Value>) -> Agent {
     let report = status.map(|status| Report::read(Timestamp::UNIX_EPOCH, status.to_string().into()));
-    Agent { id: "a".parse().unwrap(), desired, report, last_heartbeat: None, is_registered: true }
+    Agent {
+        id: "a".parse().unwrap(),
+        desired,
+        report,
+        last_heartbeat: None,
+        registered: Some(State::Approved),
+    }
 }
 
 fn judged(entry: DesiredEntry, scores: &[&str], given: Option<&Manifest>) -> Verdict {

@@ -108,6 +108,7 @@ mod jobs;
 mod ledger_damage;
 mod logs;
 mod migration;
+mod never_seen;
 mod offline;
 mod older_agent;
 mod operator_mode;

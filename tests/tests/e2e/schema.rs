@@ -312,7 +312,7 @@ async fn a_device_that_has_never_reported_is_warned_about_and_gets_its_document(
     let shell = Harmonyctl::new(site.server.url_with_credentials());
     let ran = shell.run(&["apply", "--no-wait", "-f", &shell.file(&[authored(DEVICE, &[])])]).await;
     ran.assert_ended(0);
-    assert!(ran.stderr.contains("has said nothing that can be read here: edge-0001"), "{ran:#?}");
+    assert!(ran.stderr.contains("no device edge-0001 was ever seen here"), "{ran:#?}");
     assert!(site.platform.entry(DESIRED_STATE, DEVICE).await.unwrap().is_some());
 }
 
