@@ -1,7 +1,9 @@
 //! How a command line names devices: `agents`, `agent ID…` or `agent/ID…`, as kubectl does; and, for `get`, the document
 //! of one.
 
-use agent_model::{AgentId, did_you_mean};
+use agent_model::{AgentId, Suggestions, did_you_mean};
+
+use crate::formats::SCHEMAS;
 
 const NOUNS: &[&str] = &["agents", "agent"];
 const DOCUMENT_NOUNS: &[&str] = &["documents", "document"];
@@ -31,7 +33,7 @@ pub(crate) fn parse(words: &[String]) -> Result<Wanted, String> {
         return Err("say what: agents, agent ID or agent/ID".to_owned());
     };
     if !NOUNS.contains(&noun_of(first)) {
-        return Err(unknown(noun_of(first), NOUNS));
+        return Err(unknown(first, NOUNS));
     }
     let agents = ids(words, NOUNS)?;
     Ok(if agents.is_empty() { Wanted::All } else { Wanted::These(agents) })
@@ -51,7 +53,7 @@ pub(crate) fn parse_shown(words: &[String]) -> Result<Shown, String> {
         };
     }
     if !noun.is_empty() && !NOUNS.contains(&noun) {
-        return Err(unknown(noun, &[NOUNS, DOCUMENT_NOUNS].concat()));
+        return Err(unknown(words.first().map_or(noun, String::as_str), &[NOUNS, DOCUMENT_NOUNS].concat()));
     }
     parse(words).map(Shown::Agents)
 }
@@ -61,8 +63,21 @@ fn noun_of(word: &str) -> &str {
     word.split('/').next().unwrap_or_default()
 }
 
-fn unknown(noun: &str, nouns: &[&str]) -> String {
-    format!("there is no kind of thing called {noun:?}; {}", did_you_mean(noun, nouns))
+/// What to say of a word that begins with no noun: whose id or kind of document it may be, where it is near to none.
+fn unknown(word: &str, nouns: &[&str]) -> String {
+    let noun = noun_of(word);
+    let is_near = !Suggestions::default().hint(noun, nouns.iter().copied()).is_empty();
+    let is_kind = SCHEMAS.iter().any(|(kind, _)| kind.eq_ignore_ascii_case(noun));
+    // A document has the name of its device.
+    let shown = if is_kind && nouns.contains(&"document") { "document" } else { "agent" };
+    let id = match word.split_once('/') {
+        Some((_, id)) => Some(id).filter(|_| is_kind),
+        None if is_kind => Some("ID"),
+        None => Some(word),
+    };
+    let meant = id.filter(|id| !is_near && id.parse::<AgentId>().is_ok());
+    let meant = meant.map(|id| format!("did you mean {shown}/{id}? ")).unwrap_or_default();
+    format!("there is no kind of thing called {noun:?}; {meant}{}", did_you_mean(noun, nouns))
 }
 
 /// The ids after one of these nouns, or with one before each; each once.
@@ -73,7 +88,7 @@ fn ids(words: &[String], nouns: &[&str]) -> Result<Vec<AgentId>, String> {
         let id = match word.split_once('/') {
             None => word,
             Some((noun, id)) if nouns.contains(&noun) => id,
-            Some((noun, _)) => return Err(unknown(noun, nouns)),
+            Some(_) => return Err(unknown(word, nouns)),
         };
         let id: AgentId = id.parse().map_err(|error: agent_model::InvalidAgentId| error.to_string())?;
         if !ids.contains(&id) {
@@ -177,6 +192,20 @@ mod tests {
     fn other_nouns_and_bad_ids_are_told_with_what_would_be_right() {
         assert!(parsed(&["agnets"]).unwrap_err().contains("did you mean \"agents\"?"));
         assert!(parsed(&["pods"]).unwrap_err().contains("agents, agent"));
+        assert!(parsed(&["pods"]).unwrap_err().contains("did you mean agent/pods? valid here: agents"));
+        assert!(parsed(&["edge-0001", "edge-0002"]).unwrap_err().contains("did you mean agent/edge-0001?"));
+        assert!(!parsed(&["a.b"]).unwrap_err().contains("did you mean"));
+        for (words, meant) in [
+            (&["AgentManifest"][..], "document/ID?"),
+            (&["agentmanifest", "a"], "document/ID?"),
+            (&["Score/a"], "document/a?"),
+            (&["edge-0001"], "agent/edge-0001?"),
+        ] {
+            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            assert!(parse_shown(&words).unwrap_err().contains(&format!("did you mean {meant}")), "{words:?}");
+            assert!(parse(&words).unwrap_err().contains("did you mean agent/"), "{words:?}");
+        }
+        assert!(!parsed(&["pod/a"]).unwrap_err().contains("did you mean"));
         assert!(parsed(&["agent", "pod/a"]).is_err());
         assert!(parsed(&["agent/"]).is_err());
         assert!(parsed(&["agent", "a.b"]).unwrap_err().contains("a.b"));

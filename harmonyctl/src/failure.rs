@@ -13,7 +13,7 @@ use fleet::{
 };
 use nats_operator::FolderError;
 
-use crate::{nats_context::ContextError, outcome::Outcome};
+use crate::{nats_context::ContextError, outcome::Outcome, reading::name_of};
 
 /// Why a command could not go on.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +50,7 @@ pub(crate) enum Failure {
     Folder(#[from] FolderError),
     #[error(transparent)]
     Operator(#[from] OperatorError),
-    #[error("cannot read {}", path.display())]
+    #[error("cannot read {}", name_of(path))]
     File { path: PathBuf, source: io::Error },
     #[error("cannot write {}", path.display())]
     Unwritable { path: PathBuf, source: io::Error },

@@ -39,6 +39,7 @@ mod skew;
 mod table;
 mod visible;
 mod words;
+mod yaml_words;
 
 use std::process::ExitCode;
 

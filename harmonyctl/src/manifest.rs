@@ -10,7 +10,7 @@ use agent_core::{
 };
 use agent_model::{
     AgentId, DeviceFacts, Generation, Lowered, ManifestFormat, Problem, RefusalReason, ResourceKind,
-    SpecDocument, Suggestions, Timestamp, UnknownKeys, pointer_to,
+    SpecDocument, Suggestions, Timestamp, UnknownKeys, did_you_mean, pointer_to,
     reader::shown,
     status::{AgentInfo, AgentStatus},
 };
@@ -330,7 +330,12 @@ fn problems_of(formats: &Formats, envelope: &Envelope, facts: &DeviceFacts) -> V
     let Err(refusal) = formats.lower(envelope, facts) else { return Vec::new() };
     let at = |pointer: &str, message| vec![Problem { pointer: pointer.to_owned(), message }];
     match (refusal.reason, &envelope.spec, formats.get(&envelope.kind)) {
-        (RefusalReason::UnsupportedKind, ..) => at("/kind", refusal.message),
+        (RefusalReason::UnsupportedKind, ..) => {
+            let known = formats.advertised();
+            let known: Vec<&str> = known.keys().map(String::as_str).collect();
+            let kind = &envelope.kind;
+            at("/kind", format!("no format reads the kind {:?}; {}", shown(kind), did_you_mean(kind, &known)))
+        }
         (RefusalReason::UnsupportedSchema, ..) => at("/schemaVersion", refusal.message),
         // The refusal holds all problems in one text; the format itself tells them apart.
         (_, Some(spec), Some(format)) => spec_problems(format, spec, &envelope.schema_version, facts),
@@ -364,8 +369,9 @@ fn without_unknown_scores(problems: Vec<Problem>, unknown: &[Requirement]) -> Ve
     problems.into_iter().filter(|problem| !of_unknown.contains(&problem.pointer)).collect()
 }
 
-/// A refusal's message begins with the place where there is one.
+/// A refusal's message begins with the place where there is one. It is an agent's; here, no agent has spoken.
 fn placed(message: &str) -> Problem {
+    let message = &message.replace("; this agent reads ", "; this harmonyctl reads ");
     match message.split_once(": ") {
         Some((pointer, rest)) if pointer.starts_with('/') => {
             Problem { pointer: pointer.to_owned(), message: rest.to_owned() }

@@ -6,13 +6,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use agent_core::authoring::{AuthoredDocument, AuthoringError, read_documents};
+use agent_core::authoring::{AuthoredDocument, AuthoringError};
 use agent_model::{AgentId, Problem};
 use serde_json::Value;
 
 use crate::{
     failure::Failure,
     manifest::{Broken, Manifest},
+    yaml_words::documents_of,
 };
 
 /// Most bytes that are read of one file: thousands of documents.
@@ -35,7 +36,7 @@ pub(crate) fn read(paths: &[PathBuf]) -> Result<Reading, Failure> {
     let mut reading = Reading::default();
     for path in paths {
         for file in files_of(path)? {
-            reading.take_in(&text_of(&file)?, &file.display().to_string());
+            reading.take_in(&text_of(&file)?, &name_of(&file));
         }
     }
     reading.refuse_repeated_agents();
@@ -75,7 +76,7 @@ impl Reading {
 
     /// Takes in the documents of a text.
     pub(crate) fn take_in(&mut self, text: &str, source: &str) {
-        match read_documents(text, source) {
+        match documents_of(text, source) {
             Ok(documents) => {
                 self.documents.extend(documents.into_iter().flat_map(items_of_list).map(Manifest::check));
             }
@@ -139,6 +140,11 @@ pub(crate) fn files_of(path: &Path) -> Result<Vec<PathBuf>, Failure> {
     }
     files.sort();
     Ok(files)
+}
+
+/// What to call a file in a message.
+pub(crate) fn name_of(path: &Path) -> String {
+    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
 }
 
 /// What is in a file, or comes from stdin for `-`.

@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use agent_core::authoring::read_documents;
 use agent_model::{AgentId, Problem, Timestamp, status::API_VERSION};
 use fleet::{Fleet, Roster};
 use serde_json::{Map, Value, json};
@@ -23,6 +22,7 @@ use crate::{
     table::{Table, row},
     visible,
     words::NOTHING,
+    yaml_words::documents_of,
 };
 
 pub(crate) async fn run(
@@ -123,12 +123,12 @@ async fn legacy_commands(
         let mut all = Vec::new();
         for path in &arguments.filename {
             for file in reading::files_of(path)? {
-                let place = file.display().to_string();
+                let place = reading::name_of(&file);
                 let name = arguments.name.clone().or_else(|| file.file_stem()?.to_str()?.parse().ok());
                 let agent = name.ok_or_else(|| {
                     Failure::Usage(format!("say with --name ID which device the command in {place} is for"))
                 })?;
-                let documents = read_documents(&reading::text_of(&file)?, &place);
+                let documents = documents_of(&reading::text_of(&file)?, &place);
                 let documents = documents.map_err(|error| Failure::InvalidDocuments(error.to_string()))?;
                 all.extend(
                     documents.iter().map(|document| converted(document.fields(), &agent, place.clone())),
