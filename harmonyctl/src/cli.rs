@@ -182,14 +182,17 @@ Examples:
     /// Sign documents without a server, and print them
     #[command(after_help = "\
 One line for each document: the value of the device's entry. The generation is that of --generation, or
-the one that the document says, or 1; a device accepts only a higher one than it has had.
+the one that the document says, or 1; a device accepts only a higher one than it has had. For a key that is kept
+where no server can be reached; elsewhere, `harmonyctl apply --sign-key` signs and writes. What is printed is written
+as it is, by the NATS command line.
 
 Examples:
-  harmonyctl sign -f edge-0042.yaml --sign-key signing.pem --generation 8 > edge-0042.signed.json")]
+  harmonyctl sign -f edge-0042.yaml --sign-key signing.pem --generation 8 > edge-0042.signed.json
+  nats kv put desired-state edge-0042 < edge-0042.signed.json")]
     Sign(Sign),
     /// Tell who signed documents, and whether one of these keys did
     #[command(after_help = "\
-Ends with 3 when a document is not signed with one of the keys, and with 2 when it is no document. That it is
+Ends with 3 when a document is not signed, or not with one of the keys, and with 2 when it is no document. That it is
 newer than what the device has is not known here.
 
 Examples:

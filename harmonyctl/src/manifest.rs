@@ -7,6 +7,7 @@ use agent_core::{
     authoring::{AuthoredDocument, Completion},
     dispatcher::{Formats, are_of_one_line, choose_reader},
     envelope::{Envelope, Received, strict_json},
+    signing::Sealed,
 };
 use agent_model::{
     AgentId, DeviceFacts, Generation, Lowered, ManifestFormat, Problem, RefusalReason, ResourceKind,
@@ -25,6 +26,10 @@ use crate::{
 
 /// The key by which a document says which readers suffice.
 const MIN_SCHEMA_VERSION: &str = "minSchemaVersion";
+/// What to say where the document of an author is to be, and one is that was signed.
+const SIGNED_ALREADY: &str = "it is a signed document, as `harmonyctl sign` prints it: `harmonyctl verify` tells who signed \
+                              it, and `nats kv put desired-state ID < FILE` writes it as it is. Here, give the document \
+                              that was signed; `harmonyctl apply --sign-key FILE` signs and writes it";
 /// Most Scores of a document that are named in messages about it.
 const MAX_SCORES_NAMED: usize = 20;
 
@@ -95,6 +100,10 @@ impl Manifest {
         too_low: Option<Problem>,
         facts: DeviceFacts,
     ) -> Result<Self, Broken> {
+        if is_signed(&document) {
+            let problem = Problem { pointer: String::new(), message: SIGNED_ALREADY.to_owned() };
+            return Err(Broken { place: place(&document, None), problems: vec![problem] });
+        }
         let formats = formats::known();
         let kind = document.kind().unwrap_or_default();
         let newest = newest_version(kind);
@@ -314,6 +323,11 @@ fn distinct(mut scores: Vec<Requirement>) -> Vec<Requirement> {
     let mut seen = BTreeSet::new();
     scores.retain(|score| seen.insert((score.score.clone(), score.range.to_string())));
     scores
+}
+
+/// Whether it is a document in its signed form.
+pub(crate) fn is_signed(document: &AuthoredDocument) -> bool {
+    document.kind().is_none() && Sealed::is_meant(document.fields())
 }
 
 fn completion(schema_version: &str, generation: Generation, issued_at: Timestamp) -> Completion {

@@ -14,16 +14,27 @@ use agent_core::{
 };
 use agent_model::{RefusalReason, Timestamp};
 
-use crate::{cli::Verify, failure::Failure, outcome::Outcome, output::Output, sealing};
+use crate::{
+    cli::Verify, failure::Failure, manifest::is_signed, outcome::Outcome, output::Output, reading::name_of,
+    sealing, yaml_words::documents_of,
+};
 
 pub(crate) fn run(arguments: &Verify, output: &mut Output) -> Result<Outcome, Failure> {
     let trust = Trust::in_keys(keys(arguments)?, false);
     let mut outcome = Outcome::Done;
     for file in &arguments.filename {
-        match verified(&bytes_of(file)?, &trust) {
-            Ok(found) => output.line(format_args!("{}: {found}", file.display()))?,
+        let (bytes, name) = (bytes_of(file)?, name_of(file));
+        match verified(&bytes, &trust) {
+            Ok(found) => output.line(format_args!("{name}: {found}"))?,
+            Err(refusal) if is_unsigned(&bytes, &refusal) => {
+                output.error(format_args!(
+                    "{name}: Unsigned: the document is not signed; `harmonyctl sign` prints it signed, and `harmonyctl apply \
+                     --sign-key FILE` writes it so"
+                ));
+                outcome = outcome.and(Outcome::Rejected);
+            }
             Err(refusal) => {
-                output.error(format_args!("{}: {refusal}", file.display()));
+                output.error(format_args!("{name}: {refusal}"));
                 outcome = outcome.and(match refusal.reason {
                     RefusalReason::Unsigned | RefusalReason::UntrustedSignature => Outcome::Rejected,
                     _ => Outcome::Usage,
@@ -61,6 +72,19 @@ fn verified(raw: &[u8], trust: &Trust) -> Result<String, Refusal> {
     ))
 }
 
+/// Whether it is a document without a signature, be it as authors write them.
+fn is_unsigned(raw: &[u8], refusal: &Refusal) -> bool {
+    let is_authored = || {
+        let documents = str::from_utf8(raw).ok().and_then(|text| documents_of(text, "").ok());
+        documents.is_some_and(|documents| !documents.iter().any(is_signed))
+    };
+    match refusal.reason {
+        RefusalReason::Unsigned => true,
+        RefusalReason::Malformed => is_authored(),
+        _ => false,
+    }
+}
+
 /// A file's bytes, or those of stdin; no more than show that they are too many. A line feed at the end is not the
 /// document's.
 fn bytes_of(file: &PathBuf) -> Result<Vec<u8>, Failure> {
@@ -74,4 +98,30 @@ fn bytes_of(file: &PathBuf) -> Result<Vec<u8>, Failure> {
     }
     bytes.pop_if(|last| *last == b'\n');
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use agent_core::signing::{Sealed, SecretKey};
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_signed_is_told_from_what_is_no_document() {
+        let key = SecretKey::generate().unwrap();
+        let trust = Trust::in_keys([], false);
+        let sealed = Sealed::seal(b"{}", &key);
+        let cut = String::from_utf8(sealed.clone()).unwrap().replace("\"payload\":\"", "\"payload\":\"#");
+        for (raw, expected) in [
+            (&b"{\"kind\": \"AgentManifest\"}"[..], true),
+            (b"kind: AgentManifest\nmetadata: {name: a}\n", true),
+            (b"reboot now", false),
+            (b"\xff", false),
+            (&sealed, false),
+            (cut.as_bytes(), false),
+        ] {
+            let refusal = verified(raw, &trust).unwrap_err();
+            assert_eq!(is_unsigned(raw, &refusal), expected, "{}: {refusal}", String::from_utf8_lossy(raw));
+        }
+    }
 }

@@ -393,3 +393,20 @@ fn status(formats: BTreeMap<String, Vec<String>>) -> AgentStatus {
     }))
     .unwrap()
 }
+
+#[test]
+fn a_signed_document_is_called_one_and_it_is_said_what_to_do_with_it() {
+    let key = agent_core::signing::SecretKey::generate().unwrap();
+    let sealed: Value = serde_json::from_slice(&Sealed::seal(b"{}", &key)).unwrap();
+    let signed = |fields: &Value| {
+        let fields = fields.as_object().cloned().unwrap();
+        let broken = Manifest::check(AuthoredDocument::from_fields("f.json", fields)).unwrap_err();
+        broken.problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    };
+    let told = signed(&sealed);
+    for part in ["it is a signed document", "harmonyctl verify", "nats kv put desired-state", "--sign-key"] {
+        assert!(told.contains(part), "{part:?} is missing: {told}");
+    }
+    let misspelt = signed(&serde_json::json!({"kind": "AgentManifest", "payload": ""}));
+    assert!(!misspelt.contains("it is a signed document"), "{misspelt}");
+}
