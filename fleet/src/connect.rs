@@ -60,12 +60,15 @@ pub enum ConnectError {
     #[error(transparent)]
     Access(#[from] AccessError),
     /// The server is there and says no.
-    #[error("{server} refuses the login: give credentials that it knows and that have not expired")]
+    #[error(
+        "{server} refuses the login ({said}): give credentials that it knows and that have not expired, with --creds FILE, \
+         or --context NAME if the NATS command line has a context for it"
+    )]
     Refused {
         /// The server, without a password.
         server: String,
         /// What the server said.
-        source: async_nats::ConnectError,
+        said: String,
     },
     /// No server there.
     #[error(
@@ -193,10 +196,17 @@ fn in_words(address: &ServerAddr) -> String {
 fn refused_or_unreachable(server: String, source: async_nats::ConnectError) -> ConnectError {
     match source.kind() {
         ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
-            ConnectError::Refused { server, source }
+            ConnectError::Refused { server, said: innermost(&source) }
         }
         _ => ConnectError::Unreachable { server, source },
     }
+}
+
+/// The words of the cause that has no other. The client's errors repeat those of their causes.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let last = std::iter::successors(Some(error), |error| error.source()).last();
+    let words = last.unwrap_or(error).to_string();
+    words.strip_prefix("nats: ").unwrap_or(&words).to_owned()
 }
 
 #[cfg(test)]

@@ -28,17 +28,19 @@ pub(super) fn make(folder: &Path, output: &mut Output) -> Result<Outcome, Failur
          \n\
          1. Start the server, after a look at its configuration (address, TLS):\n\
          \u{20}    nats-server --config {}\n\
-         \u{20}  On another host it needs nothing but the folder {path}/server; the paths in it are then others.\n\
+         \u{20}  On another host it needs nothing but the folder {}; the paths in it are then others.\n\
          2. Make the buckets and the stream:\n\
          \u{20}    harmonyctl --creds {} init\n\
          3. See that all is well:\n\
          \u{20}    harmonyctl nats check --operator {path}\n\
          4. See who asks with {}, and let each in whose key is the one that the device prints:\n\
-         \u{20}    harmonyctl agents list\n\
+         \u{20}    harmonyctl --creds {} agents list\n\
          \u{20}    harmonyctl agents approve ID --key KEY --operator {path}",
         folder.server_configuration().display(),
+        folder.path().join("server").display(),
         folder.platform_credentials().display(),
         folder.bootstrap_credentials().display(),
+        folder.platform_credentials().display(),
     ));
     Ok(Outcome::Done)
 }

@@ -42,7 +42,9 @@ fn line<'a>(ran: &'a Ran, what: &str) -> &'a str {
 async fn from_nothing_to_a_server_that_is_fit_with_the_command_line_alone(version: Version) {
     let temporary = TempDir::with_prefix("harmony-operator-").unwrap();
     let folder = temporary.path().join("operator");
-    let folder = folder.to_str().unwrap();
+    // As a shell completes it.
+    let folder = format!("{}/", folder.to_str().unwrap());
+    let folder = folder.as_str();
     let [port] = free_ports();
     let shell = Harmonyctl::new(format!("nats://127.0.0.1:{port}"));
     let made = shell.run(&["init", "--operator", folder]).await;
@@ -50,6 +52,8 @@ async fn from_nothing_to_a_server_that_is_fit_with_the_command_line_alone(versio
     assert!(made.stdout.lines().all(|line| line.ends_with(" created")), "{made:?}");
     let again = shell.run(&["init", "--operator", folder]).await;
     assert!(again.stdout.lines().all(|line| line.ends_with(" unchanged")), "{again:?}");
+
+    assert!(!made.stderr.contains("//"), "{made:?}");
 
     // What it says is what is done, but for the address, which is the person's to choose.
     let command = made.stderr.lines().find_map(|line| line.trim().strip_prefix("nats-server ")).unwrap();
@@ -69,6 +73,13 @@ async fn from_nothing_to_a_server_that_is_fit_with_the_command_line_alone(versio
         if made.code == Some(0) { Ok(()) } else { Err(format!("{made:?}")) }
     })
     .await;
+    let refused = shell.run(&["agents", "list"]).await;
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("--creds"), "{refused:?}");
+    assert_eq!(refused.stderr.matches("authorization violation").count(), 1, "{refused:?}");
+    let last = made.stderr.lines().rev().find_map(|line| line.trim().strip_prefix("harmonyctl --creds "));
+    let asking = shell.run(&[&["--creds"], &*last.unwrap().split(' ').collect::<Vec<_>>()].concat()).await;
+    assert_eq!((asking.code, asking.stderr.as_str()), (Some(0), "No agents found.\n"), "{last:?}");
     let checked = shell.run(&["nats", "check", "--operator", folder]).await;
     assert_eq!(checked.code, Some(0), "{checked:?}");
     assert_eq!(complaints(&checked), ["warning tls"], "{checked:?}");
