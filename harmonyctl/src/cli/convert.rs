@@ -14,13 +14,8 @@ pub(crate) struct Convert {
     #[arg(value_name = "AGENTS", add = ArgValueCompleter::new(completion::Agents))]
     pub(crate) words: Vec<String>,
     /// A file, a folder (its *.yaml, *.yml and *.json), or - for stdin; may be repeated
-    #[arg(
-        short,
-        long = "filename",
-        env = "HARMONYCTL_FILENAME",
-        value_name = "FILE|DIR|-",
-        conflicts_with = "words"
-    )]
+    // Not in the environment: where files are set for other commands, no document of a device could be converted.
+    #[arg(short, long = "filename", value_name = "FILE|DIR|-", conflicts_with = "words")]
     pub(crate) filename: Vec<PathBuf>,
     /// What to convert from, where that is no document of this version; it becomes an AgentManifest
     // Not in the environment, as `--to`: `agents approve --from` and `secret seal --to` mean something else.
@@ -36,7 +31,8 @@ pub(crate) struct Convert {
     #[arg(long, env = "HARMONYCTL_CHECK", value_parser = BoolishValueParser::new())]
     pub(crate) check: bool,
     /// How to print it: by default documents as yaml, and a check as table
-    #[arg(short, long, env = "HARMONYCTL_OUTPUT", value_enum)]
+    // Not in the environment: other commands print in other ways, which would be errors here.
+    #[arg(short, long, value_enum)]
     pub(crate) output: Option<ConvertFormat>,
 }
 

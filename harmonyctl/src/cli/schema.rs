@@ -86,7 +86,8 @@ pub(crate) struct Diff {
     #[arg(value_name = "B", add = ArgValueCompleter::new(completion::schema_names))]
     pub(crate) newer: String,
     /// How to print it
-    #[arg(short, long, env = "HARMONYCTL_OUTPUT", value_enum, default_value_t = ConvertFormat::Table)]
+    // Not in the environment: other commands print in other ways, which would be errors here.
+    #[arg(short, long, value_enum, default_value_t = ConvertFormat::Table)]
     pub(crate) output: ConvertFormat,
 }
 
@@ -109,6 +110,7 @@ pub(crate) struct Skew {
     #[arg(long, env = "HARMONYCTL_ALL", value_parser = BoolishValueParser::new())]
     pub(crate) all: bool,
     /// How to print it
-    #[arg(short, long, env = "HARMONYCTL_OUTPUT", value_enum, default_value_t = EventFormat::Table)]
+    // Not in the environment: other commands print in other ways, which would be errors here.
+    #[arg(short, long, value_enum, default_value_t = EventFormat::Table)]
     pub(crate) output: EventFormat,
 }

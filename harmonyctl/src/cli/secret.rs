@@ -50,7 +50,8 @@ pub(crate) struct Seal {
     #[arg(long, env = "HARMONYCTL_FROM_FILE", value_name = "FILE|-")]
     pub(crate) from_file: Option<PathBuf>,
     /// How it is printed: json is on one line, and can stand in YAML too
-    #[arg(short, long, env = "HARMONYCTL_OUTPUT", value_enum, default_value_t = SealFormat::Json)]
+    // Not in the environment: other commands print in other ways, which would be errors here.
+    #[arg(short, long, value_enum, default_value_t = SealFormat::Json)]
     pub(crate) output: SealFormat,
 }
 
