@@ -2,7 +2,7 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use agent_model::{
     Ask, ContainerSpec, Declaration, DesiredState, DesiredStateBuilder, FileSpec, Mount, MountSource,
-    Network, PortMapping, Principal, ProcessSpec, RefusalReason, TransportProtocol,
+    Network, PortMapping, Principal, ProcessSpec, RefusalReason, TransportProtocol, with_causes,
 };
 use proptest::prelude::*;
 
@@ -455,7 +455,7 @@ fn a_policy_that_others_could_write_or_replace_is_not_read() {
     assert!(!read(&path).unwrap().root_equivalent);
     for (at, mode, back) in [(&path, 0o664, 0o644), (&path, 0o646, 0o644), (&place, 0o777, 0o755)] {
         set(at, mode);
-        let error = read(&path).unwrap_err().to_string();
+        let error = with_causes(&read(&path).unwrap_err());
         assert!(error.contains(&format!("{} has mode {mode:04o}", at.display())), "{error}");
         set(at, back);
     }
@@ -468,7 +468,7 @@ fn a_policy_that_others_could_write_or_replace_is_not_read() {
     assert!(read(&linked).is_ok());
     for (at, mode, back) in [(&links, 0o777, 0o755), (&place, 0o777, 0o755), (&path, 0o666, 0o644)] {
         set(at, mode);
-        let error = read(&linked).unwrap_err().to_string();
+        let error = with_causes(&read(&linked).unwrap_err());
         assert!(error.contains(&format!("{} has mode {mode:04o}", at.display())), "{error}");
         set(at, back);
     }
@@ -486,7 +486,7 @@ fn a_policy_of_another_user_is_not_read() {
     fs::write(&path, "").unwrap();
     assert!(rustix::process::geteuid().is_root(), "giving a file away takes root");
     std::os::unix::fs::chown(&path, Some(4242), None).unwrap();
-    let error = read(&path).unwrap_err().to_string();
+    let error = with_causes(&read(&path).unwrap_err());
     assert!(error.contains("belongs to user 4242") && error.contains("chown root"), "{error}");
 }
 
@@ -502,7 +502,7 @@ fn what_is_no_policy_is_told_by_its_name() {
     assert!(matches!(read(&pipe), Err(PolicyError::File(GuardedFileError::Untrusted { .. }))));
     for content in [&b"a = "[..], b"\xff\xfe", &vec![b'#'; MAX_POLICY_BYTES as usize + 1]] {
         fs::write(&path, content).unwrap();
-        let error = read(&path).unwrap_err().to_string();
+        let error = with_causes(&read(&path).unwrap_err());
         assert!(error.contains(path.to_str().unwrap()), "{error}");
     }
 }

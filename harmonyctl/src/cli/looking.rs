@@ -42,8 +42,7 @@ pub(crate) struct Events {
     #[arg(required = true, value_name = "AGENT", add = ArgValueCompleter::new(completion::OneAgent))]
     pub(crate) words: Vec<String>,
     /// How to print them
-    // Not in the environment: other commands print in other ways, which would be errors here.
-    #[arg(short, long, value_enum, default_value_t = EventFormat::Table)]
+    #[arg(short, long, env = "HARMONYCTL_OUTPUT", value_enum, default_value_t = EventFormat::Table)]
     pub(crate) output: EventFormat,
     /// Go on printing what happens; json is one object a line then
     #[arg(short, long, env = "HARMONYCTL_WATCH", value_parser = BoolishValueParser::new())]

@@ -170,7 +170,7 @@ async fn events_are_chosen_by_age_type_and_number() {
         (&["--since", "1s"], "it has 5, and none of the last 1s; the newest is "),
     ] {
         let ran = workplace.events(arguments).await;
-        assert_ended(&ran, 0);
+        ran.assert_ended(0);
         assert!(ran.stderr.contains(why), "a false all-clear: {ran:#?}");
     }
 }
