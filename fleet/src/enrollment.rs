@@ -123,7 +123,7 @@ impl Follower {
 
     async fn of(fleet: &Fleet, subject: String) -> Result<Self, StoreError> {
         let subjects = vec![subject];
-        let followed = store::follow(fleet, ENROLLMENT_REQUESTS_STREAM, subjects, |_| Start::FIRST).await?;
+        let followed = store::follow(fleet, ENROLLMENT_REQUESTS_STREAM, subjects, Start::First).await?;
         Ok(Self { followed })
     }
 
@@ -194,7 +194,7 @@ pub async fn answer(fleet: &Fleet, answer: &Answer) -> Result<(), AnswerError> {
 /// [`StoreError`], but for `Conflict` and `Refused`; what stays there ages.
 pub async fn forget(fleet: &Fleet, agent: &AgentId, key: &UserKey) -> Result<(), StoreError> {
     let subjects = vec![names::enrollment_subject(agent)];
-    let mut followed = store::follow(fleet, ENROLLMENT_REQUESTS_STREAM, subjects, |_| Start::FIRST).await?;
+    let mut followed = store::follow(fleet, ENROLLMENT_REQUESTS_STREAM, subjects, Start::First).await?;
     let stream = store::stream_of(fleet, ENROLLMENT_REQUESTS_STREAM).await?;
     for message in std::mem::take(&mut followed.present) {
         let is_theirs = read(&message).is_some_and(|(request, _)| request.public_key == *key);

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 
 use agent_core::kv::names;
 use agent_model::{AgentId, Timestamp, status::Event};
-use async_nats::jetstream::stream::Info;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::time::{Instant, sleep};
@@ -36,8 +35,6 @@ pub struct Events {
     agent: AgentId,
     followed: Followed,
     seen: Seen,
-    /// The last place in the stream that was read.
-    last: u64,
 }
 
 impl Events {
@@ -46,9 +43,9 @@ impl Events {
     /// # Errors
     /// [`StoreError`], but for `Conflict` and `Refused`.
     pub async fn open(fleet: &Fleet, agent: &AgentId) -> Result<Self, StoreError> {
-        let followed = follow(fleet, agent, |_| Start::FIRST).await?;
+        let followed = follow(fleet, agent).await?;
         let (fleet, agent) = (fleet.clone(), agent.clone());
-        Ok(Self { fleet, agent, followed, seen: Seen::default(), last: 0 })
+        Ok(Self { fleet, agent, followed, seen: Seen::default() })
     }
 
     /// Those that were there when reading began and were not taken yet: a thousand at most, which is
@@ -93,28 +90,17 @@ impl Events {
         self.followed.end().await;
     }
 
-    /// Follows from behind the last place on; a stream that was made anew or went back in time, from its
-    /// start.
+    /// Follows from the first event on, as nobody knows what store a server came back with. Those that were there before
+    /// are told apart.
     async fn follow_again(&mut self) -> Result<(), StoreError> {
-        let (created, last) = (self.followed.stream().created, self.last);
-        let is_same = |stream: &Info| stream.created == created && stream.state.last_sequence >= last;
-        let followed = follow(&self.fleet, &self.agent, |stream| match last {
-            1.. if is_same(stream) => Start::From(last + 1),
-            _ => Start::FIRST,
-        })
-        .await?;
-        if !is_same(followed.stream()) {
-            self.last = 0;
-        }
-        let before = std::mem::replace(&mut self.followed, followed);
-        before.end().await;
+        let followed = follow(&self.fleet, &self.agent).await?;
+        std::mem::replace(&mut self.followed, followed).end().await;
         Ok(())
     }
 
     /// The message as an event, unless it is one that was there before.
     fn take_in(&mut self, message: Stored) -> Option<StoredEvent> {
         let Stored { sequence, payload: bytes, .. } = message;
-        self.last = sequence;
         let event: Result<Event, _> = serde_json::from_slice(&bytes);
         if let Ok(event) = &event
             && !self.seen.is_news(event)
@@ -125,15 +111,11 @@ impl Events {
     }
 }
 
-/// Follows the device's subject from where `start` says.
-async fn follow(
-    fleet: &Fleet,
-    agent: &AgentId,
-    start: impl Fn(&Info) -> Start,
-) -> Result<Followed, StoreError> {
+/// Follows the device's subject.
+async fn follow(fleet: &Fleet, agent: &AgentId) -> Result<Followed, StoreError> {
     let deadline = Instant::now() + READING;
     loop {
-        match store::follow(fleet, STREAM, vec![names::events_subject(agent)], &start).await {
+        match store::follow(fleet, STREAM, vec![names::events_subject(agent)], Start::First).await {
             Err(error) if error.may_pass() && Instant::now() + PAUSE < deadline => sleep(PAUSE).await,
             outcome => return outcome,
         }

@@ -205,7 +205,7 @@ pub async fn read(fleet: &Fleet, agent: &AgentId) -> Result<(Registered, bool), 
 /// [`StoreError`], but for `Conflict` and `Refused`.
 pub async fn last_key(fleet: &Fleet, agent: &AgentId) -> Result<Option<UserKey>, StoreError> {
     let subjects = vec![names::entry_subject(REGISTRY_BUCKET, agent)];
-    let mut history = store::follow(fleet, REGISTRY_BUCKET, subjects, |_| Start::FIRST).await?;
+    let mut history = store::follow(fleet, REGISTRY_BUCKET, subjects, Start::First).await?;
     let entries = std::mem::take(&mut history.present);
     history.end().await;
     Ok(entries.iter().rev().find_map(|entry| key_in(&entry.payload)))

@@ -207,7 +207,7 @@ pub(crate) async fn watch(
     bucket: &'static str,
     filter_subjects: Vec<String>,
 ) -> Result<Watch, StoreError> {
-    let followed = follow(fleet, bucket, filter_subjects, |_| Start::Newest).await?;
+    let followed = follow(fleet, bucket, filter_subjects, Start::Newest).await?;
     let present = followed.present.into_iter().filter_map(|message| entry_of(bucket, message)).collect();
     Ok(Watch { present, changes: changes(bucket, followed.coming).boxed() })
 }
@@ -217,19 +217,15 @@ pub(crate) async fn watch(
 pub(crate) enum Start {
     /// With the newest message of each subject.
     Newest,
-    /// With the first message from that place in the stream on.
-    From(u64),
+    /// With the first message that is there.
+    First,
 }
 
 impl Start {
-    /// With the first message that is there.
-    pub(crate) const FIRST: Self = Self::From(1);
-
     fn policy(self) -> DeliverPolicy {
         match self {
             Self::Newest => DeliverPolicy::LastPerSubject,
-            Self::From(0 | 1) => DeliverPolicy::All,
-            Self::From(start_sequence) => DeliverPolicy::ByStartSequence { start_sequence },
+            Self::First => DeliverPolicy::All,
         }
     }
 }
@@ -246,11 +242,6 @@ pub(crate) struct Followed {
 }
 
 impl Followed {
-    /// The stream as it was when this began.
-    pub(crate) fn stream(&self) -> &stream::Info {
-        self.stream.cached_info()
-    }
-
     /// Takes the consumer off the server at once, which does so itself after some time. Where that
     /// fails, it is left to the server.
     pub(crate) async fn end(self) {
@@ -261,18 +252,17 @@ impl Followed {
     }
 }
 
-/// Follows these subjects of a bucket or a stream from where `start` says, given how the stream is. A
-/// consumer delivers them, as long as it gets on.
+/// Follows these subjects of a bucket or a stream from where `start` says. A consumer delivers them, as long as it gets
+/// on.
 pub(crate) async fn follow(
     fleet: &Fleet,
     bucket: &'static str,
     filter_subjects: Vec<String>,
-    start: impl FnOnce(&stream::Info) -> Start,
+    start: Start,
 ) -> Result<Followed, StoreError> {
     let connection = *fleet.connections().borrow();
     let stream = stream_of(fleet, bucket).await?;
-    let start = start(stream.cached_info());
-    let same_store = || SameStore::new(fleet, bucket, stream.cached_info().clone(), connection);
+    let same_store = || SameStore::new(fleet, bucket, connection);
     let consumer = stream
         .create_consumer(push::OrderedConfig {
             deliver_subject: fleet.client().new_inbox(),
@@ -291,11 +281,7 @@ pub(crate) async fn follow(
         Outstanding::of_bucket(pending)
     };
     let messages = consumer.messages().await.map_err(|error| no_answer(fleet, bucket, error))?;
-    let place = match start {
-        Start::Newest => 1,
-        Start::From(place) => place,
-    };
-    let mut delivery = Delivery::new(fleet, bucket, filter_subjects.clone(), place, messages, same_store());
+    let mut delivery = Delivery::new(fleet, bucket, filter_subjects.clone(), messages, same_store());
     let (present, coming) = match delivered(fleet, bucket, &stream, &mut delivery, outstanding).await {
         Ok(present) => (present, Coming::Delivered(delivery)),
         Err(refused) if !refused.may_pass() => return Err(refused),

@@ -36,6 +36,7 @@ fn line_in_words(line: &str) -> String {
         let what = breach.split([' ', '{']).next().unwrap_or_default();
         let why = match what {
             "Documents" => "it holds too many documents",
+            "Depth" => "it is nested deeper than any document may be",
             // A text as long as it likes may hold as much as stands there.
             _ => "it holds too much, once its aliases (*name) are replaced by what they stand for: use fewer",
         };
@@ -67,6 +68,15 @@ mod tests {
             "{within}"
         );
         assert!(!within.contains("Policy"), "{within}");
+    }
+
+    #[test]
+    fn a_text_that_is_nested_too_deep_is_not_blamed_on_aliases() {
+        let told = said(&format!("a: {}1{}\n", "[".repeat(100), "]".repeat(100)));
+        assert!(
+            told.contains("nested deeper") && !told.contains("alias") && !told.contains("budget"),
+            "{told}"
+        );
     }
 
     #[test]

@@ -62,6 +62,16 @@ impl Running {
         fs::read_to_string(&self.stdout).unwrap()
     }
 
+    /// Lets it do nothing until [`resume`](Self::resume).
+    pub fn pause(&mut self) {
+        self.process.pause();
+    }
+
+    /// Lets it go on.
+    pub fn resume(&mut self) {
+        self.process.resume();
+    }
+
     /// Presses Ctrl-C.
     pub async fn interrupt(mut self) -> Ran {
         let status = self.process.interrupt().await;

@@ -45,9 +45,6 @@ const LASTING: Duration = Duration::from_secs(30);
 const LOG_BURST: u32 = 10;
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What the client's error says, which has no type, where a server lets nobody in with these credentials.
-const REFUSED_LOGIN: &str = "authorization violation";
-
 /// Why a connection cannot even be tried. Only other settings help; a server that is out of reach
 /// is no error.
 #[derive(Debug, thiserror::Error)]
@@ -116,7 +113,7 @@ impl Connection {
             })
             .reconnect_delay_callback(move |attempts| {
                 let judged = lock(&judged);
-                reconnect_delay(attempts, judged.addresses, judged.short_links(Instant::now()))
+                reconnect_delay(attempts, judged.unanswering(), judged.short_links(Instant::now()))
             })
             .event_callback(move |event| {
                 lock(&observed).observe(&event, Instant::now());
@@ -192,10 +189,11 @@ pub(super) async fn while_linked<T>(
 }
 
 /// The pause before the next address. `attempts` counts from 1 since the last success, whatever the address. A success
-/// that does not last is none: each link costs a handshake and all reads. One round through all addresses takes as long
-/// as the pause would be for one, as nobody knows which of them is in reach: servers also tell of those that are not.
+/// that does not last is none: each link costs a handshake and all reads. Where none of so many addresses gives an
+/// answer, one round through all of them takes as long as the pause would be for one, as nobody knows which of them is in
+/// reach: servers also tell of those that are not.
 fn reconnect_delay(attempts: usize, addresses: usize, short_links: u64) -> Duration {
-    let addresses = addresses.max(1);
+    let addresses = if short_links > 0 { 1 } else { addresses.max(1) };
     let rounds = u64::try_from(attempts.div_ceil(addresses)).unwrap_or(u64::MAX);
     let longest = RECONNECT.longest / u32::try_from(addresses).unwrap_or(u32::MAX);
     Backoff { longest, ..RECONNECT }.delay(rounds.max(short_links.saturating_add(1)), rand::random())
@@ -213,6 +211,9 @@ struct LinkObserver {
     since: Option<Instant>,
     /// How many there are to try, with those that servers told of.
     addresses: usize,
+    /// Whether a server answered since the last link, and let the device not in. The others would not either, and the
+    /// client asks them no more in that round.
+    refused: bool,
     /// How many links in a row did not last, before the one that there is.
     short_links: u64,
     log: TokenBucket,
@@ -223,7 +224,16 @@ struct LinkObserver {
 impl LinkObserver {
     fn new(link: watch::Sender<Link>, now: Instant) -> Self {
         let log = TokenBucket::new(LOG_BURST, LOG_INTERVAL, now);
-        Self { link, statistics: None, since: None, addresses: 0, short_links: 0, log, unlogged: 0 }
+        Self {
+            link,
+            statistics: None,
+            since: None,
+            addresses: 0,
+            refused: false,
+            short_links: 0,
+            log,
+            unlogged: 0,
+        }
     }
 
     fn observe(&mut self, event: &Event, now: Instant) {
@@ -232,6 +242,7 @@ impl LinkObserver {
         match event {
             Event::Disconnected | Event::Closed => self.lost(now),
             Event::Connected => self.made(counted.unwrap_or(known + 1), now),
+            Event::ClientError(ClientError::Other(error)) if is_refusal(error) => self.refused = true,
             _ => {
                 if let Some(counted) = counted.filter(|counted| *counted > known) {
                     self.made(counted, now);
@@ -247,8 +258,14 @@ impl LinkObserver {
         }
     }
 
+    /// How many addresses give no answer, as far as is known.
+    fn unanswering(&self) -> usize {
+        if self.refused { 1 } else { self.addresses }
+    }
+
     fn made(&mut self, connects: u64, now: Instant) {
         self.since = Some(now);
+        self.refused = false;
         self.link.send_replace(Link { connected: true, connects });
     }
 
@@ -274,6 +291,11 @@ fn is_minor(event: &Event) -> bool {
     matches!(event, Event::LameDuckMode | Event::Draining | Event::Closed | Event::SlowConsumer(_))
 }
 
+/// Whether a server lets nobody in with these credentials. The client's error has no type.
+fn is_refusal(error: &str) -> bool {
+    error.contains("authorization violation")
+}
+
 /// A missing permission or a revoked user shows up here and nowhere else: to whoever asked, it
 /// looks like a time-out.
 fn log(event: &Event, unlogged: u64) {
@@ -286,7 +308,7 @@ fn log(event: &Event, unlogged: u64) {
             %error,
             "the NATS server refused something; check this device's permissions and credentials"
         ),
-        Event::ClientError(ClientError::Other(error)) if error.contains(REFUSED_LOGIN) => tracing::error!(
+        Event::ClientError(ClientError::Other(error)) if is_refusal(error) => tracing::error!(
             unlogged,
             error,
             "the NATS server refuses this device's login; trying again. Was the device revoked, or are these the \
@@ -312,13 +334,13 @@ mod tests {
     fn the_first_attempt_comes_soon_and_no_round_through_all_addresses_waits_longer_than_a_minute() {
         for addresses in [0, 1, 3, 16, 600] {
             let tried = addresses.max(1);
-            let round = |first: usize, short_links| -> Duration {
-                (0..tried).map(|other| reconnect_delay(first + other, addresses, short_links)).sum()
+            let round = |first: usize| -> Duration {
+                (0..tried).map(|other| reconnect_delay(first + other, addresses, 0)).sum()
             };
             for _ in 0..100 {
                 assert!(reconnect_delay(1, addresses, 0) <= Duration::from_millis(500));
-                assert!(round(usize::MAX - tried, 0) <= Duration::from_secs(60), "{addresses}");
-                assert!(round(1, u64::MAX) <= Duration::from_secs(60), "{addresses}");
+                assert!(round(usize::MAX - tried) <= Duration::from_secs(60), "{addresses}");
+                assert!(reconnect_delay(1, addresses, u64::MAX) <= Duration::from_secs(60));
             }
         }
         let longest = |attempts| (0..1000).map(|_| reconnect_delay(attempts, 4, 0)).max();
@@ -360,8 +382,24 @@ mod tests {
             short_links
         };
         assert_eq!([1, 29, 0, 31, 1].map(&mut live), [1, 2, 3, 0, 1]);
-        let longest = (0..1000).map(|_| reconnect_delay(1, 1, 10)).max();
+        // At whichever address: the next link costs as much.
+        let longest = (0..1000).map(|_| reconnect_delay(1, 12, 10)).max();
         assert!(longest > Some(Duration::from_secs(30)), "{longest:?}");
+    }
+
+    #[test]
+    fn whoever_is_refused_waits_as_if_there_were_one_address_until_it_is_let_in() {
+        let mut observer = LinkObserver::new(watch::channel(Link::default()).0, Instant::now());
+        observer.addresses = 12;
+        let mut after = |event: Event| {
+            observer.observe(&event, Instant::now());
+            observer.unanswering()
+        };
+        let said = |words: &str| Event::ClientError(ClientError::Other(words.to_owned()));
+        assert_eq!(after(said("IO error")), 12);
+        assert_eq!(after(said("authorization violation: nats: authorization violation")), 1);
+        assert_eq!(after(said("IO error")), 1);
+        assert_eq!(after(Event::Connected), 12);
     }
 
     #[test]

@@ -55,7 +55,7 @@ impl Careful {
         stream: &stream::Stream,
         subjects: Vec<String>,
         start: Start,
-        same_store: SameStore,
+        mut same_store: SameStore,
     ) -> Result<(VecDeque<Stored>, Self), StoreError> {
         let last = stream.cached_info().state.last_sequence;
         let mut each = Vec::new();
@@ -72,13 +72,14 @@ impl Careful {
                         let newest = get(fleet, bucket, Wanted::Last { last_by_subj: &subject }).await?;
                         Ok(newest.into_iter().collect())
                     }
-                    Start::From(first) => between(fleet, bucket, &subject, first, last).await,
+                    Start::First => between(fleet, bucket, &subject, 1, last).await,
                 }
             })
             .buffer_unordered(TOGETHER)
             .try_collect::<Vec<Vec<Stored>>>();
         let mut present: Vec<Stored> = read.await?.into_iter().flatten().collect();
         present.sort_by_key(|message| message.sequence);
+        present.iter().for_each(|message| same_store.has_read(message.stored_at, message.sequence));
         let mut coming = Self::from(fleet, bucket, subjects, last + 1, same_store);
         let ahead = present.iter().filter(|message| message.sequence > last);
         coming.read_ahead = ahead.map(|message| (message.subject.clone(), message.sequence)).collect();
@@ -94,14 +95,14 @@ impl Careful {
             if let Some(message) = self.ready.pop_front() {
                 return Ok(message);
             }
-            let furthest = self.places.iter().map(|(_, place)| *place).max();
-            self.same_store.confirmed(furthest.unwrap_or_default()).await?;
+            self.same_store.confirmed().await?;
             let found = self.round().await?;
             if found.is_empty() {
                 tokio::time::sleep(PAUSE).await;
             }
             // No await from here on: what is taken is kept.
             for (index, message) in found {
+                self.same_store.has_read(message.stored_at, message.sequence);
                 if let Some((_, place)) = self.places.get_mut(index) {
                     *place = message.sequence + 1;
                 }

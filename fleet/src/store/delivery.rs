@@ -39,19 +39,28 @@ pub(super) struct Delivery {
 }
 
 impl Delivery {
-    /// Of these subjects, from that place on.
+    /// Of these subjects.
     pub(super) fn new(
         fleet: &Fleet,
         bucket: &'static str,
         subjects: Vec<String>,
-        place: u64,
         messages: Ordered,
         same_store: SameStore,
     ) -> Self {
         let mut connections = fleet.connections();
         connections.mark_unchanged();
         let (fleet, messages) = (fleet.clone(), messages.boxed());
-        Self { fleet, bucket, subjects, messages, same_store, connections, lost: None, place, overdue: None }
+        Self {
+            fleet,
+            bucket,
+            subjects,
+            messages,
+            same_store,
+            connections,
+            lost: None,
+            place: 1,
+            overdue: None,
+        }
     }
 
     /// Waits for the next message; `None` when it is stuck, and what comes next cannot be delivered. After each `quiet`
@@ -61,9 +70,9 @@ impl Delivery {
     /// The watch ended, or what is there now is not what was read: all has to be read again.
     pub(super) async fn next(&mut self, quiet: Duration) -> Result<Option<Message>, StoreError> {
         loop {
-            let (same_store, messages, place) = (&mut self.same_store, &mut self.messages, self.place);
+            let (same_store, messages) = (&mut self.same_store, &mut self.messages);
             let next = async {
-                same_store.confirmed(place).await?;
+                same_store.confirmed().await?;
                 Ok(tokio::time::timeout(quiet, messages.next()).await)
             };
             // Dropping either arm half-way takes nothing: one only looks, and the other takes a message when it is there.
@@ -83,6 +92,7 @@ impl Delivery {
                 Ok(Some(Ok(message))) => {
                     if let Ok(info) = message.info() {
                         self.place = info.stream_sequence + 1;
+                        self.same_store.has_read(info.published.into(), info.stream_sequence);
                     }
                     return Ok(Some(message));
                 }

@@ -56,6 +56,8 @@ impl Stored {
 pub(super) enum Wanted<'a> {
     /// The newest on that subject.
     Last { last_by_subj: &'a str },
+    /// The one at that place.
+    At { seq: u64 },
     /// The first from that place on whose subject is, or matches, this one.
     Next { seq: u64, next_by_subj: &'a str },
 }

@@ -135,7 +135,7 @@ async fn plan<'a>(
         }
         planned.push((manifest, writing));
     }
-    warn_of_strangers(manifests, roster, output).await?;
+    warn_of_strangers(manifests, roster, output).await;
     match unfit {
         Unfit::Refused(hint) if refused > 0 => {
             Err(Failure::InvalidDocuments(format!("{refused} cannot be accepted by their devices; {hint}")))
@@ -145,11 +145,7 @@ async fn plan<'a>(
 }
 
 /// Tells of devices that may never read their documents, or of which it is not known whether they can accept them.
-async fn warn_of_strangers(
-    manifests: &[Manifest],
-    roster: &Roster,
-    output: &mut Output,
-) -> Result<(), Failure> {
+async fn warn_of_strangers(manifests: &[Manifest], roster: &Roster, output: &mut Output) {
     let those = |is_one: fn(Option<&Agent>) -> bool| {
         let ids = manifests.iter().map(|manifest| &manifest.agent);
         ids.filter(|id| is_one(roster.get(id))).collect::<Vec<_>>()
@@ -157,7 +153,7 @@ async fn warn_of_strangers(
     match those(|agent| !agent.is_some_and(Agent::is_seen_or_registered)).as_slice() {
         [] => {}
         [agent] => {
-            let hint = nearest_known(roster.fleet(), agent).await?;
+            let hint = nearest_known(roster.fleet(), agent).await;
             output.message(format_args!(
                 "warning: no device {agent} was ever seen here; check metadata.name{hint}"
             ));
@@ -185,7 +181,6 @@ async fn warn_of_strangers(
             output.message(format_args!("warning: {} {what}", words::some_of(&these)));
         }
     }
-    Ok(())
 }
 
 fn stands(agent: Option<&Agent>) -> Option<State> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use agent_model::{AgentId, Suggestions, Timestamp, status::Event};
+use agent_model::{AgentId, Suggestions, Timestamp, status::Event, with_causes};
 use fleet::{StoredEvent, roster};
 use serde_json::Value;
 
@@ -86,7 +86,9 @@ impl Listing<'_> {
         }
         if present.is_empty() {
             let events: Vec<&Event> = all.iter().map(|(event, _)| event).collect();
+            let wants_none = self.arguments.watch && self.arguments.tail == Some(0);
             match hidden(self.arguments, &events, now) {
+                Some(_) if wants_none => {}
                 // That there are some, and why none is shown, also tells who waits for more that a word may be wrong.
                 Some(why) => output.message(format_args!("no events of agent/{agent} are shown: {why}")),
                 None if self.arguments.watch => {}
@@ -106,7 +108,7 @@ impl Listing<'_> {
             let stored = match events.next().await {
                 Ok(stored) => stored,
                 Err(error) => {
-                    output.message(format_args!("reading on after: {error}"));
+                    output.message(format_args!("reading on after: {}", with_causes(&error)));
                     events.open_again(error).await?;
                     continue;
                 }

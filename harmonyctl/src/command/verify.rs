@@ -7,7 +7,7 @@ use std::{
 };
 
 use agent_core::{
-    envelope::{Envelope, MAX_ENTRY_BYTES, Received, Refusal},
+    envelope::{Envelope, MAX_DOCUMENT_BYTES, MAX_ENTRY_BYTES, Received, Refusal},
     expiry::Present,
     policy::Tolerance,
     signing::{Trust, TrustedKey, parse_trusted_key, read_trust_folder},
@@ -80,7 +80,7 @@ fn is_unsigned(raw: &[u8], refusal: &Refusal) -> bool {
     };
     match refusal.reason {
         RefusalReason::Unsigned => true,
-        RefusalReason::Malformed => is_authored(),
+        RefusalReason::Malformed => raw.len() <= MAX_DOCUMENT_BYTES && is_authored(),
         _ => false,
     }
 }

@@ -60,7 +60,7 @@ async fn label(
         return Err(Failure::Refused(format!(
             "agent/{agent} is not known here (`harmonyctl agents list` and `harmonyctl get agents` list those that are); \
              --in-advance labels one that is still to come{}",
-            nearest_known(fleet, agent).await?
+            nearest_known(fleet, agent).await
         )));
     }
     let labels = changes
